@@ -1,0 +1,19 @@
+/* thrum: light threads for C on Linux that nothing can freeze.
+ *
+ *     #include <thrum.h>
+ *     static intptr_t hello(void *arg) { thrum_print("Hello!\n"); return 0; }
+ *     int main(void) { thrum_thread t; thrum_spawn(&t, hello, NULL); return thrum_join(t, NULL); }
+ *
+ * This header is all of thrum; each concept has a header of its own beside it. */
+#ifndef THRUM_H
+#define THRUM_H
+
+#include <thrum/base.h>
+#include <thrum/io.h>
+#include <thrum/local.h>
+#include <thrum/runtime.h>
+#include <thrum/thread.h>
+#include <thrum/time.h>
+#include <thrum/trace.h>
+
+#endif

@@ -1,0 +1,113 @@
+/* The runtime as a whole: workers, the switch interval, limits, what it has done so far, hooks.
+ *
+ * Nothing here need be called. The runtime starts with the first call of thrum: the main thread is adopted
+ * where it stands, and one worker a usable CPU is there when there is work for it.
+ *
+ * From outside: THRUM_WORKERS (a number, 1 for concurrency without parallelism), THRUM_INTERVAL ("5ms",
+ * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound). A value that cannot be right is named
+ * on standard error and ignored. */
+#ifndef THRUM_RUNTIME_H
+#define THRUM_RUNTIME_H
+
+#include <thrum/thread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The library's version as "0.1.0". Async-signal-safe. */
+THRUM_API const char *thrum_version(void);
+
+/* ---- Workers and the switch interval ----------------------------------------------------------------- */
+
+enum { THRUM_WORKERS_MAX = 256 };
+
+/* The right to run a thread: this many run at once. The default is the CPUs that the affinity mask and the
+ * cgroup's CPU quota leave, rounded up. Setting it takes effect while running; a worker that is taken away stops at its
+ * thread's next switch or preemption. -EINVAL: below 1 or above THRUM_WORKERS_MAX. */
+THRUM_API int thrum_workers(void);
+THRUM_API int thrum_set_workers(int n);
+
+/* How long a thread may keep its worker while others wait: 5 ms by default. -EINVAL: below 100 us or
+ * above 10 s. */
+THRUM_API thrum_duration thrum_switch_interval(void);
+THRUM_API int thrum_set_switch_interval(thrum_duration interval);
+
+/* Bytes of stack of threads started from now on without a size of their own: 256 KiB by default.
+ * -EINVAL: below THRUM_STACK_MIN or above 1 TiB. */
+THRUM_API size_t thrum_stack_size(void);
+THRUM_API int thrum_set_stack_size(size_t bytes);
+
+/* ---- Configuration before the first use -------------------------------------------------------------- */
+
+/* All-zero (with size set) means the defaults. What is set here goes before the environment. */
+typedef struct thrum_config {
+  size_t size;             /* sizeof(thrum_config) */
+  int workers;             /* 0: by affinity and quota */
+  int kernel_threads;      /* the most that may exist; 0: from RLIMIT_NPROC and pids.max, at most 1,000 */
+  size_t stack_size;       /* 0: 256 KiB */
+  thrum_duration interval; /* 0: 5 ms */
+  int preempt_signal;      /* 0: SIGURG */
+  int dump_signal;         /* THRUM_INHERIT: SIGQUIT if the main program starts thrum and nobody handles it;
+                              THRUM_NO: none; or a signal's number */
+  int fault_handler;       /* names the thread that overflows its stack (SIGSEGV); THRUM_INHERIT as above */
+  bool ignore_environment; /* read no variable */
+  bool measure_stacks;     /* clean each stack before its next use: exact thrum_stack_used, slower spawn */
+  void (*log)(const char *message, size_t length); /* NULL: write to standard error */
+} thrum_config;
+
+#define THRUM_CONFIG_INIT \
+  { sizeof(thrum_config), 0, 0, 0, 0, 0, THRUM_INHERIT, THRUM_INHERIT, false, false, 0 }
+
+/* -EBUSY: thrum has been used already. -EINVAL: a value out of its range. */
+THRUM_API int thrum_configure(const thrum_config *config);
+
+/* ---- What it has done -------------------------------------------------------------------------------- */
+
+typedef struct thrum_stats {
+  size_t size;                  /* set by the caller: sizeof(thrum_stats) */
+  uint64_t spawned;             /* threads started */
+  uint64_t switches;            /* from one thread to another */
+  uint64_t steals;              /* threads that went to another worker's queue */
+  uint64_t preemptions;         /* of threads that ran for a whole interval */
+  uint64_t wakeup_preemptions;  /* of such threads, for one that was woken */
+  uint64_t leases_lost;         /* workers taken from threads that blocked in a plain call */
+  uint64_t signals;             /* preemption signals sent */
+  uint64_t signals_blocked;     /* of these, how many met a thread that had just blocked: the rare race */
+  uint64_t preempts_refused;    /* for want of a kernel thread */
+  uint32_t workers;             /* now */
+  uint32_t kernel_threads;      /* now, main's and the monitor's among them */
+  uint32_t kernel_threads_peak; /* ever at once */
+  uint32_t kernel_threads_max;  /* the bound */
+  uint64_t stacks;              /* mapped, in use or pooled */
+  uint64_t stacks_marked;       /* of these, guarded by the kernel's guard markers */
+  uint64_t stacks_protected;    /* guarded by a mapping without access */
+  uint64_t stacks_unguarded;    /* not guarded, for want of mappings: overflow is not caught there */
+} thrum_stats;
+
+/* A snapshot; counters of other workers may lag by one event. -EINVAL: size is not a known one. */
+THRUM_API int thrum_statistics(thrum_stats *out);
+
+/* ---- Hooks ------------------------------------------------------------------------------------------- */
+
+/* Called in the ending thread when it failed and nobody can read that any more (it is detached). The
+ * default prints one line. Returns the former hook; NULL restores the default. */
+typedef void thrum_uncaught_fn(thrum_thread t, intptr_t failure, const char *sentence);
+THRUM_API thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook);
+
+/* Called when nothing can ever run again, before the dump and exit status 86. */
+typedef void thrum_hook_fn(void);
+THRUM_API thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook);
+
+/* Called with the message before thrum aborts: misuse, an overflown stack. Async-signal-safe code only. */
+typedef void thrum_fatal_fn(const char *message);
+THRUM_API thrum_fatal_fn *thrum_on_fatal(thrum_fatal_fn *hook);
+
+/* Calls fn(arg) when the program ends in order, last registered first, before threads are waited for.
+ * -ENOMEM. -ECANCELED: it is ending already. */
+THRUM_API int thrum_at_exit(void (*fn)(void *arg), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
