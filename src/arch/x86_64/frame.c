@@ -1,0 +1,42 @@
+/* Frames and machine contexts of x86-64; see arch.h. */
+#include <arch/arch.h>
+#include <errno.h>
+#include <string.h>
+
+_Static_assert(THRUMI_FRAME_WORDS == 8 && THRUMI_FRAME_PC == 7, "switch.S pushes these");
+
+void *thrumi_frame_make(void *low, size_t size) {
+  uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
+  uintptr_t *frame = (uintptr_t *)(top - 16) - THRUMI_FRAME_WORDS; /* 16 aligned after the return */
+  memset(frame, 0, (THRUMI_FRAME_WORDS + 2) * sizeof *frame);
+  uint32_t sse;
+  uint16_t x87;
+  __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
+  frame[0] = (sse & ~(uint32_t)0x3f) | (uintptr_t)x87 << 32; /* without the exceptions raised so far */
+  frame[THRUMI_FRAME_PC] = (uintptr_t)thrumi_thread_entry;
+  return frame;
+}
+
+void thrumi_frame_context(void *sp, ucontext_t *out) {
+  const uintptr_t *frame = sp;
+  memset(out, 0, sizeof *out);
+  greg_t *r = out->uc_mcontext.gregs;
+  r[REG_R15] = (greg_t)frame[1];
+  r[REG_R14] = (greg_t)frame[2];
+  r[REG_R13] = (greg_t)frame[3];
+  r[REG_R12] = (greg_t)frame[4];
+  r[REG_RBX] = (greg_t)frame[5];
+  r[REG_RBP] = (greg_t)frame[THRUMI_FRAME_FP];
+  r[REG_RIP] = (greg_t)frame[THRUMI_FRAME_PC];
+  r[REG_RSP] = (greg_t)(frame + THRUMI_FRAME_WORDS);
+}
+
+uintptr_t thrumi_context_pc(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RIP]; }
+
+uintptr_t thrumi_context_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
+
+bool thrumi_context_cut_call(const ucontext_t *context) {
+  static const unsigned char syscall_insn[2] = {0x0f, 0x05};
+  const void *before = (const void *)(thrumi_context_pc(context) - sizeof syscall_insn);
+  return context->uc_mcontext.gregs[REG_RAX] == -EINTR && memcmp(before, syscall_insn, sizeof syscall_insn) == 0;
+}

@@ -1,0 +1,77 @@
+/* The operating system, as one table.
+ *
+ * Every system call of the runtime that can block, fail or tell the time goes through thrumi_os, so that a
+ * test can give it another clock, make the Nth call fail, or choose what happens next. Nothing bypasses it.
+ * The table is set before the first thread starts and does not change while threads run.
+ *
+ * Calls return 0 or a count, or a negative errno; errno is left alone where the caller may be a handler. */
+#ifndef THRUMI_OS_H
+#define THRUMI_OS_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+typedef _Atomic uint32_t thrumi_futex;
+
+/* What the kernel says a kernel thread does at this moment. */
+enum thrumi_activity { THRUMI_ACTIVITY_UNKNOWN, THRUMI_ACTIVITY_RUNNING, THRUMI_ACTIVITY_BLOCKED };
+
+struct thrumi_os {
+  /* Time. The monotonic clock in nanoseconds. */
+  int64_t (*now)(void);
+
+  /* Sleeping. `deadline` is a point of that clock, INT64_MAX for ever.
+   * 0: woken or spurious. -EAGAIN: *word was not `expected`. -ETIMEDOUT. -EINTR. */
+  int (*futex_wait)(thrumi_futex *word, uint32_t expected, int64_t deadline);
+  int (*futex_wake)(thrumi_futex *word, int count);
+
+  /* Memory. Reserved memory reads as zero and costs nothing until touched. NULL: none to be had. */
+  void *(*reserve)(size_t bytes);
+  int (*release)(void *start, size_t bytes);
+  int (*discard)(void *start, size_t bytes); /* contents become zero, pages go back */
+  int (*guard)(void *start, size_t bytes);   /* guard markers; -EINVAL where the kernel has none */
+  int (*protect)(void *start, size_t bytes); /* no access, at the price of mappings */
+  void *(*allocate)(size_t bytes);           /* zeroed, from the C library; NULL */
+  void (*free)(void *block);
+
+  /* Kernel threads. create starts fn(arg) with all signals blocked but `unblocked` (0: none). */
+  int (*create)(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked);
+  int (*signal)(pid_t tid, int signo);
+  int (*barrier)(void); /* expedited membarrier: every running thread of ours passes a full fence */
+  int64_t (*cpu_time)(pid_t tid); /* what it has burnt so far, in ns; negative if unknown */
+  enum thrumi_activity (*activity)(pid_t tid);
+  int (*thread_count)(void); /* kernel threads of this process; negative if unknown */
+
+  /* Descriptors. */
+  int (*epoll_create)(void);
+  int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
+  int (*epoll_wait)(int epoll, struct epoll_event *events, int max, int64_t timeout); /* ns, -1 for ever */
+  int (*event_create)(void); /* an eventfd */
+  ssize_t (*read)(int fd, void *buffer, size_t size);
+  ssize_t (*write)(int fd, const void *buffer, size_t size);
+  int (*ready)(int fd, short events); /* poll without waiting: revents, or a negative errno */
+};
+
+extern struct thrumi_os thrumi_os;
+
+/* The table as the kernel gives it, for tests that replace a part. */
+extern const struct thrumi_os thrumi_os_linux;
+
+/* Asks once what this kernel can do: registers for membarrier. False: no membarrier, so fences are needed. */
+bool thrumi_os_start(void);
+
+pid_t thrumi_os_tid(void);
+size_t thrumi_os_page(void);
+void thrumi_os_name_thread(const char *name); /* the calling kernel thread's, cut to 15 bytes */
+
+/* Installs a handler past libc (ThreadSanitizer would defer it): with SA_SIGINFO, SA_ONSTACK, SA_RESTART and
+ * all asynchronous signals masked in it. The former action goes to *old. */
+int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *old);
+
+#endif
