@@ -1,0 +1,34 @@
+"""The names of the functions that the public headers give."""
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Comments, string literals and preprocessor lines hold no declarations.
+NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*', re.S | re.M)
+
+
+def declarations():
+    """The headers' text, cut into statements."""
+    for header in sorted((ROOT / "include").rglob("*.h")):
+        yield from re.split(r"[;{}]", NOISE.sub("", header.read_text()))
+
+
+def functions(marked):
+    """The first name before a parenthesis, in each declaration that begins with what `marked` matches."""
+    names = set()
+    for text in declarations():
+        if re.match(rf"\s*(?:{marked})\b", text):
+            found = re.search(r"\b(thrum_\w+)\s*\(", text)
+            names.update([found.group(1)] if found else [])
+    return names
+
+
+def exported():
+    """Functions that the library defines."""
+    return functions("THRUM_API")
+
+
+def inline():
+    """Functions that the headers define themselves."""
+    return functions("static inline")
