@@ -1,0 +1,385 @@
+/* The table of OS operations as Linux gives it.
+ *
+ * A call made here may come from a signal handler, or just before a thread goes on in user code that looks at
+ * errno: so each leaves errno as it found it and returns the error. Where an old kernel lacks a call
+ * (epoll_pwait2 before 5.11, guard markers before 6.13) the absence is noticed once and remembered. */
+#define _GNU_SOURCE
+#include <os/os.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+enum { SECOND = 1000000000 };
+
+/* The value of a call that reports by errno, as a value or a negative errno; errno stays. */
+#define QUIETLY(call) \
+  ({ \
+    int errno_before = errno; \
+    long call_result = (long)(call); \
+    if (call_result == -1) { \
+      call_result = -errno; \
+      errno = errno_before; \
+    } \
+    call_result; \
+  })
+
+static struct timespec timespec_of(int64_t ns) {
+  return (struct timespec){.tv_sec = (time_t)(ns / SECOND), .tv_nsec = (long)(ns % SECOND)};
+}
+
+/* ---- Time and sleeping ----------------------------------------------------------------------------------- */
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static int futex_wait(thrumi_futex *word, uint32_t expected, int64_t deadline) {
+  /* The bitset form takes a point of the monotonic clock; the plain form a duration. */
+  struct timespec until = timespec_of(deadline < 0 ? 0 : deadline);
+  return (int)QUIETLY(syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                              deadline == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY));
+}
+
+static int futex_wake(thrumi_futex *word, int count) {
+  return (int)QUIETLY(syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0));
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------------------- */
+
+static void *reserve(size_t bytes) {
+  int errno_before = errno;
+  void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) start = NULL;
+  /* A huge page would make the first touch of one stack pay for eight. Kernels without them refuse: fine. */
+  else
+    madvise(start, bytes, MADV_NOHUGEPAGE);
+  errno = errno_before;
+  return start;
+}
+
+static int release(void *start, size_t bytes) { return (int)QUIETLY(munmap(start, bytes)); }
+
+static int discard(void *start, size_t bytes) { return (int)QUIETLY(madvise(start, bytes, MADV_DONTNEED)); }
+
+/* Emulators such as qemu-user accept any advice and do nothing. So the first marker is tried: a system call
+ * that reads there must fail. (On a page without marker it reads an empty path.) */
+static bool marker_works(void *start) {
+  return QUIETLY(syscall(SYS_faccessat, AT_FDCWD, start, F_OK)) == -EFAULT;
+}
+
+static int guard(void *start, size_t bytes) {
+  static _Atomic int works; /* 0: not tried, 1: yes, -1: no */
+  int known = atomic_load_explicit(&works, memory_order_relaxed);
+  if (known < 0) return -EINVAL;
+  int error = (int)QUIETLY(madvise(start, bytes, MADV_GUARD_INSTALL));
+  if (known == 0 && error == 0) {
+    known = marker_works(start) ? 1 : -1;
+    atomic_store_explicit(&works, known, memory_order_relaxed);
+  }
+  return known < 0 ? -EINVAL : error;
+}
+
+static int protect(void *start, size_t bytes) { return (int)QUIETLY(mprotect(start, bytes, PROT_NONE)); }
+
+static void *allocate(size_t bytes) {
+  int errno_before = errno;
+  void *block = calloc(1, bytes);
+  errno = errno_before;
+  return block;
+}
+
+static void free_block(void *block) {
+  int errno_before = errno; /* older C libraries change it */
+  free(block);
+  errno = errno_before;
+}
+
+/* ---- Kernel threads -------------------------------------------------------------------------------------- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+/* A kernel thread of ours runs the scheduler alone; light threads have stacks of their own. */
+#ifdef SANITIZED
+enum { KERNEL_STACK = 1024 * 1024 };
+#else
+enum { KERNEL_STACK = 128 * 1024 };
+#endif
+enum { KERNEL_STACK_MOST = 64 * 1024 * 1024 };
+
+static int add_tls(struct dl_phdr_info *info, size_t info_size, void *sum) {
+  (void)info_size;
+  for (int i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_TLS)
+      *(size_t *)sum += info->dlpi_phdr[i].p_memsz + info->dlpi_phdr[i].p_align;
+  return 0;
+}
+
+/* C libraries take the thread-locals of the program and its libraries out of the stack. */
+static size_t kernel_stack_size(void) {
+  static _Atomic size_t known;
+  size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+  if (size == 0) {
+    dl_iterate_phdr(add_tls, &size);
+    size_t page = thrumi_os_page();
+    size = (KERNEL_STACK + size + page - 1) / page * page;
+    atomic_store_explicit(&known, size, memory_order_relaxed);
+  }
+  return size;
+}
+
+static int create_with(pthread_t *out, void *(*fn)(void *), void *arg) {
+  pthread_attr_t attributes;
+  int error = pthread_attr_init(&attributes);
+  if (error) return -error;
+  /* EINVAL: too small for what the C library puts there beside the thread-locals that we know of. */
+  error = EINVAL;
+  for (size_t size = kernel_stack_size(); error == EINVAL && size <= KERNEL_STACK_MOST; size *= 2) {
+    error = pthread_attr_setstacksize(&attributes, size);
+    if (!error) error = pthread_create(out, &attributes, fn, arg);
+  }
+  pthread_attr_destroy(&attributes);
+  return -error;
+}
+
+/* The new thread inherits the mask, so no signal finds it with another one. */
+static int create(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked) {
+  sigset_t mask, before;
+  int errno_before = errno;
+  sigfillset(&mask);
+  if (unblocked) sigdelset(&mask, unblocked);
+  pthread_sigmask(SIG_SETMASK, &mask, &before);
+  int error = create_with(out, fn, arg);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = errno_before;
+  return error;
+}
+
+static int send_signal(pid_t tid, int signo) {
+  return (int)QUIETLY(syscall(SYS_tgkill, getpid(), tid, signo));
+}
+
+static int barrier(void) {
+  return (int)QUIETLY(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
+}
+
+/* The number by which the kernel knows the CPU clock of a thread: pthread_getcpuclockid without the
+ * pthread_t, which may be of a thread that has ended. */
+static int64_t cpu_time(pid_t tid) {
+  enum { PER_THREAD = 4, SCHEDULED_TIME = 2 };
+  clockid_t clock = (clockid_t)(~(unsigned)tid << 3 | PER_THREAD | SCHEDULED_TIME);
+  struct timespec t;
+  long error = QUIETLY(clock_gettime(clock, &t));
+  return error ? error : (int64_t)t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static ssize_t read_proc(const char *path, char *text, size_t size) {
+  int fd = (int)QUIETLY(open(path, O_RDONLY | O_CLOEXEC));
+  if (fd < 0) return fd;
+  ssize_t length = (ssize_t)QUIETLY(read(fd, text, size - 1));
+  QUIETLY(close(fd));
+  text[length > 0 ? length : 0] = 0;
+  return length;
+}
+
+static enum thrumi_activity activity(pid_t tid) {
+  char path[64], text[256];
+  /* "running", or the number of the system call that it is in, or -1 if blocked outside of one. */
+  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)tid);
+  if (read_proc(path, text, sizeof text) > 0)
+    return strncmp(text, "running", 7) == 0 ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+  if (read_proc(path, text, sizeof text) <= 0) return THRUMI_ACTIVITY_UNKNOWN;
+  const char *state = strrchr(text, ')'); /* the name before it may hold anything */
+  if (!state || state[1] != ' ') return THRUMI_ACTIVITY_UNKNOWN;
+  return state[2] == 'R' ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
+}
+
+static int thread_count(void) {
+  static const char key[] = "\nThreads:";
+  char text[4096];
+  if (read_proc("/proc/self/status", text, sizeof text) <= 0) return -ENOENT;
+  const char *found = strstr(text, key);
+  return found ? atoi(found + sizeof key - 1) : -ENOENT;
+}
+
+/* ---- Descriptors ----------------------------------------------------------------------------------------- */
+
+static int create_epoll(void) { return (int)QUIETLY(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int control_epoll(int epoll, int operation, int fd, struct epoll_event *event) {
+  return (int)QUIETLY(epoll_ctl(epoll, operation, fd, event));
+}
+
+/* Without epoll_pwait2: an epoll descriptor can be polled, and ppoll takes nanoseconds. */
+static int wait_epoll_by_poll(int epoll, struct epoll_event *events, int max,
+                              const struct timespec *timeout) {
+  struct pollfd ready = {.fd = epoll, .events = POLLIN};
+  int n = (int)QUIETLY(ppoll(&ready, 1, timeout, NULL));
+  return n <= 0 ? n : (int)QUIETLY(epoll_wait(epoll, events, max, 0));
+}
+
+static int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t timeout) {
+  static _Atomic bool missing;
+  struct timespec relative = timespec_of(timeout < 0 ? 0 : timeout);
+  const struct timespec *limit = timeout < 0 ? NULL : &relative;
+  if (!atomic_load_explicit(&missing, memory_order_relaxed)) {
+    int n = (int)QUIETLY(syscall(SYS_epoll_pwait2, epoll, events, max, limit, NULL, 0));
+    /* EPERM: a filter for system calls that does not know it. epoll_wait itself never says so. */
+    if (n != -ENOSYS && n != -EPERM) return n;
+    atomic_store_explicit(&missing, true, memory_order_relaxed);
+  }
+  return wait_epoll_by_poll(epoll, events, max, limit);
+}
+
+static int create_event(void) { return (int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+static ssize_t read_fd(int fd, void *buffer, size_t size) { return (ssize_t)QUIETLY(read(fd, buffer, size)); }
+
+/* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless one
+ * was pending before: that one is somebody else's. */
+static ssize_t write_without_sigpipe(int fd, const void *buffer, size_t size) {
+  static const struct timespec at_once;
+  sigset_t sigpipe, before, pending;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  bool blocked_before = sigismember(&before, SIGPIPE);
+  bool pending_before = blocked_before && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
+  ssize_t n = (ssize_t)QUIETLY(write(fd, buffer, size));
+  if (n == -EPIPE && !pending_before)
+    while (QUIETLY(sigtimedwait(&sigpipe, NULL, &at_once)) == -EINTR) continue;
+  if (!blocked_before) pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return n;
+}
+
+static ssize_t write_fd(int fd, const void *buffer, size_t size) {
+  ssize_t n = (ssize_t)QUIETLY(send(fd, buffer, size, MSG_NOSIGNAL));
+  return n == -ENOTSOCK ? write_without_sigpipe(fd, buffer, size) : n;
+}
+
+static int ready_now(int fd, short events) {
+  struct pollfd asked = {.fd = fd, .events = events};
+  int n = (int)QUIETLY(poll(&asked, 1, 0));
+  if (n < 0) return n;
+  return asked.revents & POLLNVAL ? -EBADF : asked.revents;
+}
+
+/* ---- The table ------------------------------------------------------------------------------------------- */
+
+#define LINUX_TABLE \
+  { \
+    .now = now, .futex_wait = futex_wait, .futex_wake = futex_wake, .reserve = reserve, .release = release, \
+    .discard = discard, .guard = guard, .protect = protect, .allocate = allocate, .free = free_block, \
+    .create = create, .signal = send_signal, .barrier = barrier, .cpu_time = cpu_time, .activity = activity, \
+    .thread_count = thread_count, .epoll_create = create_epoll, .epoll_ctl = control_epoll, \
+    .epoll_wait = wait_epoll, .event_create = create_event, .read = read_fd, .write = write_fd, \
+    .ready = ready_now, \
+  }
+
+struct thrumi_os thrumi_os = LINUX_TABLE;
+const struct thrumi_os thrumi_os_linux = LINUX_TABLE;
+
+/* ---- What never needs replacing -------------------------------------------------------------------------- */
+
+bool thrumi_os_start(void) {
+  long commands = QUIETLY(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0));
+  if (commands < 0 || !(commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return false;
+  return QUIETLY(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0)) == 0;
+}
+
+pid_t thrumi_os_tid(void) { return (pid_t)syscall(SYS_gettid); }
+
+size_t thrumi_os_page(void) {
+  static _Atomic size_t known;
+  size_t page = atomic_load_explicit(&known, memory_order_relaxed);
+  if (page == 0) {
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    atomic_store_explicit(&known, page, memory_order_relaxed);
+  }
+  return page;
+}
+
+void thrumi_os_name_thread(const char *name) { QUIETLY(prctl(PR_SET_NAME, name, 0, 0, 0)); }
+
+/* The kernel's sigaction; the C library's differs in order and in the size of the mask. */
+struct kernel_action {
+  union {
+    void (*plain)(int);
+    void (*info)(int, siginfo_t *, void *);
+  } handler;
+  unsigned long flags;
+  void (*restorer)(void);
+  uint64_t mask;
+};
+
+#if defined(__x86_64__)
+void thrumi_os_restorer(void);
+#define RESTORER thrumi_os_restorer
+#define RESTORER_FLAG \
+  0x04000000ul /* SA_RESTORER: the kernel's headers and the C library's cannot both be had */
+#else
+#define RESTORER NULL
+#define RESTORER_FLAG 0ul
+#endif
+
+/* All but those that an instruction causes: blocked, these would kill the process past its handlers. libc
+ * keeps the signals that it uses itself out of any set, so setuid works while threads sleep in a handler. */
+static uint64_t asynchronous_signals(void) {
+  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+  sigset_t set;
+  uint64_t mask;
+  sigfillset(&set);
+  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&set, synchronous[i]);
+  memcpy(&mask, &set, sizeof mask);
+  return mask;
+}
+
+int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *old) {
+  struct kernel_action action = {
+      .handler.info = handler,
+      .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | RESTORER_FLAG,
+      .restorer = RESTORER,
+      .mask = asynchronous_signals(),
+  };
+  struct kernel_action former;
+  long error = QUIETLY(syscall(SYS_rt_sigaction, signo, &action, &former, sizeof former.mask));
+  if (error || !old) return (int)error;
+  *old = (struct sigaction){.sa_flags = (int)(former.flags & ~RESTORER_FLAG)};
+  if (former.flags & SA_SIGINFO)
+    old->sa_sigaction = former.handler.info;
+  else
+    old->sa_handler = former.handler.plain;
+  memcpy(&old->sa_mask, &former.mask, sizeof former.mask);
+  return 0;
+}
