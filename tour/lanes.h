@@ -1,0 +1,34 @@
+/* Who ran when. Each thread stamps its own lane again and again while it works, so the times at which the
+ * stamps stop are the times at which something else had the CPU. Drawn once all have been joined:
+ *
+ *     hog-0   |####....####....|
+ *     hog-1   |....####....####|
+ */
+#ifndef TOUR_LANES_H
+#define TOUR_LANES_H
+
+#include <thrum.h>
+
+enum { LANE_SPANS = 4096 };
+
+struct lane {
+  const char *name;
+  size_t count; /* of spans; those beyond LANE_SPANS are not kept */
+  struct {
+    thrum_time from, to;
+  } spans[LANE_SPANS];
+};
+
+/* The owner of the lane is running now. */
+void lane_stamp(struct lane *lane);
+
+/* Computes for so long by the clock, stamping its lane. Returns how many rounds it made. */
+long lane_spin(struct lane *lane, thrum_duration how_long);
+
+/* Prints the lanes over one scale of time, and below them how many milliseconds a column is. */
+void lanes_draw(const struct lane *lanes, size_t count);
+
+/* The middle one of the lengths of the lane's spans. */
+thrum_duration lane_median(const struct lane *lane);
+
+#endif
