@@ -1,0 +1,105 @@
+/* The choice of a backtracer, and the one that needs nothing but libc. */
+#define _GNU_SOURCE 1
+#include <core/backtrace.h>
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+const struct thrumi_backtracer *_Atomic thrumi_backtracer;
+
+void thrumi_set_backtracer(const struct thrumi_backtracer *backtracer) {
+  atomic_store(&thrumi_backtracer, backtracer);
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------------------- */
+
+/* A program that holds libthrum statically does not show thrumi_set_backtracer to the library that it loads, so
+ * the table is fetched by name. RTLD_LOCAL: libunwind's _Unwind_ functions must not replace those of the
+ * program's C++. In a static program dlopen always fails, which is right. */
+static void load_dump_library(void) {
+  void *library = dlopen("libthrum-dump.so.0", RTLD_NOW | RTLD_LOCAL);
+  const struct thrumi_backtracer *found = library ? dlsym(library, "thrumi_dump_backtracer") : NULL;
+  if (found) thrumi_set_backtracer(found);
+}
+
+const struct thrumi_backtracer *thrumi_backtracer_get(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (!atomic_load(&thrumi_backtracer)) pthread_once(&once, load_dump_library);
+  const struct thrumi_backtracer *registered = atomic_load(&thrumi_backtracer);
+  return registered ? registered : &thrumi_backtracer_fallback;
+}
+
+/* ---- The fallback ------------------------------------------------------------------------------------ */
+
+struct registers {
+  uintptr_t pc, sp, fp;
+};
+
+static struct registers registers_of(const ucontext_t *context) {
+#if defined(__x86_64__)
+  const greg_t *r = context->uc_mcontext.gregs;
+  return (struct registers){(uintptr_t)r[REG_RIP], (uintptr_t)r[REG_RSP], (uintptr_t)r[REG_RBP]};
+#else
+  const mcontext_t *m = &context->uc_mcontext;
+  return (struct registers){m->pc, m->sp, m->regs[29]};
+#endif
+}
+
+/* Both CPUs keep the caller's frame pointer and, above it, the return address where fp points to. */
+struct link {
+  uintptr_t fp, pc;
+};
+
+/* Through the kernel, so that memory that is not there is an answer and not a fault. */
+static bool read_anywhere(uintptr_t address, struct link *out) {
+  struct iovec to = {out, sizeof *out}, from = {(void *)address, sizeof *out};
+  return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof *out;
+}
+
+/* The sanitizers' view of a stack is not that of a frame pointer that may be any value. */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static struct link read_here(uintptr_t fp) {
+  const volatile struct link *at = (const volatile struct link *)fp;
+  return (struct link){at->fp, at->pc};
+}
+
+static bool read_link(uintptr_t fp, uintptr_t low, uintptr_t high, struct link *out) {
+  if (fp % sizeof(uintptr_t) || fp < low) return false;
+  if (high == 0) return read_anywhere(fp, out);
+  if (fp >= high || high - fp < sizeof *out) return false;
+  *out = read_here(fp);
+  return true;
+}
+
+static size_t walk_frame_pointers(const ucontext_t *context, uintptr_t stack_low, uintptr_t stack_high,
+                                  uintptr_t *pcs, size_t max) {
+  struct registers at = registers_of(context);
+  struct link link = {at.fp, at.pc};
+  uintptr_t low = at.sp > stack_low ? at.sp : stack_low; /* nothing below sp is a frame */
+  size_t n = 0;
+  while (n < max && link.pc) {
+    pcs[n++] = link.pc;
+    uintptr_t fp = link.fp;
+    if (!read_link(fp, low, stack_high, &link)) break;
+    low = fp + sizeof link; /* callers are above: no cycle */
+  }
+  return n;
+}
+
+static void describe_by_symbols(uintptr_t pc, bool exact, struct thrumi_frame *out) {
+  memset(out, 0, sizeof *out);
+  out->pc = pc;
+  Dl_info info;
+  uintptr_t inside = exact ? pc : pc - 1;
+  if (!dladdr((const void *)inside, &info)) return;
+  if (info.dli_sname) snprintf(out->function, sizeof out->function, "%s", info.dli_sname);
+  if (info.dli_fname)
+    snprintf(out->file, sizeof out->file, "%s+0x%zx", info.dli_fname,
+             (size_t)(inside - (uintptr_t)info.dli_fbase));
+}
+
+const struct thrumi_backtracer thrumi_backtracer_fallback = {walk_frame_pointers, describe_by_symbols};
