@@ -3,6 +3,10 @@
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,8 +17,7 @@
 enum { CHECK_SKIPPED = 77 }; /* the exit status of a test that cannot run here */
 
 /* Exits with 1 unless the condition holds. */
-#define CHECK(condition) \
-  ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "%s is false", #condition))
+#define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "%s is false", #condition))
 
 /* Compares integers (or pointers cast to intptr_t) and prints both when they differ. */
 #define CHECK_EQ(actual, expected) \
@@ -49,7 +52,8 @@ __attribute__((unused)) static void check_equal(const char *file, int line, cons
 __attribute__((unused)) static void check_string(const char *file, int line, const char *actual_text,
                                                  const char *actual, const char *expected) {
   if (actual && strcmp(actual, expected) == 0) return;
-  check_failed(file, line, "%s is \"%s\", expected \"%s\"", actual_text, actual ? actual : "(null)", expected);
+  check_failed(file, line, "%s is \"%s\", expected \"%s\"", actual_text, actual ? actual : "(null)",
+               expected);
 }
 
 __attribute__((unused)) static void check_has(const char *file, int line, const char *name, const char *text,

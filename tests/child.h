@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { CHILD_TEXT_MAX = 1 << 20, CHILD_HANG_S = 60 };
+enum { CHILD_TEXT_MAX = 2 << 20, CHILD_HANG_S = 60 };
 
 struct child {
   pid_t pid;
@@ -131,8 +131,10 @@ __attribute__((unused)) static void child_await(struct child *child, const char 
   }
 }
 
+/* A child that has ended does not read: its status tells why. */
 __attribute__((unused)) static void child_say(struct child *child, const char *text) {
-  CHECK_EQ(write(child->in, text, strlen(text)), strlen(text));
+  signal(SIGPIPE, SIG_IGN);
+  if (write(child->in, text, strlen(text)) < 0) return;
 }
 
 /* Waits for the end of the child. */

@@ -44,7 +44,8 @@ static inline int64_t wall_now(void) {
   return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-__attribute__((noreturn, unused)) static void await_failed(const char *file, int line, const char *condition) {
+__attribute__((noreturn, unused)) static void await_failed(const char *file, int line,
+                                                           const char *condition) {
   thrum_dump(2);
   check_failed(file, line, "%s has not come true in %d s", condition, TESTS_HANG_S);
 }

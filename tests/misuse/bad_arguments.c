@@ -1,0 +1,97 @@
+/* Arguments that cannot be right are -EINVAL, start nothing and leak nothing. */
+#include "../support.h"
+
+static intptr_t nothing(void *arg) { return (intptr_t)arg; }
+
+static int spawn_with(thrum_options options, thrum_thread *t) {
+  return thrum_spawn_with(t, &options, nothing, NULL);
+}
+
+static thrum_options defaults(void) {
+  thrum_options options = THRUM_OPTIONS_INIT;
+  return options;
+}
+
+static void null_function(void) {
+  thrum_thread t = {12345};
+  thrum_options options = defaults();
+  CHECK_EQ(thrum_spawn(&t, NULL, NULL), -EINVAL);
+  CHECK_EQ(thrum_spawn(NULL, NULL, NULL), -EINVAL);
+  CHECK_EQ(thrum_spawn_named(&t, NULL, NULL, "x"), -EINVAL);
+  CHECK_EQ(thrum_spawn_copy(&t, NULL, "x", 1), -EINVAL);
+  CHECK_EQ(thrum_spawn_with(&t, &options, NULL, NULL), -EINVAL);
+  CHECK_EQ(thrum_run(NULL, NULL), -EINVAL);
+  CHECK_EQ(thrum_spawn_copy(&t, nothing, NULL, 8), -EINVAL);
+}
+
+static void absurd_stack_sizes(void) {
+  static const size_t absurd[] = {1,        1000,           4096, THRUM_STACK_MIN - 1, ((size_t)1 << 40) + 1,
+                                  SIZE_MAX, SIZE_MAX - 4095};
+  for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) {
+    thrum_thread t;
+    thrum_options options = defaults();
+    options.stack_size = absurd[i];
+    CHECK_EQ(spawn_with(options, &t), -EINVAL);
+    options.bound = true;
+    CHECK_EQ(spawn_with(options, &t), -EINVAL);
+  }
+}
+
+static void unknown_options(void) {
+  thrum_thread t;
+  thrum_options options = defaults();
+  options.size = 0;
+  CHECK_EQ(spawn_with(options, &t), -EINVAL);
+  options.size = sizeof options + 8;
+  CHECK_EQ(spawn_with(options, &t), -EINVAL);
+  options = defaults();
+  options.scope = (struct thrum_scope *)&options;
+  CHECK_EQ(spawn_with(options, &t), -EINVAL);
+}
+
+/* Sizes that are within the limits, and beyond what any machine has: an error, not a crash. */
+static void too_large_to_have(void) {
+  thrum_options options = defaults();
+  options.stack_size = (size_t)1 << 40;
+  thrum_thread threads[200];
+  int started = 0, error = 0;
+  while (started < 200 && (error = spawn_with(options, &threads[started])) == 0) started++;
+  if (started < 200) CHECK_EQ(error, -ENOMEM); /* 200 TiB: more than the address space of x86-64 */
+  for (int i = 0; i < started; i++) CHECK_EQ(must_join(threads[i]), 0);
+}
+
+static intptr_t all(void *arg) {
+  (void)arg;
+  size_t before = thrum_active_count();
+  null_function();
+  absurd_stack_sizes();
+  unknown_options();
+  CHECK_EQ(thrum_active_count(), before);
+  return 0;
+}
+
+static void descriptors(void) {
+  char c;
+  CHECK_EQ(thrum_read(-1, &c, 1), -EBADF);
+  CHECK_EQ(thrum_write(-1, &c, 1), -EBADF);
+  CHECK_EQ(thrum_read_for(-1, &c, 1, THRUM_MS(1)), -EBADF);
+  CHECK_EQ(thrum_read(100000, &c, 1), -EBADF);
+  CHECK_EQ(thrum_close(-1), -EBADF);
+  CHECK_EQ(thrum_close(100000), -EBADF);
+  int fds[2];
+  CHECK_EQ(pipe(fds), 0);
+  CHECK_EQ(thrum_close(fds[0]), 0);
+  CHECK_EQ(thrum_close(fds[0]), -EBADF);
+  CHECK_EQ(thrum_write(fds[1], "x", 1), -EPIPE); /* and no SIGPIPE */
+  CHECK_EQ(thrum_read(fds[1], &c, 1), -EBADF);
+  CHECK_EQ(thrum_close(fds[1]), 0);
+}
+
+int main(void) {
+  run_in_each_kind(all, NULL);
+  if (!TESTS_SANITIZED) too_large_to_have();
+  descriptors();
+  CHECK_EQ(thrum_unpin(), -EPERM);
+  CHECK_EQ(thrum_active_count(), 1);
+  return 0;
+}

@@ -1,0 +1,117 @@
+/* Promise 6: SIGQUIT, or a call, prints every thread with its name and what it does; the program goes on. */
+#include "../child.h"
+#include "../support.h"
+
+static bool stop;
+static int started;
+static int fds[2];
+
+static intptr_t sleep_here(void *arg) {
+  (void)arg;
+  ADD(started, 1);
+  while (!LOAD(stop)) CHECK_EQ(thrum_sleep(THRUM_MS(5)), 0);
+  return 0;
+}
+
+static intptr_t spin_here(void *arg) {
+  (void)arg;
+  ADD(started, 1);
+  while (!LOAD(stop)) continue;
+  return 0;
+}
+
+static intptr_t read_here(void *arg) {
+  (void)arg;
+  char c;
+  ADD(started, 1);
+  CHECK_EQ(thrum_read(fds[0], &c, 1), 1);
+  return 0;
+}
+
+static intptr_t join_here(void *arg) {
+  ADD(started, 1);
+  return thrum_wait(*(thrum_thread *)arg);
+}
+
+static thrum_thread threads[5];
+
+static void start_all(void) {
+  CHECK_EQ(pipe(fds), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[0], sleep_here, NULL, "the sleeper"), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[1], spin_here, NULL, "the spinner"), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[2], read_here, NULL, "the reader"), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[3], join_here, &threads[2], "the joiner"), 0);
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.bound = true;
+  options.name = "the bound one";
+  CHECK_EQ(thrum_spawn_with(&threads[4], &options, sleep_here, NULL), 0);
+  AWAIT(LOAD(started) == 5);
+}
+
+static void end_all(void) {
+  STORE(stop, true);
+  CHECK_EQ(write(fds[1], "x", 1), 1);
+  for (int i = 0; i < 5; i++) CHECK_EQ(must_join(threads[i]), 0);
+}
+
+static void names_all(const char *text) {
+  static const char *const names[] = {"MainThread", "the sleeper", "the spinner",
+                                      "the reader", "the joiner",  "the bound one"};
+  for (int i = 0; i < 6; i++) CHECK_HAS(text, names[i]);
+}
+
+static intptr_t dump_by_call(void *arg) {
+  (void)arg;
+  FILE *file = tmpfile();
+  CHECK(file);
+  CHECK_EQ(thrum_dump(fileno(file)), 0);
+  char *text = calloc(1, CHILD_TEXT_MAX);
+  CHECK(text && pread(fileno(file), text, CHILD_TEXT_MAX - 1, 0) > 0);
+  fclose(file);
+  names_all(text);
+  free(text);
+  CHECK_EQ(thrum_dump(-1), -EBADF);
+  return 0;
+}
+
+static int by_call(void) {
+  start_all();
+  run_in_each_kind(dump_by_call, NULL);
+  end_all();
+  return 0;
+}
+
+/* Twice, since the program goes on; then it ends in order. */
+static int by_signal(void) {
+  char c;
+  start_all();
+  CHECK(write(1, "started\n", 8) == 8);
+  CHECK_EQ(thrum_read(0, &c, 1), 1);
+  end_all();
+  return 0;
+}
+
+static const struct child_case cases[] = {{"by-call", by_call}, {"by-signal", by_signal}, {0}};
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  struct child child = child_run("by-call");
+  CHECK_STATUS(child, 0);
+  child_free(&child);
+  child = child_start("by-signal", NULL);
+  child_await(&child, "started");
+  for (int i = 0; i < 2; i++) {
+    child.err_size = 0;
+    memset(child.err_text, 0, CHILD_TEXT_MAX);
+    CHECK_EQ(kill(child.pid, SIGQUIT), 0);
+    child_await(&child, "the bound one");
+    child_await(&child, "the joiner");
+    child_await(&child, "the spinner");
+    child_await(&child, "MainThread");
+  }
+  child_say(&child, "x");
+  child_finish(&child);
+  CHECK_STATUS(child, 0);
+  child_free(&child);
+  return 0;
+}

@@ -1,0 +1,149 @@
+/* Promise 6 and decision 12: no verdict while anybody or anything outside may still wake somebody. In each
+ * case a circle of threads waits for ever, and something that thrum cannot see into ends the program with
+ * status 42 after a while: a false verdict would end it with 86 before. */
+#include "../child.h"
+#include "../support.h"
+
+#include <fcntl.h>
+
+enum { TRUE_END = 42, A_WHILE_US = 400000 };
+
+static thrum_thread threads[2];
+static bool ready;
+static int fds[2];
+
+static intptr_t wait_for_other(void *arg) {
+  int i = (int)(intptr_t)arg;
+  AWAIT(LOAD(ready));
+  return thrum_wait(threads[1 - i]);
+}
+
+static void start_circle(void) {
+  for (int i = 0; i < 2; i++) threads[i] = must_spawn(wait_for_other, (void *)(intptr_t)i);
+  STORE(ready, true);
+}
+
+static void *end_from_outside(void *arg) {
+  if (arg) CHECK(thrum_id(thrum_current()) != 0); /* one that thrum knows */
+  usleep(A_WHILE_US);
+  _exit(TRUE_END);
+}
+
+static int outsider(bool known) {
+  pthread_t thread;
+  start_circle();
+  CHECK_EQ(pthread_create(&thread, NULL, end_from_outside, known ? &thread : NULL), 0);
+  return thrum_wait(threads[0]);
+}
+
+static int unknown_thread(void) { return outsider(false); }
+static int foreign_thread(void) { return outsider(true); }
+
+static intptr_t sleep_and_end(void *arg) {
+  (void)arg;
+  CHECK_EQ(thrum_sleep(THRUM_US(A_WHILE_US)), 0);
+  _exit(TRUE_END);
+}
+
+static int sleeper(void) {
+  start_circle();
+  must_spawn(sleep_and_end, NULL);
+  return thrum_wait(threads[0]);
+}
+
+static int timed_wait(void) {
+  start_circle();
+  CHECK_EQ(thrum_wait_for(threads[0], THRUM_US(A_WHILE_US)), -ETIMEDOUT);
+  return TRUE_END;
+}
+
+static intptr_t read_plainly(void *arg) {
+  (void)arg;
+  char c;
+  CHECK_EQ(read(fds[0], &c, 1), 1);
+  _exit(TRUE_END);
+}
+
+static intptr_t read_by_thrum(void *arg) {
+  (void)arg;
+  char c;
+  CHECK_EQ(thrum_read(fds[0], &c, 1), 1);
+  _exit(TRUE_END);
+}
+
+/* Nobody but another process can write here: what the parent says comes when it pleases. */
+static int waits_for_input(thrum_fn *reader, bool bound) {
+  fds[0] = 0;
+  start_circle();
+  if (bound)
+    must_spawn_bound(reader, NULL);
+  else
+    must_spawn(reader, NULL);
+  CHECK(write(1, "waiting\n", 8) == 8);
+  return thrum_wait(threads[0]);
+}
+
+static int plain_read(void) { return waits_for_input(read_plainly, false); }
+static int plain_read_bound(void) { return waits_for_input(read_plainly, true); }
+static int descriptor(void) { return waits_for_input(read_by_thrum, false); }
+
+static intptr_t blocking_read(void *arg) { return thrum_blocking(read_plainly, arg); }
+static int blocking_call(void) { return waits_for_input(blocking_read, false); }
+
+static int main_reads(void) {
+  start_circle();
+  CHECK(write(1, "waiting\n", 8) == 8);
+  char c;
+  return read(0, &c, 1) == 1 ? TRUE_END : 1;
+}
+
+/* main is busy with something of its own, in the kernel and on the CPU. */
+static int main_busy(void) {
+  start_circle();
+  usleep(A_WHILE_US / 2);
+  for (int64_t end = wall_now() + A_WHILE_US * INT64_C(500); wall_now() < end;) continue;
+  _exit(TRUE_END);
+}
+
+static intptr_t spin_and_end(void *arg) {
+  (void)arg;
+  for (int64_t end = wall_now() + A_WHILE_US * INT64_C(1000); wall_now() < end;) continue;
+  _exit(TRUE_END);
+}
+
+static int hog_busy(void) {
+  start_circle();
+  must_spawn(spin_and_end, NULL);
+  return thrum_wait(threads[0]);
+}
+
+static const struct child_case cases[] = {{"unknown-thread", unknown_thread},
+                                          {"foreign-thread", foreign_thread},
+                                          {"sleeper", sleeper},
+                                          {"timed-wait", timed_wait},
+                                          {"main-busy", main_busy},
+                                          {"hog-busy", hog_busy},
+                                          {"plain-read", plain_read},
+                                          {"plain-read-bound", plain_read_bound},
+                                          {"descriptor", descriptor},
+                                          {"blocking-call", blocking_call},
+                                          {"main-reads", main_reads},
+                                          {0}};
+
+static void ends_in_truth(const char *name, bool by_input) {
+  struct child child = child_start(name, NULL);
+  if (by_input) {
+    child_await(&child, "waiting");
+    usleep(A_WHILE_US); /* in which the false verdict would come */
+    child_say(&child, "x");
+  }
+  child_finish(&child);
+  CHECK_STATUS(child, TRUE_END);
+  child_free(&child);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  for (int i = 0; cases[i].name; i++) ends_in_truth(cases[i].name, i >= 6);
+  return 0;
+}

@@ -1,0 +1,182 @@
+/* Settings: what is in range is taken and read back, what is not is -EINVAL and changes nothing. */
+#include "../child.h"
+#include "../support.h"
+
+static void interval(void) {
+  static const thrum_duration bad[] = {0, -1, THRUM_US(99), THRUM_S(10) + 1, INT64_MAX, INT64_MIN};
+  static const thrum_duration good[] = {THRUM_US(100), THRUM_MS(1), THRUM_S(3), THRUM_S(10), THRUM_MS(5)};
+  CHECK_EQ(thrum_switch_interval(), THRUM_MS(5));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_EQ(thrum_set_switch_interval(bad[i]), -EINVAL);
+  CHECK_EQ(thrum_switch_interval(), THRUM_MS(5));
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    CHECK_EQ(thrum_set_switch_interval(good[i]), 0);
+    CHECK_EQ(thrum_switch_interval(), good[i]);
+  }
+}
+
+static void workers(void) {
+  static const int bad[] = {0, -1, THRUM_WORKERS_MAX + 1, 1000000, INT32_MIN, INT32_MAX};
+  int before = thrum_workers();
+  CHECK(before >= 1);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_EQ(thrum_set_workers(bad[i]), -EINVAL);
+  CHECK_EQ(thrum_workers(), before);
+  static const int good[] = {1, 2, 5, THRUM_WORKERS_MAX, 1};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    CHECK_EQ(thrum_set_workers(good[i]), 0);
+    CHECK_EQ(thrum_workers(), good[i]);
+  }
+  CHECK_EQ(thrum_set_workers(before), 0);
+}
+
+/* Uses the better part of a stack of that size. */
+static intptr_t use_stack(void *arg) {
+  size_t bytes = (size_t)arg / 2;
+  volatile char *p = __builtin_alloca(bytes);
+  for (size_t i = 0; i < bytes; i += 512) p[i] = 1;
+  ssize_t used = thrum_stack_used(thrum_current());
+  CHECK(used >= (ssize_t)bytes || TESTS_ASAN);
+  CHECK(used <= (ssize_t)arg);
+  return 1;
+}
+
+static void stack_sizes(void) {
+  static const size_t bad[] = {0, 1000, 4096, THRUM_STACK_MIN - 1, ((size_t)1 << 40) + 1, SIZE_MAX};
+  static const size_t good[] = {THRUM_STACK_MIN, 64 * 1024, 1 << 20, 16 << 20, 256 * 1024};
+  CHECK_EQ(thrum_stack_size(), 256 * 1024);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_EQ(thrum_set_stack_size(bad[i]), -EINVAL);
+  CHECK_EQ(thrum_stack_size(), 256 * 1024);
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    CHECK_EQ(thrum_set_stack_size(good[i]), 0);
+    CHECK_EQ(thrum_stack_size(), good[i]);
+    CHECK_EQ(must_join(must_spawn(use_stack, (void *)good[i])), 1);
+    thrum_options options = THRUM_OPTIONS_INIT;
+    options.stack_size = good[i];
+    thrum_thread t;
+    CHECK_EQ(thrum_spawn_with(&t, &options, use_stack, (void *)good[i]), 0);
+    CHECK_EQ(must_join(t), 1);
+  }
+  CHECK_EQ(thrum_stack_used(thrum_main_thread()), -ENOTSUP);
+}
+
+static intptr_t deep(void *arg) {
+  volatile char here[8 << 20];
+  memset((char *)(uintptr_t)here, 1, sizeof here);
+  return here[(intptr_t)arg];
+}
+
+static void large_stack(void) {
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.stack_size = 16 << 20;
+  thrum_thread t;
+  CHECK_EQ(thrum_spawn_with(&t, &options, deep, (void *)1000), 0);
+  CHECK_EQ(must_join(t), 1);
+}
+
+static int logged;
+static void log_message(const char *message, size_t length) {
+  CHECK(length > 0 && message);
+  ADD(logged, 1);
+}
+
+static intptr_t configured_stack(void *arg) {
+  (void)arg;
+  CHECK(thrum_stack_used(thrum_current()) > 0);
+  return thrum_fail(EIO, "to the log");
+}
+
+/* What is set before the first use goes before the environment. */
+static int configured(void) {
+  thrum_config config = THRUM_CONFIG_INIT;
+  config.workers = 3;
+  config.stack_size = 128 * 1024;
+  config.interval = THRUM_MS(7);
+  config.kernel_threads = 50;
+  config.log = log_message;
+  CHECK_EQ(thrum_configure(&config), 0);
+  CHECK_EQ(thrum_workers(), 3);
+  CHECK_EQ(thrum_stack_size(), 128 * 1024);
+  CHECK_EQ(thrum_switch_interval(), THRUM_MS(7));
+  CHECK_EQ(statistics().kernel_threads_max, 50);
+  CHECK_EQ(thrum_spawn(NULL, configured_stack, NULL), 0);
+  AWAIT(LOAD(logged) == 1);
+  CHECK_EQ(thrum_configure(&config), -EBUSY);
+  return 0;
+}
+
+static int configured_wrongly(void) {
+  static const struct {
+    int workers, kernel_threads;
+    size_t stack_size;
+    thrum_duration interval;
+  } bad[] = {
+      {-1, 0, 0, 0},   {257, 0, 0, 0}, {0, -1, 0, 0},         {0, 0, 1000, 0}, {0, 0, (size_t)2 << 40, 0},
+      {0, 0, 0, 1000}, {0, 0, 0, -1},  {0, 0, 0, THRUM_S(11)}};
+  thrum_config config = THRUM_CONFIG_INIT;
+  config.size = 3;
+  CHECK_EQ(thrum_configure(&config), -EINVAL);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    thrum_config wrong = THRUM_CONFIG_INIT;
+    wrong.workers = bad[i].workers;
+    wrong.kernel_threads = bad[i].kernel_threads;
+    wrong.stack_size = bad[i].stack_size;
+    wrong.interval = bad[i].interval;
+    CHECK_EQ(thrum_configure(&wrong), -EINVAL);
+  }
+  CHECK_EQ(thrum_switch_interval(), THRUM_MS(5));
+  return 0;
+}
+
+static int environment(void) {
+  CHECK_EQ(thrum_workers(), 7);
+  return 0;
+}
+
+static int environment_ignored(void) {
+  thrum_config config = THRUM_CONFIG_INIT;
+  config.ignore_environment = true;
+  CHECK_EQ(thrum_configure(&config), 0);
+  CHECK_EQ(thrum_switch_interval(), THRUM_MS(5));
+  return 0;
+}
+
+static int interval_2ms(void) { return thrum_switch_interval() == THRUM_MS(2) ? 0 : 1; }
+static int interval_500us(void) { return thrum_switch_interval() == THRUM_US(500) ? 0 : 1; }
+static int stack_64k(void) { return thrum_stack_size() == 64 * 1024 ? 0 : 1; }
+static int kernel_threads_30(void) { return statistics().kernel_threads_max == 30 ? 0 : 1; }
+
+static const struct child_case cases[] = {{"configured", configured},
+                                          {"configured-wrongly", configured_wrongly},
+                                          {"environment", environment},
+                                          {"environment-ignored", environment_ignored},
+                                          {"interval-2ms", interval_2ms},
+                                          {"interval-500us", interval_500us},
+                                          {"stack-64k", stack_64k},
+                                          {"kernel-threads-30", kernel_threads_30},
+                                          {0}};
+
+static void succeeds(const char *name, const char *setting) {
+  struct child child = child_run_with(name, setting);
+  CHECK_STATUS(child, 0);
+  CHECK_STR(child.err_text, "");
+  child_free(&child);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  succeeds("configured", "THRUM_WORKERS=2");
+  succeeds("configured-wrongly", NULL);
+  succeeds("environment", "THRUM_WORKERS=7");
+  succeeds("environment-ignored", "THRUM_INTERVAL=2ms");
+  succeeds("interval-2ms", "THRUM_INTERVAL=2ms");
+  succeeds("interval-500us", "THRUM_INTERVAL=500us");
+  succeeds("stack-64k", "THRUM_STACK=64k");
+  succeeds("kernel-threads-30", "THRUM_KERNEL_THREADS=30");
+  CHECK_STR(thrum_version(), "0.1.0");
+  interval();
+  workers();
+  stack_sizes();
+  large_stack();
+  thrum_stats stats = {.size = 5};
+  CHECK_EQ(thrum_statistics(&stats), -EINVAL);
+  return 0;
+}
