@@ -18,10 +18,15 @@ void thrumi_set_backtracer(const struct thrumi_backtracer *backtracer) {
 
 /* ---- Choosing ------------------------------------------------------------------------------------------- */
 
+/* Weak: a static program has no loader, and referring to one would draw it in. */
+#pragma weak dlopen
+#pragma weak dlsym
+
 /* A program that holds libthrum statically does not show thrumi_set_backtracer to the library that it loads, so
  * the table is fetched by name. RTLD_LOCAL: libunwind's _Unwind_ functions must not replace those of the
- * program's C++. In a static program dlopen always fails, which is right. */
+ * program's C++. */
 static void load_dump_library(void) {
+  if (!dlopen || !dlsym) return;
   void *library = dlopen("libthrum-dump.so.0", RTLD_NOW | RTLD_LOCAL);
   const struct thrumi_backtracer *found = library ? dlsym(library, "thrumi_dump_backtracer") : NULL;
   if (found) thrumi_set_backtracer(found);
