@@ -5,9 +5,9 @@
  *   1      held, nobody sleeps                        whoever takes it at once
  *   2      held, somebody may sleep: unlock wakes     whoever has to wait. Legal although nobody sleeps.
  *
- * All-zero is free. Its holder is inside the runtime and so never preempted by thrum, only by the kernel; that is
- * why a waiter sleeps in the end. A handler may take it, too, unless it interrupted the runtime. It knows nothing
- * of light threads: it blocks the kernel thread. */
+ * All-zero is free. Its holder is inside the runtime and so never preempted by thrum, only by the kernel;
+ * that is why a waiter sleeps in the end. A handler may take it, too, unless it interrupted the runtime. It
+ * knows nothing of light threads: it blocks the kernel thread. */
 #ifndef THRUMI_SPIN_H
 #define THRUMI_SPIN_H
 

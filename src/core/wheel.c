@@ -4,7 +4,7 @@ enum { NO_LEVEL = -1 };
 
 static const uint64_t tick_end = UINT64_C(1) << (63 - THRUMI_WHEEL_TICK_BITS); /* past the last of int64 */
 
-/* ---- Lists ----------------------------------------------------------------------------------------------- */
+/* ---- Lists --------------------------------------------------------------------------------------------- */
 
 static void make_empty(struct thrumi_timer *head) { head->next = head->prev = head; }
 
@@ -29,7 +29,7 @@ static void unlink_timer(struct thrumi_timer *timer) {
   timer->prev = NULL;
 }
 
-/* ---- Ticks and slots ------------------------------------------------------------------------------------- */
+/* ---- Ticks and slots ----------------------------------------------------------------------------------- */
 
 static uint64_t tick_before(int64_t time) { return time < 0 ? 0 : (uint64_t)time >> THRUMI_WHEEL_TICK_BITS; }
 
@@ -82,8 +82,8 @@ static void move_down(struct thrumi_wheel *wheel, int level, unsigned digit) {
   }
 }
 
-/* Lets all ticks up to `last` pass. A slot that begins just after it moves down as well, since the wheel's tick will
- * be there. */
+/* Lets all ticks up to `last` pass. A slot that begins just after it moves down as well, since the wheel's
+ * tick will be there. */
 static void advance(struct thrumi_wheel *wheel, uint64_t last) {
   uint64_t tick;
   int level;
@@ -100,7 +100,7 @@ static void advance(struct thrumi_wheel *wheel, uint64_t last) {
   wheel->tick = last + 1;
 }
 
-/* ---- Calls ----------------------------------------------------------------------------------------------- */
+/* ---- Calls --------------------------------------------------------------------------------------------- */
 
 void thrumi_wheel_init(struct thrumi_wheel *wheel, int64_t now) {
   wheel->tick = tick_before(now) + 1;

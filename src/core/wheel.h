@@ -1,10 +1,10 @@
 /* A hierarchical timing wheel: timers added and removed at a constant cost, however many there are.
  *
- * Time is counted in ticks of 2^15 ns (33 us). A timer is due at the first tick that is not before its `when`: never
- * early, and late by less than a tick because of the wheel. A tick's number is read as digits of six bits; a
- * timer lies at the level of the highest digit in which its tick differs from the wheel's, in the slot that this digit
- * names. So all of a level comes before all of the next, each slot before the next, and a timer moves down at most
- * once a level. Nine levels hold every tick of the int64 range.
+ * Time is counted in ticks of 2^15 ns (33 us). A timer is due at the first tick that is not before its
+ * `when`: never early, and late by less than a tick because of the wheel. A tick's number is read as digits
+ * of six bits; a timer lies at the level of the highest digit in which its tick differs from the wheel's, in
+ * the slot that this digit names. So all of a level comes before all of the next, each slot before the next,
+ * and a timer moves down at most once a level. Nine levels hold every tick of the int64 range.
  *
  * There is no lock here: the caller has one. */
 #ifndef THRUMI_WHEEL_H
@@ -46,12 +46,12 @@ void thrumi_wheel_add(struct thrumi_wheel *wheel, struct thrumi_timer *timer, in
 /* False: it was not in; it had expired, or was never added. */
 bool thrumi_wheel_remove(struct thrumi_wheel *wheel, struct thrumi_timer *timer);
 
-/* When to call thrumi_wheel_expire again at the latest: never after the tick at which the first timer is due, but
- * possibly before it, when timers have to move down. -1: at once. INT64_MAX: nothing is in. */
+/* When to call thrumi_wheel_expire again at the latest: never after the tick at which the first timer is due,
+ * but possibly before it, when timers have to move down. -1: at once. INT64_MAX: nothing is in. */
 int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel);
 
-/* Takes out the timers that are due, `max` of them at most, and chains them by `next`: in the order of their ticks, and
- * within a tick in the order in which they were added. Returns how many. `now` never goes back. */
+/* Takes out the timers that are due, `max` of them at most, and chains them by `next`: in the order of their
+ * ticks, and within a tick in the order in which they were added. Returns how many. `now` never goes back. */
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max);
 
 #endif

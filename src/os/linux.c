@@ -49,7 +49,7 @@ static struct timespec timespec_of(int64_t ns) {
   return (struct timespec){.tv_sec = (time_t)(ns / SECOND), .tv_nsec = (long)(ns % SECOND)};
 }
 
-/* ---- Time and sleeping ----------------------------------------------------------------------------------- */
+/* ---- Time and sleeping --------------------------------------------------------------------------------- */
 
 static int64_t now(void) {
   struct timespec t;
@@ -68,7 +68,7 @@ static int futex_wake(thrumi_futex *word, int count) {
   return (int)QUIETLY(syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0));
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------- */
+/* ---- Memory -------------------------------------------------------------------------------------------- */
 
 static void *reserve(size_t bytes) {
   int errno_before = errno;
@@ -118,7 +118,7 @@ static void free_block(void *block) {
   errno = errno_before;
 }
 
-/* ---- Kernel threads -------------------------------------------------------------------------------------- */
+/* ---- Kernel threads ------------------------------------------------------------------------------------ */
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -233,7 +233,7 @@ static int thread_count(void) {
   return found ? atoi(found + sizeof key - 1) : -ENOENT;
 }
 
-/* ---- Descriptors ----------------------------------------------------------------------------------------- */
+/* ---- Descriptors --------------------------------------------------------------------------------------- */
 
 static int create_epoll(void) { return (int)QUIETLY(epoll_create1(EPOLL_CLOEXEC)); }
 
@@ -266,8 +266,8 @@ static int create_event(void) { return (int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD
 
 static ssize_t read_fd(int fd, void *buffer, size_t size) { return (ssize_t)QUIETLY(read(fd, buffer, size)); }
 
-/* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless one
- * was pending before: that one is somebody else's. */
+/* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless
+ * one was pending before: that one is somebody else's. */
 static ssize_t write_without_sigpipe(int fd, const void *buffer, size_t size) {
   static const struct timespec at_once;
   sigset_t sigpipe, before, pending;
@@ -295,7 +295,7 @@ static int ready_now(int fd, short events) {
   return asked.revents & POLLNVAL ? -EBADF : asked.revents;
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------- */
+/* ---- The table ----------------------------------------------------------------------------------------- */
 
 #define LINUX_TABLE \
   { \
@@ -310,7 +310,7 @@ static int ready_now(int fd, short events) {
 struct thrumi_os thrumi_os = LINUX_TABLE;
 const struct thrumi_os thrumi_os_linux = LINUX_TABLE;
 
-/* ---- What never needs replacing -------------------------------------------------------------------------- */
+/* ---- What never needs replacing ------------------------------------------------------------------------ */
 
 bool thrumi_os_start(void) {
   long commands = QUIETLY(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0));
