@@ -6,6 +6,7 @@ in a certain order, is said so in the check.
 """
 import os
 import re
+import resource
 import shutil
 import socket
 import stat
@@ -87,6 +88,12 @@ def check_list(output, sums):
            f"{len(listed)} listed, {len(sums)} wanted: {listed.keys() ^ sums.keys()}")
 
 
+def check_few_descriptors(program, folder):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    output = run(program, folder, preexec_fn=limit).stdout
+    expect("0 unreadable" in output and "0 files differ" in output, "64 descriptors are enough", output)
+
+
 def check_unreadable(program, root):
     """Files that may not be read, asked by somebody without privileges."""
     (root / "secret").write_bytes(b"secret")
@@ -117,6 +124,7 @@ def chapter0(build):
         expect("0 files differ" in output and "0 changed" in output, "both passes agree", output[-1000:])
         expect(re.search(r"^threads .* threads started: [1-9]\d{3}$", output, re.MULTILINE),
                "thousands of threads", output[-1000:])
+        check_few_descriptors(program, folder)
         check_unreadable(program, root)
     with tempfile.TemporaryDirectory() as folder:
         expect("0 files, 0 bytes" in run(program, folder).stdout, "an empty folder")
