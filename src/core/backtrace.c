@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,15 +19,11 @@ void thrumi_set_backtracer(const struct thrumi_backtracer *backtracer) {
 
 /* ---- Choosing ------------------------------------------------------------------------------------------- */
 
-/* Weak: a static program has no loader, and referring to one would draw it in. */
-#pragma weak dlopen
-#pragma weak dlsym
-
 /* A program that holds libthrum statically does not show thrumi_set_backtracer to the library that it loads, so
  * the table is fetched by name. RTLD_LOCAL: libunwind's _Unwind_ functions must not replace those of the
- * program's C++. */
+ * program's C++. A static program came without a dynamic linker, and would load a second libc. */
 static void load_dump_library(void) {
-  if (!dlopen || !dlsym) return;
+  if (getauxval(AT_BASE) == 0) return;
   void *library = dlopen("libthrum-dump.so.0", RTLD_NOW | RTLD_LOCAL);
   const struct thrumi_backtracer *found = library ? dlsym(library, "thrumi_dump_backtracer") : NULL;
   if (found) thrumi_set_backtracer(found);

@@ -1,128 +1,225 @@
 /* Walks a stack by libunwind, which reads the tables that the compiler left about each call site.
  *
- * What a stack holds may be garbage, and the tables then send libunwind to any address. libunwind has a check of its
- * own (it asks the kernel whether memory can be read), but that lets a walk stray into whatever is mapped. Here
- * the bounds of the stack are known. Local unwinding takes no accessors from its caller, so the one that reads
- * memory is wrapped once for the process: while a bounded walk is under way in this kernel thread it allows the
- * stack, the context, and the instructions at the current address; otherwise it changes nothing.
- *
- * Rejected: stepping only if the frame looks sound beforehand (the rule for the next frame is known to libunwind
- * alone); remote unwinding with accessors of our own (it needs the search of the tables written again). */
+ * What a stack holds may be garbage, and the tables then send libunwind to any address. Local unwinding would read
+ * there; it knows whether memory can be read at all, but not where the stack ends. So this is remote unwinding, as a
+ * debugger does it, of the own process: libunwind gets every word by asking, and it gets the words of the stack
+ * within its bounds, of the tables and of the code of loaded objects, and the registers of the context. */
 #define _GNU_SOURCE 1
-#define UNW_LOCAL_ONLY
 #include <dump/dump.h>
 
 #include <libunwind.h>
+#include <link.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-struct walk {
-  uintptr_t low, high; /* the part of the stack that is in use */
-  uintptr_t context;   /* libunwind reads the innermost registers from there */
-  uintptr_t pc;        /* of the current frame */
-  unw_cursor_t cursor;
+struct range {
+  uintptr_t low, high;
 };
 
-typedef int read_fn(unw_addr_space_t, unw_word_t, unw_word_t *, int, void *);
+struct walk {
+  const ucontext_t *context;
+  struct range stack;  /* the part that is in use; high 0: unknown */
+  struct range tables; /* of the object last looked up */
+};
 
-enum { CODE_REACH = 32 }; /* how far from pc libunwind looks at instructions, for signal trampolines */
-
-static read_fn *libunwind_access;
-
-/* Initial-exec: a handler must find it without a call that may allocate. */
-static _Thread_local struct walk *current __attribute__((tls_model("initial-exec")));
-
-/* ---- What a walk may read --------------------------------------------------------------------------- */
-
-static bool holds(uintptr_t low, uintptr_t high, uintptr_t address) {
-  return address >= low && address < high && high - address >= sizeof(unw_word_t);
+static bool holds(struct range range, uintptr_t address, size_t bytes) {
+  return address >= range.low && address < range.high && range.high - address >= bytes;
 }
 
-static bool is_near_code(const struct walk *walk, uintptr_t address) {
-  return address - walk->pc + CODE_REACH <= 2 * CODE_REACH;
+/* ---- Loaded objects ----------------------------------------------------------------------------------- */
+
+struct object {
+  uintptr_t address;   /* is in `code` */
+  struct range code;   /* a segment */
+  struct range tables; /* the segment that holds the unwind tables */
+  uintptr_t header;    /* of the tables: .eh_frame_hdr; 0: none */
+};
+
+static struct range segment_of(const struct dl_phdr_info *info, uintptr_t address, uint32_t flags) {
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    struct range range = {info->dlpi_addr + segment->p_vaddr,
+                          info->dlpi_addr + segment->p_vaddr + segment->p_memsz};
+    if (segment->p_type == PT_LOAD && (segment->p_flags & flags) == flags && holds(range, address, 1))
+      return range;
+  }
+  return (struct range){0, 0};
 }
 
-/* Through the kernel: pc may be any value. */
-static int read_code(uintptr_t address, unw_word_t *value) {
+static int match_object(struct dl_phdr_info *info, size_t size, void *argument) {
+  (void)size;
+  struct object *object = argument;
+  object->code = segment_of(info, object->address, PF_R | PF_X);
+  if (object->code.high == 0) return 0;
+  for (int i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
+      object->header = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+  if (object->header) object->tables = segment_of(info, object->header, PF_R);
+  return 1;
+}
+
+/* Finds the object in whose code the address lies. */
+static bool find_object(uintptr_t address, struct object *out) {
+  *out = (struct object){.address = address};
+  return dl_iterate_phdr(match_object, out) != 0;
+}
+
+/* ---- What libunwind asks for ------------------------------------------------------------------------ */
+
+/* The sanitizers know frames, not the words between them. */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static int load(uintptr_t address,
+                                                                         unw_word_t *value) {
+  *value = *(const volatile unw_word_t *)address;
+  return 0;
+}
+
+/* Through the kernel, so that memory that is not there is an answer and not a fault. */
+static int load_anywhere(uintptr_t address, unw_word_t *value) {
   struct iovec to = {value, sizeof *value}, from = {(void *)address, sizeof *value};
   return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof *value ? 0 : -UNW_EINVAL;
 }
 
-static int access_within_bounds(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int write,
-                                void *argument) {
-  const struct walk *walk = current;
-  if (!walk || write || holds(walk->low, walk->high, address) ||
-      holds(walk->context, walk->context + sizeof(ucontext_t), address))
-    return libunwind_access(space, address, value, write, argument);
-  return is_near_code(walk, address) ? read_code(address, value) : -UNW_EINVAL;
+/* Code and tables are asked for by aligned words, of which the last may go beyond a segment, but not beyond its page.
+ */
+static int read_word(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int write,
+                     void *argument) {
+  (void)space;
+  const struct walk *walk = argument;
+  struct object object;
+  if (write) return -UNW_EINVAL;
+  if (holds(walk->stack, address, sizeof *value)) return load(address, value);
+  if (address % sizeof *value == 0 && holds(walk->tables, address, 1)) return load(address, value);
+  if (walk->stack.high == 0 || find_object(address, &object)) return load_anywhere(address, value);
+  return -UNW_EINVAL;
 }
 
-__attribute__((constructor)) static void wrap_access(void) {
-  unw_accessors_t *accessors = unw_get_accessors(unw_local_addr_space);
-  libunwind_access = accessors->access_mem;
-  accessors->access_mem = access_within_bounds;
+#if defined(__x86_64__)
+static const greg_t *find_register(const mcontext_t *m, unw_regnum_t number) {
+  static const unsigned char places[] = {
+      [UNW_X86_64_RAX] = REG_RAX, [UNW_X86_64_RDX] = REG_RDX, [UNW_X86_64_RCX] = REG_RCX,
+      [UNW_X86_64_RBX] = REG_RBX, [UNW_X86_64_RSI] = REG_RSI, [UNW_X86_64_RDI] = REG_RDI,
+      [UNW_X86_64_RBP] = REG_RBP, [UNW_X86_64_RSP] = REG_RSP, [UNW_X86_64_R8] = REG_R8,
+      [UNW_X86_64_R9] = REG_R9,   [UNW_X86_64_R10] = REG_R10, [UNW_X86_64_R11] = REG_R11,
+      [UNW_X86_64_R12] = REG_R12, [UNW_X86_64_R13] = REG_R13, [UNW_X86_64_R14] = REG_R14,
+      [UNW_X86_64_R15] = REG_R15, [UNW_X86_64_RIP] = REG_RIP,
+  };
+  return number >= 0 && number <= UNW_X86_64_RIP ? &m->gregs[places[number]] : NULL;
+}
+#else
+static const unsigned long long *find_register(const mcontext_t *m, unw_regnum_t number) {
+  if (number == UNW_AARCH64_SP) return &m->sp;
+  if (number == UNW_AARCH64_PC) return &m->pc;
+  return number >= UNW_AARCH64_X0 && number <= UNW_AARCH64_X30 ? &m->regs[number - UNW_AARCH64_X0] : NULL;
+}
+#endif
+
+static int read_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int write,
+                         void *argument) {
+  (void)space;
+  const struct walk *walk = argument;
+  if (write || !find_register(&walk->context->uc_mcontext, number)) return -UNW_EBADREG;
+  *value = (unw_word_t)*find_register(&walk->context->uc_mcontext, number);
+  return 0;
 }
 
-/* ---- The walk --------------------------------------------------------------------------------------- */
+/* The index of the tables: offsets of code and of its entry, sorted, 32 bits each, from the header on. */
+struct header {
+  uint8_t version, pointer_encoding, count_encoding, index_encoding;
+  int32_t pointer;
+  uint32_t count;
+};
+enum { UDATA4 = 0x03, SDATA4_FROM_HEADER = 0x3b, ENTRY_SIZE = 8 };
+
+/* Of libunwind, exported for debuggers, in no header. */
+#define search_tables UNW_OBJ(dwarf_search_unwind_table)
+int search_tables(unw_addr_space_t, unw_word_t, unw_dyn_info_t *, unw_proc_info_t *, int, void *);
+
+static int find_tables(unw_addr_space_t space, unw_word_t pc, unw_proc_info_t *out, int with_rules,
+                       void *argument) {
+  struct walk *walk = argument;
+  struct object object;
+  struct header header;
+  if (!find_object(pc, &object) || !holds(object.tables, object.header, sizeof header)) return -UNW_ENOINFO;
+  memcpy(&header, (const void *)object.header, sizeof header);
+  if (header.version != 1 || header.count_encoding != UDATA4 || header.index_encoding != SDATA4_FROM_HEADER)
+    return -UNW_ENOINFO;
+  walk->tables = object.tables;
+  unw_dyn_info_t info = {
+      .start_ip = object.code.low, .end_ip = object.code.high, .format = UNW_INFO_FORMAT_REMOTE_TABLE};
+  info.u.rti.segbase = object.header;
+  info.u.rti.table_data = object.header + sizeof header;
+  info.u.rti.table_len = (unw_word_t)header.count * ENTRY_SIZE / sizeof(unw_word_t);
+  return search_tables(space, pc, &info, out, with_rules, argument);
+}
+
+/* libunwind frees what search_tables allocated. */
+static void put_tables(unw_addr_space_t space, unw_proc_info_t *info, void *argument) {
+  (void)space;
+  (void)info;
+  (void)argument;
+}
+
+static int no_code_made_at_run_time(unw_addr_space_t space, unw_word_t *list, void *argument) {
+  (void)space;
+  (void)list;
+  (void)argument;
+  return -UNW_ENOINFO;
+}
+
+static int no_vector_register(unw_addr_space_t space, unw_regnum_t number, unw_fpreg_t *value, int write,
+                              void *argument) {
+  (void)space;
+  (void)number;
+  (void)value;
+  (void)write;
+  (void)argument;
+  return -UNW_EBADREG;
+}
+
+static unw_accessors_t accessors = {
+    .find_proc_info = find_tables,
+    .put_unwind_info = put_tables,
+    .get_dyn_info_list_addr = no_code_made_at_run_time,
+    .access_mem = read_word,
+    .access_reg = read_register,
+    .access_fpreg = no_vector_register,
+};
+
+/* Without libunwind's cache, which has a lock and would outlive objects that are unloaded. */
+static unw_addr_space_t space;
+
+__attribute__((constructor)) static void create_space(void) {
+  space = unw_create_addr_space(&accessors, 0);
+  if (space) unw_set_caching_policy(space, UNW_CACHE_NONE);
+}
+
+/* ---- The walk ------------------------------------------------------------------------------------------- */
 
 static uintptr_t get(unw_cursor_t *cursor, unw_regnum_t number) {
   unw_word_t value = 0;
   return unw_get_reg(cursor, number, &value) == 0 ? value : 0;
 }
 
-/* Where a signal handler returns to; its table entry begins one byte before the code. For aarch64 libunwind itself
- * recognises it, and reads the signal frame through the accessor. */
-static bool is_signal_trampoline(unw_cursor_t *cursor) {
-#if defined(__x86_64__)
-  const unw_word_t mov_15_rax_syscall = 0x0f0000000fc0c748;
-  unw_proc_info_t function;
-  unw_word_t code;
-  if (unw_get_proc_info(cursor, &function) < 0) return false;
-  return read_code(function.start_ip + 1, &code) == 0 && code == mov_15_rax_syscall;
-#else
-  (void)cursor;
-  return false;
-#endif
-}
-
-/* The rule for the trampoline is an expression, whose reads do not pass through the accessor: the whole signal
- * frame must be on the stack. */
-static bool may_step(struct walk *walk, uintptr_t sp) {
-  if (walk->high == 0) return true;
-  if (sp < walk->low || sp > walk->high) return false;
-  return walk->high - sp >= sizeof(ucontext_t) || !is_signal_trampoline(&walk->cursor);
-}
-
 /* Callers are above; only a leaf that never touched sp has its caller's. */
-static bool step(struct walk *walk) {
-  uintptr_t sp = get(&walk->cursor, UNW_REG_SP);
-  if (!may_step(walk, sp) || unw_step(&walk->cursor) <= 0) return false;
-  uintptr_t above = get(&walk->cursor, UNW_REG_SP);
-  if (walk->high && (above < sp || above > walk->high)) return false;
-  walk->pc = get(&walk->cursor, UNW_REG_IP);
-  return walk->pc != 0;
+static bool step(unw_cursor_t *cursor, struct range stack) {
+  uintptr_t sp = get(cursor, UNW_REG_SP);
+  if (unw_step(cursor) <= 0) return false;
+  uintptr_t above = get(cursor, UNW_REG_SP);
+  return get(cursor, UNW_REG_IP) != 0 && (stack.high == 0 || (above >= sp && above <= stack.high));
 }
 
-static size_t walk_from(struct walk *walk, unw_context_t *context, uintptr_t *pcs, size_t max) {
-  /* As a signal frame: pc is looked up itself, not the instruction before it. That is right for an interrupted
-   * thread, and for a parked one too, whose switch returns to where the same rule holds. */
-  if (max == 0 || unw_init_local2(&walk->cursor, context, UNW_INIT_SIGNAL_FRAME) < 0) return 0;
-  walk->pc = get(&walk->cursor, UNW_REG_IP);
-  uintptr_t sp = get(&walk->cursor, UNW_REG_SP);
-  if (sp > walk->low) walk->low = sp; /* nothing below sp is in use */
-  size_t n = 0;
-  do pcs[n++] = walk->pc;
-  while (n < max && step(walk));
-  return n;
-}
-
+/* libunwind takes the first pc as that of the instruction to look up, not as a return address. That is right for
+ * an interrupted thread, and for a parked one too: where its switch returns to, the same rule holds. */
 size_t thrumi_dump_walk(const ucontext_t *context, uintptr_t stack_low, uintptr_t stack_high, uintptr_t *pcs,
                         size_t max) {
-  struct walk walk = {.low = stack_low, .high = stack_high, .context = (uintptr_t)context};
-  struct walk *outer = current;
-  if (stack_high) current = &walk;
-  /* libunwind writes to a context only for who sets registers. On both CPUs it is laid out as ucontext_t. */
-  size_t n = walk_from(&walk, (unw_context_t *)(uintptr_t)context, pcs, max);
-  current = outer;
+  struct walk walk = {.context = context, .stack = {stack_low, stack_high}};
+  unw_cursor_t cursor;
+  if (max == 0 || !space || unw_init_remote(&cursor, space, &walk) < 0) return 0;
+  uintptr_t sp = get(&cursor, UNW_REG_SP);
+  if (sp > walk.stack.low) walk.stack.low = sp; /* nothing below sp is in use */
+  size_t n = 0;
+  do pcs[n++] = get(&cursor, UNW_REG_IP);
+  while (n < max && step(&cursor, walk.stack));
   return n;
 }

@@ -143,10 +143,16 @@ static void inlined_function_is_named_with_its_host(void) {
 #define TRAP "ud2"
 #define RETURN "ret"
 static void skip_trap(ucontext_t *context) { context->uc_mcontext.gregs[REG_RIP] += 2; }
+static void return_at_once(ucontext_t *context) {
+  greg_t *registers = context->uc_mcontext.gregs;
+  registers[REG_RIP] = *(greg_t *)registers[REG_RSP];
+  registers[REG_RSP] += sizeof(greg_t);
+}
 #else
 #define TRAP "udf #0"
 #define RETURN "ret"
 static void skip_trap(ucontext_t *context) { context->uc_mcontext.pc += 4; }
+static void return_at_once(ucontext_t *context) { context->uc_mcontext.pc = context->uc_mcontext.regs[30]; }
 #endif
 
 /* The trap is the first instruction of trap_at_once: the one before it belongs to before_trap. */
@@ -169,11 +175,15 @@ static NOINLINE void trapper(void) {
   CALL_AT(trapper_line, trap_at_once());
 }
 
+static int astray_line;
+static void (*volatile nowhere)(void);
+
+static NOINLINE void astray(void) { CALL_AT(astray_line, nowhere()); }
+
 static void on_trap(int signo, siginfo_t *info, void *context) {
-  (void)signo;
   (void)info;
   walk(context, &stack);
-  skip_trap(context);
+  signo == SIGILL ? skip_trap(context) : return_at_once(context);
 }
 
 static void handle_traps(void) {
@@ -182,6 +192,7 @@ static void handle_traps(void) {
   CHECK_EQ(sigaltstack(&other, NULL), 0);
   struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   CHECK_EQ(sigaction(SIGILL, &action, NULL), 0);
+  CHECK_EQ(sigaction(SIGSEGV, &action, NULL), 0);
 }
 
 static void interrupted_stack_is_walked_from_the_instruction(void) {
@@ -197,6 +208,16 @@ static void interrupted_stack_is_walked_from_the_instruction(void) {
   describe(true);
   CHECK_STR(trace.frames[0].function, NAMES ? "trap_at_once" : "");
   check_frame(1, "trapper", trapper_line);
+  stack_unmap(&stack);
+}
+
+/* The most common wild jump: there is no function at pc, but its caller is known. */
+static void call_of_null_is_walked_from_its_caller(void) {
+  puts("a call of NULL");
+  stack_start(&stack, astray);
+  describe(true);
+  CHECK_EQ(trace.pcs[0], 0);
+  check_frame(1, "astray", astray_line);
   stack_unmap(&stack);
 }
 
@@ -278,6 +299,7 @@ int main(int argc, char **argv) {
   walk_stops_at_max();
   inlined_function_is_named_with_its_host();
   interrupted_stack_is_walked_from_the_instruction();
+  call_of_null_is_walked_from_its_caller();
   walk_passes_through_libc();
   if (argc > 1) loaded_object_is_named(argv[1]);
   child_of_a_fork_can_describe();
