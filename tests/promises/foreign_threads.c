@@ -46,6 +46,7 @@ static void ask(void) {
   CHECK(thrum_local_get(&local) == NULL);
   CHECK_EQ(thrum_local_set(&local, &local), 0);
   CHECK(thrum_local_get(&local) == &local);
+  CHECK_EQ(thrum_local_set(&local, NULL), 0);
   CHECK_EQ(thrum_stack_used(me), -ENOTSUP);
   CHECK_EQ(thrum_join(me, NULL), -EDEADLK);
   CHECK_EQ(thrum_detach(me), -EINVAL);

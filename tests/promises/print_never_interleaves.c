@@ -9,7 +9,7 @@ static intptr_t print_lines(void *arg) {
   int id = (int)(intptr_t)arg;
   for (int line = 0; line < LINES; line++) {
     int length = thrum_print("[%02d:%02d:%0*d]\n", id, line, 1 + (id * 31 + line * 17) % 300, 0);
-    CHECK_EQ(length, 9 + (id * 31 + line * 17) % 300);
+    CHECK_EQ(length, 10 + (id * 31 + line * 17) % 300);
   }
   return 0;
 }
