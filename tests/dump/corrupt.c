@@ -56,8 +56,8 @@ static NOINLINE void with_frame_pointer(void) {
 
 static void walk_does_not_follow_a_pointer_out_of_the_stack(const struct thrumi_backtracer *b) {
   stack_start(&stack, with_frame_pointer);
-  CHECK(!reports_sentinel(b, &stack.parked, true));
-  ucontext_t led_away = stack.parked;
+  CHECK(!reports_sentinel(b, &stack.at, true));
+  ucontext_t led_away = stack.at;
   *frame_pointer(&led_away) = (uintptr_t)&decoy[DECOY_WORDS / 2];
   CHECK(reports_sentinel(b, &led_away, false)); /* without bounds it does follow: the test can fail */
   CHECK(!reports_sentinel(b, &led_away, true));
@@ -140,7 +140,7 @@ static void garbage_is_walked_within_bounds(const struct thrumi_backtracer *b) {
 /* A stack pointer outside of the stack, as on an alternate signal stack: the innermost address alone. */
 static void foreign_stack_pointer_ends_the_walk(const struct thrumi_backtracer *b) {
   stack_start(&stack, with_frame_pointer);
-  ucontext_t context = stack.parked;
+  ucontext_t context = stack.at;
   uintptr_t pcs[MAX];
   *stack_pointer(&context) = (uintptr_t)decoy;
   *frame_pointer(&context) = (uintptr_t)decoy;

@@ -47,7 +47,7 @@ int main(int argc, char **argv) {
 
   uintptr_t pcs[MAX];
   struct thrumi_frame frames[MAX];
-  size_t n = b->walk(&stack.parked, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, MAX);
+  size_t n = b->walk(&stack.at, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, MAX);
   for (size_t i = 0; i < n; i++) b->describe(pcs[i], false, &frames[i]);
 
   size_t inner = find(frames, n, "exported_inner"), outer = find(frames, n, "exported_outer");
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
   CHECK_EQ(frames[inner + 1].line, 0);
   CHECK(n <= outer + 2);
 
-  CHECK_EQ(b->walk(&stack.parked, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 2), 2);
-  CHECK(b->walk(&stack.parked, 0, 0, pcs, MAX) >= outer + 1); /* bounds unknown: the kernel is asked */
+  CHECK_EQ(b->walk(&stack.at, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 2), 2);
+  CHECK(b->walk(&stack.at, 0, 0, pcs, MAX) >= outer + 1); /* bounds unknown: the kernel is asked */
   return 0;
 }

@@ -97,7 +97,7 @@ static size_t skip_park(void) {
 static void parked_stack_is_walked_to_its_entry(void) {
   puts("parked");
   stack_start(&stack, outer);
-  walk(&stack.parked, &stack);
+  walk(&stack.at, &stack);
   describe(false);
   size_t at_middle = NAMES ? find("middle") : skip_park() + 1;
   check_frame(at_middle, "middle", middle_line);
@@ -112,10 +112,10 @@ static void walk_stops_at_max(void) {
   stack_start(&stack, outer);
   uintptr_t pcs[3] = {0, 0, 12345};
   const struct thrumi_backtracer *b = thrumi_backtracer_get();
-  CHECK_EQ(b->walk(&stack.parked, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 2), 2);
+  CHECK_EQ(b->walk(&stack.at, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 2), 2);
   CHECK(pcs[0] && pcs[1]);
   CHECK_EQ(pcs[2], 12345);
-  CHECK_EQ(b->walk(&stack.parked, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 0), 0);
+  CHECK_EQ(b->walk(&stack.at, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 0), 0);
   stack_unmap(&stack);
 }
 
@@ -130,7 +130,7 @@ static NOINLINE void around(void) { flat(); }
 static void inlined_function_is_named_with_its_host(void) {
   puts("inlined");
   stack_start(&stack, around);
-  walk(&stack.parked, &stack);
+  walk(&stack.at, &stack);
   describe(false);
   size_t i = NAMES ? find(LINES ? "flat, inlined in around" : "around") : 1;
   if (NAMES) check_line(&trace.frames[i], flat_line);
@@ -272,7 +272,7 @@ static void child_of_a_fork_can_describe(void) {
   pid_t child = fork();
   if (child == 0) {
     stack_start(&stack, outer);
-    walk(&stack.parked, &stack);
+    walk(&stack.at, &stack);
     describe(false);
     check_frame((NAMES ? find("middle") : skip_park() + 1) + 1, "outer", outer_line);
     fflush(stdout);

@@ -10,7 +10,8 @@ enum { STACK_PAGES = 16, STACK_PAGE = 4096, STACK_SIZE = STACK_PAGES * STACK_PAG
 
 struct stack {
   char *low, *high;
-  ucontext_t parked; /* where its function stands */
+  ucontext_t at;     /* where its function parked, for walks */
+  ucontext_t parked; /* where it goes on; on aarch64 that is within swapcontext, which has no frame */
   ucontext_t back;   /* where stack_resume was called */
 };
 
@@ -28,7 +29,10 @@ static inline void stack_unmap(struct stack *s) { munmap(s->low - STACK_PAGE, ST
 static inline void stack_resume(struct stack *s) { CHECK_EQ(swapcontext(&s->back, &s->parked), 0); }
 
 /* Called on the stack: goes back to stack_resume. */
-static inline void stack_park(struct stack *s) { CHECK_EQ(swapcontext(&s->parked, &s->back), 0); }
+static inline void stack_park(struct stack *s) {
+  CHECK_EQ(getcontext(&s->at), 0);
+  CHECK_EQ(swapcontext(&s->parked, &s->back), 0);
+}
 
 /* Runs fn on the stack until it parks or returns. */
 static inline void stack_start(struct stack *s, void (*fn)(void)) {
