@@ -34,7 +34,13 @@ THRUM_NORETURN void thrumi_return(void *mark, intptr_t result);
 void thrumi_thread_entry(void);
 THRUM_NORETURN void thrumi_thread_main(void);
 
-/* A frame at the top of a fresh stack that begins at thrumi_thread_entry, with the caller's control words. */
+/* Remembers the caller's floating-point control words: every thread begins with these. */
+void thrumi_control_start(void);
+
+/* Loads them if the caller's differ. */
+void thrumi_control_reset(void);
+
+/* A frame at the top of a fresh stack that begins at thrumi_thread_entry. */
 void *thrumi_frame_make(void *low, size_t size);
 
 /* The machine context of a thread that was saved at `sp`, as far as a stack walk needs it. */

@@ -30,12 +30,13 @@ struct thrumi_backtracer {
    * parked one only pc, sp, frame pointer and callee-saved registers mean something. Writes at most `max`
    * addresses to pcs and returns how many. Reads nothing outside of [stack_low, stack_high) unless these are 0
    * (then what can be read is found out by asking the kernel), whatever the stack holds.
-   * Async-signal-safe as far as libunwind is. */
+   * Takes no lock that a thread can hold while a signal stops it (with glibc 2.35 or later). */
   size_t (*walk)(const ucontext_t *context, uintptr_t stack_low, uintptr_t stack_high, uintptr_t *pcs,
                  size_t max);
 
   /* Names an address. `exact`: it is the instruction itself, as the innermost of an interrupted thread;
-   * otherwise it is a return address, and the call before it is named. Not async-signal-safe. */
+   * otherwise it is a return address, and the call before it is named. Not async-signal-safe: it takes memory and
+   * locks, which a thread that was stopped to be walked may hold, so that one must go on first. */
   void (*describe)(uintptr_t pc, bool exact, struct thrumi_frame *out);
 };
 

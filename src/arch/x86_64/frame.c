@@ -1,18 +1,36 @@
 /* Frames and machine contexts of x86-64; see arch.h. */
+#define _GNU_SOURCE
 #include <arch/arch.h>
 #include <errno.h>
 #include <string.h>
 
 _Static_assert(THRUMI_FRAME_WORDS == 8 && THRUMI_FRAME_PC == 7, "switch.S pushes these");
 
+enum { SSE_RAISED = 0x3f }; /* the exceptions raised so far; not control but status */
+
+static struct {
+  uint32_t sse;
+  uint16_t x87;
+} control;
+
+void thrumi_control_start(void) {
+  __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(control.sse), "=m"(control.x87));
+  control.sse &= ~(uint32_t)SSE_RAISED;
+}
+
+void thrumi_control_reset(void) {
+  uint32_t sse;
+  uint16_t x87;
+  __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
+  if (sse != control.sse) __asm__ volatile("ldmxcsr %0" : : "m"(control.sse));
+  if (x87 != control.x87) __asm__ volatile("fldcw %0" : : "m"(control.x87));
+}
+
 void *thrumi_frame_make(void *low, size_t size) {
   uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
   uintptr_t *frame = (uintptr_t *)(top - 16) - THRUMI_FRAME_WORDS; /* 16 aligned after the return */
   memset(frame, 0, (THRUMI_FRAME_WORDS + 2) * sizeof *frame);
-  uint32_t sse;
-  uint16_t x87;
-  __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
-  frame[0] = (sse & ~(uint32_t)0x3f) | (uintptr_t)x87 << 32; /* without the exceptions raised so far */
+  frame[0] = control.sse | (uintptr_t)control.x87 << 32;
   frame[THRUMI_FRAME_PC] = (uintptr_t)thrumi_thread_entry;
   return frame;
 }

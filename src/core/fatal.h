@@ -1,0 +1,16 @@
+/* Saying things on standard error, and aborting by name. */
+#ifndef THRUMI_FATAL_H
+#define THRUMI_FATAL_H
+
+#include <thrum/runtime.h>
+
+/* Where messages go: the log function of thrum_configure, else descriptor 2. Set before the first thread. */
+extern void (*thrumi_log_function)(const char *message, size_t length);
+
+/* One line "thrum: ..." to the log. Formats %s %d %u %x %p %l of printf's, by itself: async-signal-safe. */
+void thrumi_log(const char *format, ...) THRUM_PRINTF(1, 2);
+
+/* The same, to the fatal hook first, and then abort(). */
+THRUM_NORETURN void thrumi_fatal(const char *format, ...) THRUM_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,44 @@
+/* Where later modules plug into the scheduler, which never calls up by name.
+ *
+ * Each is NULL until its module sets it, before the first use of that module. */
+#ifndef THRUMI_HOOKS_H
+#define THRUMI_HOOKS_H
+
+#include <core/event.h>
+#include <core/atomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct thrumi_hooks {
+  /* The netpoller. poll waits up to `timeout` ns (-1: for ever) for descriptors and wakes their threads; returns how
+   * many it woke. pending says how many threads wait for descriptors. */
+  int (*poll)(int64_t timeout);
+  size_t (*poll_pending)(void);
+  void (*poll_interrupt)(void); /* makes a poll that waits return; async-signal-safe */
+  void (*poll_fork)(void);      /* in the child of a fork */
+
+  /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
+  size_t (*choose)(size_t n);
+
+  /* The name of a function that libc's dladdr does not know (a static one), as "Thread-N (name)" into the buffer;
+   * false: unknown. */
+  bool (*symbol)(uintptr_t function, char *buffer, size_t size, uint32_t number);
+
+  /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
+  void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);
+};
+
+extern struct thrumi_hooks thrumi_hooks;
+
+/* What is switched on beyond plain running. One relaxed load in each fast path; non-zero goes out of line. */
+enum thrumi_mode { THRUMI_MODE_TRACE = 1, THRUMI_MODE_CHECK = 2, THRUMI_MODE_EXPLORE = 4 };
+extern _Atomic uint32_t thrumi_mode;
+
+#define thrumi_trace(kind, thread, object)                                                               \
+  do {                                                                                                   \
+    if (thrumi_unlikely(atomic_load_explicit(&thrumi_mode, memory_order_relaxed) & THRUMI_MODE_TRACE))   \
+      thrumi_hooks.trace(kind, thread, object);                                                          \
+  } while (0)
+
+#endif

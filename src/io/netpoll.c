@@ -1,0 +1,229 @@
+/* One epoll instance for the process; a record a descriptor number, made at its first use and kept. Two lists of
+ * waiters a descriptor, readers and writers; an event wakes all of its direction, who then try their call
+ * again.
+ *
+ * Edge-triggered, the call first: a thread reads the event count, tries its call, and on EAGAIN waits unless the
+ * count has moved. An event bumps the count and wakes the waiters, under the descriptor's lock, so one that comes
+ * between the try and the wait is seen.
+ *
+ * A descriptor that the program closes with close(2) and whose number comes back is a new file that epoll does not know:
+ * registration is tried at each first wait after an event-less try (EPOLL_CTL_MOD, and ADD on ENOENT), which also
+ * re-arms the edge. */
+#include <core/fatal.h>
+#include <io/netpoll.h>
+#include <sched/self.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128 };
+
+struct waiter {
+  struct waiter *next, *prev;
+  struct thrumi_thread *thread;
+  thrumi_ticket ticket;
+  int result;
+  bool queued;
+};
+
+struct descriptor {
+  struct thrumi_spin lock;
+  struct waiter *waiters[2]; /* by direction */
+  uint32_t events[2];
+  uint32_t forgotten; /* how many times thrum_close was called for it */
+};
+
+static struct {
+  struct thrumi_spin lock;
+  _Atomic int epoll, wake;
+  _Atomic bool started;
+  _Atomic size_t waiting;
+  _Atomic(struct descriptor *) chunk[CHUNKS];
+} netpoll;
+
+/* ---- Starting --------------------------------------------------------------------------------------------------- */
+
+static int poll_events(int64_t timeout);
+static size_t pending(void) { return thrumi_load_relaxed(&netpoll.waiting); }
+
+static void interrupt(void) {
+  uint64_t one = 1;
+  thrumi_os.write(thrumi_load(&netpoll.wake), &one, sizeof one);
+}
+
+static void forked(void) {
+  thrumi_store(&netpoll.started, false);
+  thrumi_store(&netpoll.waiting, 0);
+  netpoll.lock = (struct thrumi_spin){0};
+  for (int i = 0; i < CHUNKS; i++) {
+    struct descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
+    if (chunk) memset(chunk, 0, CHUNK * sizeof *chunk);
+  }
+}
+
+static int start_locked(void) {
+  int epoll = thrumi_os.epoll_create();
+  if (epoll < 0) return epoll;
+  int wake = thrumi_os.event_create();
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = wake};
+  int error = wake < 0 ? wake : thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event);
+  if (error) {
+    close(epoll);
+    if (wake >= 0) close(wake);
+    return error;
+  }
+  thrumi_store(&netpoll.epoll, epoll);
+  thrumi_store(&netpoll.wake, wake);
+  thrumi_hooks.poll_pending = pending;
+  thrumi_hooks.poll_interrupt = interrupt;
+  thrumi_hooks.poll_fork = forked;
+  thrumi_hooks.poll = poll_events;
+  thrumi_store(&netpoll.started, true);
+  return 0;
+}
+
+static int start(void) {
+  if (thrumi_load(&netpoll.started)) return 0;
+  thrumi_spin_lock(&netpoll.lock);
+  int error = thrumi_load(&netpoll.started) ? 0 : start_locked();
+  thrumi_spin_unlock(&netpoll.lock);
+  return error;
+}
+
+/* The record of a descriptor, NULL: no memory, or a number beyond all limits. */
+static struct descriptor *find(int fd) {
+  uint32_t i = (uint32_t)fd / CHUNK;
+  if (fd < 0 || i >= CHUNKS) return NULL;
+  struct descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
+  if (!chunk) {
+    struct descriptor *new = thrumi_os.reserve(CHUNK * sizeof *new);
+    if (!new) return NULL;
+    if (thrumi_cas(&netpoll.chunk[i], &chunk, new))
+      chunk = new;
+    else
+      thrumi_os.release(new, CHUNK * sizeof *new);
+  }
+  return &chunk[(uint32_t)fd % CHUNK];
+}
+
+/* ---- Waiters, under the descriptor's lock --------------------------------------------------------------------- */
+
+static void append(struct descriptor *d, enum thrumi_direction direction, struct waiter *w) {
+  struct waiter **head = &d->waiters[direction];
+  w->queued = true;
+  w->next = NULL;
+  w->prev = NULL;
+  while (*head) {
+    w->prev = *head;
+    head = &(*head)->next;
+  }
+  *head = w;
+}
+
+static void unlink_waiter(struct descriptor *d, enum thrumi_direction direction, struct waiter *w) {
+  if (!w->queued) return;
+  *(w->prev ? &w->prev->next : &d->waiters[direction]) = w->next;
+  if (w->next) w->next->prev = w->prev;
+  w->queued = false;
+}
+
+static int wake_all(struct descriptor *d, enum thrumi_direction direction, int result) {
+  int woken = 0;
+  for (struct waiter *w; (w = d->waiters[direction]);) {
+    unlink_waiter(d, direction, w);
+    w->result = result;
+    woken += thrumi_wake(w->thread, w->ticket, THRUMI_WOKEN);
+  }
+  return woken;
+}
+
+/* ---- Events ------------------------------------------------------------------------------------------------------ */
+
+static int deliver(int fd, uint32_t what) {
+  struct descriptor *d = find(fd);
+  if (!d) return 0;
+  bool both = what & (EPOLLERR | EPOLLHUP);
+  int woken = 0;
+  thrumi_spin_lock(&d->lock);
+  if (both || what & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) d->events[THRUMI_IN]++, woken += wake_all(d, THRUMI_IN, 0);
+  if (both || what & EPOLLOUT) d->events[THRUMI_OUT]++, woken += wake_all(d, THRUMI_OUT, 0);
+  thrumi_spin_unlock(&d->lock);
+  return woken;
+}
+
+static void drain_wake(void) {
+  uint64_t count;
+  thrumi_os.read(thrumi_load(&netpoll.wake), &count, sizeof count);
+}
+
+static int poll_events(int64_t timeout) {
+  struct epoll_event events[EVENTS];
+  int n = thrumi_os.epoll_wait(thrumi_load(&netpoll.epoll), events, EVENTS, timeout), woken = 0;
+  for (int i = 0; i < n; i++) {
+    if (events[i].data.fd == thrumi_load(&netpoll.wake))
+      drain_wake();
+    else
+      woken += deliver(events[i].data.fd, events[i].events);
+  }
+  return woken;
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------------------------------ */
+
+static int enrol(int fd) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
+  int epoll = thrumi_load(&netpoll.epoll);
+  int error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+  if (error == -ENOENT) error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+  return error == -EEXIST ? 0 : error;
+}
+
+int64_t thrumi_netpoll_events(int fd, enum thrumi_direction direction) {
+  int error = start();
+  struct descriptor *d = error ? NULL : find(fd);
+  if (error) return error;
+  if (!d) return fd < 0 ? -EBADF : -ENOMEM;
+  thrumi_spin_lock(&d->lock);
+  uint32_t events = d->events[direction];
+  thrumi_spin_unlock(&d->lock);
+  return events;
+}
+
+int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, int64_t deadline) {
+  struct thrumi_thread *me = thrumi_self()->current;
+  struct descriptor *d = find(fd);
+  struct waiter w = {.thread = me};
+  thrumi_spin_lock(&d->lock);
+  if (d->events[direction] != seen) {
+    thrumi_spin_unlock(&d->lock);
+    return 0;
+  }
+  w.ticket = thrumi_arm(me, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor", (void *)(intptr_t)fd,
+                        THRUMI_CANCELLABLE);
+  append(d, direction, &w);
+  thrumi_spin_unlock(&d->lock);
+  thrumi_add(&netpoll.waiting, 1u);
+  int error = enrol(fd); /* reports what is ready at once, so nothing before it is missed */
+  if (error) thrumi_wake(me, w.ticket, THRUMI_WOKEN);
+  enum thrumi_wait_state outcome = thrumi_park(me, w.ticket, deadline);
+  thrumi_add(&netpoll.waiting, -(size_t)1);
+  thrumi_spin_lock(&d->lock);
+  unlink_waiter(d, direction, &w);
+  thrumi_spin_unlock(&d->lock);
+  if (error) return error;
+  if (outcome == THRUMI_WOKEN) return w.result;
+  return outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+}
+
+void thrumi_netpoll_forget(int fd) {
+  if (fd < 0 || !thrumi_load(&netpoll.started)) return;
+  struct descriptor *d = find(fd);
+  if (!d) return;
+  thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
+  thrumi_spin_lock(&d->lock);
+  d->forgotten++;
+  d->events[THRUMI_IN]++;
+  d->events[THRUMI_OUT]++;
+  wake_all(d, THRUMI_IN, -EBADF);
+  wake_all(d, THRUMI_OUT, -EBADF);
+  thrumi_spin_unlock(&d->lock);
+}

@@ -1,0 +1,56 @@
+/* What a thread says of its own running: yield, pin, blocking. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sched/self.h>
+
+void thrum_yield(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  if (thrumi_likely(k->worker != NULL)) {
+    k->current->hog = false;
+    thrumi_yield_as(k, THRUMI_CLASS_READY);
+    thrumi_leave(thrumi_self());
+  } else {
+    thrumi_leave(k);
+    sched_yield();
+  }
+}
+
+int thrum_pin(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = k->current;
+  bool done = t->kind != THRUMI_LIGHT || t->pins || thrumi_capture(k, t);
+  if (done) t->pins++;
+  thrumi_leave(k);
+  if (!done) thrumi_breed(); /* there may be one next time */
+  return done ? 0 : -EAGAIN;
+}
+
+int thrum_unpin(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = k->current;
+  bool done = t->pins > 0;
+  if (done) t->pins--; /* its kernel thread becomes free at the next switch */
+  thrumi_leave(k);
+  return done ? 0 : -EPERM;
+}
+
+/* The worker goes as if the monitor had taken it; the thread gets one again at its next call of thrum. */
+intptr_t thrum_blocking(thrum_fn *fn, void *arg) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = k->current;
+  if (k->worker && thrumi_capture(k, t)) {
+    thrumi_set_state(t, THRUMI_BLOCKED);
+    t->kthread = k;
+    k->released = true;
+    k->lost_at = 0;
+    thrumi_or(&k->lease.attention, (uint32_t)THRUMI_LOST);
+    thrumi_add(&thrumi_sched.lost, 1u);
+    thrumi_surrender(k);
+  }
+  thrumi_leave(k);
+  intptr_t result = fn(arg);
+  k = thrumi_enter();
+  k->released = false;
+  thrumi_leave(k);
+  return result;
+}

@@ -1,0 +1,182 @@
+/* The dump: every thread with what it does, since when, and its stack.
+ *
+ * Stacks of threads that do not run are walked from their saved context. Who runs (or sleeps on a kernel thread
+ * of its own) is asked: the preemption signal makes its kernel thread stop in the handler, which leaves the
+ * context where the dumper finds it, until the dumper has walked the stack. The `dump` word of a kthread:
+ *
+ *   NONE      nothing                                    dumper (at the end), handler (nobody waits)
+ *   ASKED     a signal is on its way                     dumper
+ *   STOPPED   the handler waits; `interrupted` is good   handler
+ *
+ * A thread that goes on while its saved context is walked can mislead the walk, but not crash it: the walk
+ * reads only within the stack. */
+#define _GNU_SOURCE
+#include <arch/arch.h>
+#include <core/backtrace.h>
+#include <sched/self.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <thrum/trace.h>
+#include <unistd.h>
+
+enum thrumi_dump_state { DUMP_NONE, DUMP_ASKED, DUMP_STOPPED };
+enum { FRAMES = 64 };
+#define ANSWER_WITHIN THRUM_MS(300)
+
+struct dump {
+  int fd, error;
+  int64_t now;
+};
+
+static void THRUM_PRINTF(2, 3) say(struct dump *d, const char *format, ...) {
+  char text[768];
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (length >= (int)sizeof text) length = sizeof text - 1;
+  for (int done = 0; done < length && !d->error;) {
+    ssize_t n = write(d->fd, text + done, (size_t)(length - done));
+    if (n < 0 && errno != EINTR) d->error = -errno;
+    if (n > 0) done += (int)n;
+  }
+}
+
+/* ---- One stack ---------------------------------------------------------------------------------------------- */
+
+static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high, bool exact) {
+  uintptr_t pcs[FRAMES];
+  const struct thrumi_backtracer *b = thrumi_backtracer_get();
+  size_t n = b->walk(context, low, high, pcs, FRAMES);
+  for (size_t i = 0; i < n; i++) {
+    struct thrumi_frame f;
+    b->describe(pcs[i], exact && i == 0, &f);
+    const char *function = f.function[0] ? f.function : "?";
+    if (f.line)
+      say(d, "    %-32s %s:%d\n", function, f.file, f.line);
+    else
+      say(d, "    %-32s %s [%#lx]\n", function, f.file, (unsigned long)pcs[i]);
+  }
+}
+
+static void print_saved(struct dump *d, struct thrumi_thread *t) {
+  ucontext_t context;
+  thrumi_frame_context(t->sp, &context);
+  uintptr_t low = (uintptr_t)t->stack.low;
+  print_stack(d, &context, low, low + t->stack.size, false);
+}
+
+/* ---- Asking a kernel thread ----------------------------------------------------------------------------------- */
+
+void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context) {
+  uint32_t asked = DUMP_ASKED;
+  if (thrumi_load(&k->dump) != DUMP_ASKED) return;
+  ucontext_t *former = thrumi_load(&k->interrupted);
+  thrumi_store(&k->interrupted, context);
+  if (thrumi_cas(&k->dump, &asked, DUMP_STOPPED)) {
+    thrumi_os.futex_wake(&k->dump, 1);
+    while (thrumi_load(&k->dump) == DUMP_STOPPED) thrumi_os.futex_wait(&k->dump, DUMP_STOPPED, INT64_MAX);
+  }
+  thrumi_store(&k->interrupted, former);
+}
+
+/* Makes k stop in its handler. False: it does not answer. */
+static bool stop(struct thrumi_kthread *k) {
+  int64_t deadline = thrumi_os.now() + ANSWER_WITHIN;
+  thrumi_store(&k->dump, DUMP_ASKED);
+  thrumi_os.signal(k->tid, thrumi_sched.preempt_signal);
+  while (thrumi_load(&k->dump) == DUMP_ASKED && thrumi_os.now() < deadline)
+    thrumi_os.futex_wait(&k->dump, DUMP_ASKED, deadline);
+  uint32_t asked = DUMP_ASKED;
+  return !thrumi_cas(&k->dump, &asked, DUMP_NONE);
+}
+
+static void let_go(struct thrumi_kthread *k) {
+  thrumi_store(&k->dump, DUMP_NONE);
+  thrumi_os.futex_wake(&k->dump, 1);
+}
+
+static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kthread *k) {
+  ucontext_t *context = thrumi_load(&k->interrupted);
+  bool stopped = !context && stop(k);
+  if (stopped) context = thrumi_load(&k->interrupted);
+  bool light = t->kind == THRUMI_LIGHT;
+  uintptr_t low = light ? (uintptr_t)t->stack.low : 0, high = light ? low + t->stack.size : 0;
+  if (context)
+    print_stack(d, context, low, high, true);
+  else
+    say(d, "    (its kernel thread %d does not answer)\n", k->tid);
+  if (stopped) let_go(k);
+}
+
+static void print_own(struct dump *d) {
+  ucontext_t context;
+  getcontext(&context);
+  print_stack(d, &context, 0, 0, true);
+}
+
+/* ---- One thread -------------------------------------------------------------------------------------------------- */
+
+static struct thrumi_kthread *carrier(struct thrumi_thread *t) {
+  if (t->kthread) return t->kthread;
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    struct thrumi_kthread *k = thrumi_load(&w->kthread);
+    if (k && thrumi_running_on(k) == t) return k;
+  }
+  return NULL;
+}
+
+static void print_wait(struct dump *d, struct thrumi_thread *t) {
+  const char *what = t->waits_for;
+  if (!what) return;
+  say(d, ", waits for %s", what);
+  const struct thrumi_thread *other = t->waits_on;
+  size_t length = strlen(what);
+  if (other && length > 6 && strcmp(what + length - 6, "thread") == 0) {
+    char name[THRUM_NAME_MAX];
+    uint64_t generation = THRUMI_GENERATION(thrumi_load(&((struct thrumi_thread *)other)->life));
+    if (thrumi_name_copy((struct thrumi_thread *)other, generation, name, sizeof name) > 0) say(d, " \"%s\"", name);
+  } else if (other) {
+    say(d, " %p", t->waits_on);
+  }
+  say(d, ", for %.3f s", (double)(d->now - t->waits_since) / 1e9);
+}
+
+static void print_thread(struct dump *d, struct thrumi_thread *t, uint64_t life) {
+  static const char *const kinds[] = {"light", "bound", "main", "foreign"};
+  static const char *const states[] = {"new", "ready", "running", "waiting", "blocked in a plain call", "ended"};
+  char name[THRUM_NAME_MAX];
+  if (thrumi_name_copy(t, THRUMI_GENERATION(life), name, sizeof name) < 0) return;
+  enum thrumi_state state = (enum thrumi_state)thrumi_load_relaxed(&t->state);
+  if (t->guest_of && state == THRUMI_RUNNING) say(d, "\n");
+  say(d, "\n\"%s\" #%llu %s%s, %s", name, (unsigned long long)thrumi_handle(t).value, kinds[t->kind],
+      t->daemon ? " daemon" : "", states[state]);
+  struct thrumi_kthread *k = carrier(t);
+  if (state == THRUMI_READY && t->hog) say(d, " (used up its interval)");
+  if (state == THRUMI_WAITING || (t->kind == THRUMI_FOREIGN && t->waits_for)) print_wait(d, t);
+  if (k) say(d, ", kernel thread %d", k->tid);
+  say(d, "\n");
+  if (k && k == thrumi_self())
+    print_own(d);
+  else if (k)
+    print_live(d, t, k);
+  else if (t->sp && (state == THRUMI_READY || state == THRUMI_WAITING))
+    print_saved(d, t);
+}
+
+int thrum_dump(int fd) {
+  thrumi_leave(thrumi_enter());
+  struct dump d = {.fd = fd, .now = thrumi_os.now()};
+  say(&d, "thrum %s: %zu threads, %u workers, %u kernel threads\n", thrum_version(), thrum_active_count(),
+      thrumi_load(&thrumi_sched.workers), thrumi_load(&thrumi_sched.kthreads));
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    struct thrumi_thread *t = thrumi_record(slot);
+    uint64_t life = thrumi_load(&t->life);
+    if (!(THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED))) print_thread(&d, t, life);
+  }
+  say(&d, "\n");
+  return d.error;
+}

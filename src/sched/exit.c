@@ -1,0 +1,182 @@
+/* The end of the program.
+ *
+ * Returning from main, or exit(0) anywhere, runs the functions of thrum_at_exit (last first) and then waits for all
+ * threads that are not daemons, those started meanwhile too. After a second it says on standard error whom it waits for.
+ * A status other than 0 does not wait: it names who is abandoned. libc calls us through on_exit, registered
+ * when the runtime starts: functions that the program registers with atexit later run before ours, so they still have
+ * threads; earlier ones run after.
+ *
+ * The deadlock verdict. The monitor asks when no worker was busy at two looks in a row. It is pronounced only if
+ * nobody outside can wake anything: main waits in thrum, no OS thread that we do not know, no foreign thread
+ * outside a wait, nothing BLOCKED, no deadline, no descriptor, and somebody waits for whom the program would wait. */
+#define _GNU_SOURCE
+#include <core/fatal.h>
+#include <sched/exit.h>
+#include <sched/self.h>
+#include <stdlib.h>
+#include <thrum/time.h>
+#include <thrum/trace.h>
+#include <unistd.h>
+
+#define PATIENCE THRUM_S(1)
+
+struct at_exit {
+  struct at_exit *next;
+  void (*fn)(void *);
+  void *arg;
+};
+
+static struct {
+  struct thrumi_spin lock;
+  struct at_exit *first;
+  bool ending;
+  _Atomic(thrum_hook_fn *) on_deadlock;
+} ending;
+
+thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook) { return thrumi_swap(&ending.on_deadlock, hook); }
+
+int thrum_at_exit(void (*fn)(void *), void *arg) {
+  if (!fn) return -EINVAL;
+  struct at_exit *new = thrumi_os.allocate(sizeof *new);
+  if (!new) return -ENOMEM;
+  *new = (struct at_exit){.fn = fn, .arg = arg};
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&ending.lock);
+  bool late = ending.ending;
+  if (!late) {
+    new->next = ending.first;
+    ending.first = new;
+  }
+  thrumi_spin_unlock(&ending.lock);
+  thrumi_leave(k);
+  if (late) thrumi_os.free(new);
+  return late ? -ECANCELED : 0;
+}
+
+static struct at_exit *pop_at_exit(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&ending.lock);
+  struct at_exit *first = ending.first;
+  if (first)
+    ending.first = first->next;
+  else
+    ending.ending = true;
+  thrumi_spin_unlock(&ending.lock);
+  thrumi_leave(k);
+  return first;
+}
+
+/* ---- Waiting for threads -------------------------------------------------------------------------------------- */
+
+static bool is_awaited(struct thrumi_thread *t, uint64_t life) {
+  if (THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)) return false;
+  return !t->daemon && t->kind != THRUMI_MAIN && t->kind != THRUMI_FOREIGN;
+}
+
+/* The first thread from slot *from on for which the program waits, other than the caller. Outside. */
+static bool next_awaited(uint32_t *from, thrum_thread *out) {
+  thrum_thread self = thrum_current();
+  for (; *from < thrumi_record_count(); ++*from) {
+    struct thrumi_thread *t = *from ? thrumi_record(*from) : NULL;
+    uint64_t life = t ? thrumi_load(&t->life) : THRUMI_FREE;
+    if (!is_awaited(t, life)) continue;
+    out->value = THRUMI_GENERATION(life) << THRUMI_LIFE_BITS | t->slot;
+    if (!thrum_same(*out, self)) return true;
+  }
+  return false;
+}
+
+static void say_whom(const char *what) {
+  thrum_thread t;
+  int said = 0;
+  for (uint32_t slot = 1; next_awaited(&slot, &t); slot++) {
+    char name[THRUM_NAME_MAX];
+    if (said++ == 8) {
+      thrumi_log("%s: and others", what);
+      return;
+    }
+    if (thrum_name(t, name, sizeof name) >= 0) thrumi_log("%s: %s", what, name);
+  }
+}
+
+/* Until a pass over the table finds nobody: threads may start others while we wait. */
+static void wait_for_all(void) {
+  thrum_time patience = thrum_after(PATIENCE);
+  thrum_thread t;
+  for (uint32_t slot = 1; next_awaited(&slot, &t); slot = 1) {
+    if (thrum_wait_for(t, thrum_left(patience)) != -ETIMEDOUT) continue;
+    if (patience != THRUM_FOREVER) say_whom("the program ends when these threads have ended");
+    patience = THRUM_FOREVER;
+  }
+}
+
+static void end_in_order(int status) {
+  for (struct at_exit *a; (a = pop_at_exit());) {
+    a->fn(a->arg);
+    thrumi_os.free(a);
+  }
+  if (status == 0)
+    wait_for_all();
+  else
+    say_whom("exit status is not 0; abandoned");
+}
+
+static void on_program_exit(int status, void *arg) {
+  (void)arg;
+  if (getpid() != thrumi_sched.pid) return; /* a child that thrum does not know of */
+  end_in_order(status);
+}
+
+#ifndef __GLIBC__
+static void at_program_exit(void) { on_program_exit(0, NULL); } /* musl does not tell the status */
+#endif
+
+void thrumi_exit_start(void) {
+#ifdef __GLIBC__
+  int error = on_exit(on_program_exit, NULL);
+#else
+  int error = atexit(at_program_exit);
+#endif
+  if (error) thrumi_fatal("no memory to register what runs at exit");
+}
+
+void thrumi_exit_main(intptr_t result) {
+  wait_for_all();
+  exit((int)result);
+}
+
+/* ---- The deadlock verdict ---------------------------------------------------------------------------------------- */
+
+/* All wait in thrum, and the program would wait for one of them. */
+static bool all_wait(void) {
+  bool awaited = false;
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    struct thrumi_thread *t = thrumi_record(slot);
+    uint64_t life = thrumi_load(&t->life);
+    if (THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)) continue;
+    if (t->kind == THRUMI_MAIN && !t->kthread) return false; /* main never called thrum: it may do anything */
+    enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
+    bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
+    if (state != THRUMI_WAIT_PARKED && !hosting) return false;
+    awaited |= t->kind == THRUMI_MAIN || is_awaited(t, life);
+  }
+  return awaited;
+}
+
+static bool nobody_outside(void) {
+  if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;
+  if (thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending())) return false;
+  uint32_t workers = thrumi_load(&thrumi_sched.workers);
+  if (thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY != workers) return false;
+  int threads = thrumi_os.thread_count();
+  return threads >= 0 && (uint32_t)threads <= thrumi_load(&thrumi_sched.kthreads);
+}
+
+void thrumi_deadlock_check(void) {
+  if (!nobody_outside() || !all_wait() || !nobody_outside()) return;
+  thrum_hook_fn *hook = thrumi_load(&ending.on_deadlock);
+  if (hook) hook();
+  thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");
+  thrum_dump(STDERR_FILENO);
+  _exit(THRUM_EXIT_DEADLOCK);
+}

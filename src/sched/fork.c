@@ -1,0 +1,107 @@
+/* fork in a program with threads.
+ *
+ * The child has one thread: the one that called fork. It becomes the child's main thread, bound to its kernel
+ * thread, on its present stack; all others count as ended. Before the fork every lock of the runtime is taken, so that the
+ * child finds consistent data; then the child forgets the parent's kernel threads, timers and descriptors, and
+ * starts kernel threads of its own. */
+#include <core/fatal.h>
+#include <core/parking.h>
+#include <sched/exit.h>
+#include <sched/self.h>
+#include <unistd.h>
+
+static struct {
+  struct thrumi_kthread *forker;
+} fork_state;
+
+static void before(void) {
+  fork_state.forker = thrumi_enter();
+  thrumi_spin_lock(&thrumi_sched.lock);
+}
+
+static void after_in_parent(void) {
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  thrumi_leave(fork_state.forker);
+}
+
+/* Everybody but the forker has ended. */
+static void end_others(struct thrumi_thread *survivor) {
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    struct thrumi_thread *t = thrumi_record(slot);
+    if (t == survivor || THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_FREE) continue;
+    thrumi_or(&t->life, (uint64_t)THRUMI_FINISHED);
+    t->kthread = NULL;
+    t->result = 0;
+    thrumi_store_relaxed(&t->queue, NULL);
+    thrumi_set_state(t, THRUMI_ENDED);
+  }
+}
+
+static void reset_workers(void) {
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    w->queues = (struct thrumi_queues){0};
+    thrumi_store(&w->next, NULL);
+    thrumi_store(&w->kthread, NULL);
+    thrumi_store(&w->nudge, 0);
+    thrumi_store(&w->idle, false);
+    thrumi_store(&w->hog, false);
+  }
+}
+
+static void reset_sched(void) {
+  struct thrumi_sched *s = &thrumi_sched;
+  s->global = (struct thrumi_queues){0};
+  s->spares = s->idle = s->all = NULL;
+  s->monitor = s->breeder = NULL;
+  thrumi_store(&s->spare_count, 0);
+  thrumi_store(&s->schedulers, 0);
+  thrumi_store(&s->captured, 0);
+  thrumi_store(&s->kthreads, 0);
+  thrumi_store(&s->bell, 0);
+  thrumi_store(&s->hogs, 0);
+  thrumi_store(&s->lost, 0);
+  thrumi_store(&s->outside, 0);
+  thrumi_store(&s->poller, NULL);
+  thrumi_store(&s->poller_watch, INT64_MAX);
+  thrumi_store(&s->monitor_watch, INT64_MAX);
+  thrumi_store(&s->clock, 0);
+  s->pid = getpid();
+  s->lock = (struct thrumi_spin){0};
+}
+
+/* The forker holds worker 0 on a kernel thread of its own. */
+static void make_main(struct thrumi_thread *t) {
+  thrumi_self_tls = NULL;
+  struct thrumi_kthread *k = thrumi_kthread_new(THRUMI_ROLE_OWNED);
+  if (!k) thrumi_fatal("no memory in the child of a fork");
+  thrumi_kthread_adopt(k);
+  struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[0]);
+  t->kind = THRUMI_MAIN;
+  t->kthread = k;
+  t->daemon = false;
+  t->pins = 0;
+  thrumi_set_state(t, THRUMI_RUNNING);
+  thrumi_store_relaxed(&k->current, t);
+  k->worker = w;
+  thrumi_store(&w->kthread, k);
+  thrumi_sched.main = t;
+}
+
+static void after_in_child(void) {
+  struct thrumi_thread *survivor = fork_state.forker->current;
+  reset_sched();
+  reset_workers();
+  thrumi_parking_fork();
+  thrumi_timeouts_fork();
+  if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();
+  end_others(survivor);
+  make_main(survivor);
+  thrumi_leave(thrumi_self());
+  thrumi_start_kthreads_again();
+}
+
+void thrumi_fork_start(void) {
+  if (pthread_atfork(before, after_in_parent, after_in_child) != 0) thrumi_fatal("no memory to prepare for fork");
+}

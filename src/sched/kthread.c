@@ -1,0 +1,256 @@
+/* Kernel threads: made, kept as spares, given back.
+ *
+ * Their structs are never freed but used again, so whoever read a pointer to one from a worker may still look at
+ * it. Making a kernel thread goes through libc, which takes malloc's locks: a thread that was preempted inside
+ * malloc may hold them. Nobody who is inside the runtime, and never the monitor, may therefore do it: a kernel thread
+ * of its own, the breeder, makes spares when asked, so that they are there before they are needed. */
+#define _GNU_SOURCE
+#include <core/fatal.h>
+#include <sched/self.h>
+#include <string.h>
+#include <thrum/trace.h>
+#include <unistd.h>
+
+enum { SIGNAL_STACK = 64 * 1024, SPARES_KEPT = 4 };
+#define SPARE_LIFE THRUM_S(10)
+
+_Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("initial-exec")));
+
+uintptr_t *__cxa_get_globals(void) __attribute__((weak));
+
+static struct {
+  struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */
+} pool;
+
+/* ---- Making ------------------------------------------------------------------------------------------------ */
+
+static void enlist(struct thrumi_kthread *k) {
+  k->next = thrumi_sched.all;
+  k->prev = NULL;
+  if (k->next) k->next->prev = k;
+  thrumi_sched.all = k;
+}
+
+static void delist(struct thrumi_kthread *k) {
+  *(k->prev ? &k->prev->next : &thrumi_sched.all) = k->next;
+  if (k->next) k->next->prev = k->prev;
+}
+
+/* Counts one more kernel thread. False: the bound is reached. Foreign ones are not ours to bound. */
+static bool admit(enum thrumi_role role) {
+  uint32_t n = thrumi_load_relaxed(&thrumi_sched.kthreads) + 1;
+  if (n > thrumi_sched.kthread_max && role != THRUMI_ROLE_FOREIGN) return false;
+  thrumi_store_relaxed(&thrumi_sched.kthreads, n);
+  if (n > thrumi_load_relaxed(&thrumi_sched.kthreads_peak)) thrumi_store_relaxed(&thrumi_sched.kthreads_peak, n);
+  return true;
+}
+
+/* The lock, for code outside the runtime: who can be preempted must be inside while it holds it. */
+static struct thrumi_kthread *lock(void) {
+  struct thrumi_kthread *self = thrumi_self() ? thrumi_enter() : NULL;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  return self;
+}
+
+static void unlock(struct thrumi_kthread *self) {
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (self) thrumi_leave(self);
+}
+
+struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role) {
+  struct thrumi_kthread *self = lock();
+  struct thrumi_kthread *k = pool.free;
+  bool admitted = admit(role);
+  if (admitted && k) pool.free = k->next_spare;
+  unlock(self);
+  if (!admitted) return NULL;
+  if (!k) k = thrumi_os.allocate(sizeof *k);
+  if (!k) {
+    self = lock();
+    thrumi_store_relaxed(&thrumi_sched.kthreads, thrumi_load_relaxed(&thrumi_sched.kthreads) - 1);
+    unlock(self);
+    return NULL;
+  }
+  memset(k, 0, sizeof *k);
+  k->role = (uint8_t)role;
+  k->lease.inside = 1;
+  k->lease.attention = thrumi_sched.no_membarrier ? THRUMI_FENCE : 0;
+  self = lock();
+  enlist(k);
+  if (role == THRUMI_ROLE_SCHEDULER) thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) + 1);
+  unlock(self);
+  return k;
+}
+
+/* The struct goes to the pool; the caller has ended its use. */
+void thrumi_kthread_discard(struct thrumi_kthread *k) {
+  struct thrumi_kthread *self = lock();
+  delist(k);
+  if (k->role == THRUMI_ROLE_SCHEDULER)
+    thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) - 1);
+  thrumi_store_relaxed(&thrumi_sched.kthreads, thrumi_load_relaxed(&thrumi_sched.kthreads) - 1);
+  k->next_spare = pool.free;
+  pool.free = k;
+  unlock(self);
+}
+
+/* A stack for signal handlers: the thread's own may be full. */
+static void give_signal_stack(struct thrumi_kthread *k) {
+  stack_t former;
+  if (sigaltstack(NULL, &former) == 0 && !(former.ss_flags & SS_DISABLE)) return; /* a foreign program's own */
+  k->signal_stack = thrumi_os.reserve(SIGNAL_STACK);
+  if (!k->signal_stack) return;
+  stack_t ours = {.ss_sp = k->signal_stack, .ss_size = SIGNAL_STACK};
+  sigaltstack(&ours, NULL);
+}
+
+static void take_signal_stack(struct thrumi_kthread *k) {
+  if (!k->signal_stack) return;
+  stack_t none = {.ss_flags = SS_DISABLE};
+  sigaltstack(&none, NULL);
+  thrumi_os.release(k->signal_stack, SIGNAL_STACK);
+  k->signal_stack = NULL;
+}
+
+/* Where the native stack lies. glibc reads /proc for the main thread's, so only sanitizers pay for that. */
+static void find_native_stack(struct thrumi_kthread *k) {
+#if THRUMI_ASAN
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  void *low = NULL;
+  pthread_attr_getstack(&attributes, &low, &k->native_size);
+  k->native_low = low;
+  pthread_attr_destroy(&attributes);
+#else
+  (void)k;
+#endif
+}
+
+void thrumi_kthread_adopt(struct thrumi_kthread *k) {
+  k->tid = thrumi_os_tid();
+  k->pthread = pthread_self();
+  k->errno_address = __errno_location();
+  k->cxa = __cxa_get_globals ? __cxa_get_globals() : NULL;
+  if (k->role != THRUMI_ROLE_FOREIGN) give_signal_stack(k);
+  find_native_stack(k);
+#if THRUMI_TSAN
+  k->fiber = __tsan_get_current_fiber();
+#endif
+  pthread_setspecific(thrumi_sched.key, k);
+  thrumi_self_tls = k;
+}
+
+int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *)) {
+  pthread_t id;
+  int error = thrumi_os.create(&id, body, k, thrumi_sched.preempt_signal);
+  return error ? -EAGAIN : 0;
+}
+
+void thrumi_kthread_end(struct thrumi_kthread *k) {
+  take_signal_stack(k);
+  pthread_setspecific(thrumi_sched.key, NULL);
+  thrumi_self_tls = NULL;
+  thrumi_kthread_discard(k);
+}
+
+/* ---- Spares -------------------------------------------------------------------------------------------------- */
+
+struct thrumi_kthread *thrumi_spare_pop_locked(void) {
+  struct thrumi_kthread *k = thrumi_sched.spares;
+  if (!k) return NULL;
+  thrumi_sched.spares = k->next_spare;
+  thrumi_store_relaxed(&thrumi_sched.spare_count, thrumi_load_relaxed(&thrumi_sched.spare_count) - 1);
+  return k;
+}
+
+void thrumi_spare_push_locked(struct thrumi_kthread *k) {
+  k->next_spare = thrumi_sched.spares;
+  thrumi_sched.spares = k;
+  thrumi_store_relaxed(&thrumi_sched.spare_count, thrumi_load_relaxed(&thrumi_sched.spare_count) + 1);
+}
+
+static void *scheduler_main(void *arg) {
+  struct thrumi_kthread *k = arg;
+  thrumi_os_name_thread("thrum-worker");
+  thrumi_kthread_adopt(k);
+  thrumi_spin_lock(&thrumi_sched.lock);
+  thrumi_spare_push_locked(k);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  thrumi_add(&thrumi_sched.born, 1u);
+  thrumi_os.futex_wake(&thrumi_sched.born, INT32_MAX);
+  thrumi_scheduler_loop(k);
+  thrumi_kthread_end(k);
+  return NULL;
+}
+
+/* One more spare, which is on the list when this returns. */
+static int make_spare(void) {
+  struct thrumi_kthread *k = thrumi_kthread_new(THRUMI_ROLE_SCHEDULER);
+  if (!k) return -EAGAIN;
+  uint32_t born = thrumi_load(&thrumi_sched.born);
+  int error = thrumi_kthread_start(k, scheduler_main);
+  if (error) {
+    thrumi_kthread_discard(k);
+    return error;
+  }
+  while (thrumi_load(&thrumi_sched.born) == born) thrumi_os.futex_wait(&thrumi_sched.born, born, INT64_MAX);
+  return 0;
+}
+
+static uint32_t uncaptured(void) {
+  return thrumi_load_relaxed(&thrumi_sched.schedulers) - thrumi_load_relaxed(&thrumi_sched.captured);
+}
+
+int thrumi_schedulers_ensure(uint32_t n) {
+  while (uncaptured() < n) {
+    int error = make_spare();
+    if (error) return error;
+  }
+  return 0;
+}
+
+/* ---- The breeder ----------------------------------------------------------------------------------------------- */
+
+void thrumi_breed(void) {
+  if (thrumi_sched.breeder) thrumi_rouse(thrumi_sched.breeder);
+}
+
+/* Sends one spare home if there are more than are needed. It wakes without a worker, and ends. */
+static void trim_one(void) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+  struct thrumi_kthread *k = NULL;
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && uncaptured() > needed) k = thrumi_spare_pop_locked();
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (!k) return;
+  thrumi_swap(&k->given, 1);
+  thrumi_os.futex_wake(&k->given, 1);
+}
+
+static bool wants_spares(void) {
+  return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 &&
+         uncaptured() < thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+}
+
+static bool too_many(void) {
+  return uncaptured() > thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+}
+
+void *thrumi_breeder_main(void *arg) {
+  struct thrumi_kthread *k = arg;
+  thrumi_os_name_thread("thrum-breeder");
+  thrumi_kthread_adopt(k);
+  for (;;) {
+    thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
+    bool refused = false;
+    while (wants_spares() && !refused) refused = make_spare() != 0;
+    if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
+    int64_t deadline = too_many() ? thrumi_os.now() + SPARE_LIFE / 10 : INT64_MAX;
+    thrumi_doze(k, deadline, false);
+    if (thrumi_os.now() >= deadline) {
+      trim_one();
+      thrumi_stack_trim(thrumi_os.now());
+    }
+  }
+  return NULL;
+}

@@ -1,0 +1,319 @@
+/* The monitor: a kernel thread of its own that looks after workers which do not look after themselves.
+ *
+ * While threads wait for a worker it looks at each worker, at the latest when its slice is over:
+ *
+ *   the slice is over, the thread switches often     the pick is nudged to let others have their turn
+ *   the slice is over, the thread runs               it is sent the preemption signal
+ *   the slice is over, the thread is blocked         the worker is taken from it by its lease, without a signal
+ *   it has burnt little of the slice                 the OS ran something else: it gets more time
+ *   a hog waited for nine intervals, none ran        the worker owes the oldest hog an interval
+ *   a woken thread waits, a thread blocks            the worker is taken at once
+ *
+ * Only what runs and has burnt most of its interval is signalled, since a signal cuts some system calls short
+ * (poll, nanosleep, a partial write) even with SA_RESTART. A thread may still block between the look and
+ * the signal: counted as signals_blocked. Without /proc the CPU clock alone decides.
+ *
+ * It also watches deadlines and descriptors when no worker polls, finds out that nothing can ever run again, and
+ * keeps a coarse clock. It never allocates and never takes a lock of libc's. It sleeps without a
+ * deadline when nothing is runnable and nothing is LOST; who makes a thread ready then rings the bell. */
+#include <core/fatal.h>
+#include <sched/exit.h>
+#include <sched/self.h>
+
+#define TICK THRUM_MS(1)
+#define SOON THRUM_US(100)
+#define MOST_OF(span) ((span) / 10 * 7)
+enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9 };
+
+struct look {
+  int64_t now, next; /* when it looks again */
+  bool waiting;      /* some thread waits for a worker */
+  bool busy;         /* some worker runs a thread */
+};
+
+static struct {
+  uint32_t polls;   /* sched.polls at the last look */
+  int quiet;        /* looks at which nobody waited */
+} seen;
+
+static void come_back(struct look *look, int64_t when) {
+  if (when < look->next) look->next = when;
+}
+
+int64_t thrumi_clock(void) {
+  int64_t clock = thrumi_load_relaxed(&thrumi_sched.clock);
+  return clock ? clock : thrumi_os.now();
+}
+
+void thrumi_monitor_rouse(void) {
+  if (thrumi_sched.monitor) thrumi_rouse(thrumi_sched.monitor);
+}
+
+/* ---- Taking a worker from a blocked thread ------------------------------------------------------------------ */
+
+/* Takes a spare for the worker and counts k captured, or does nothing. */
+static struct thrumi_kthread *reserve_spare(struct thrumi_kthread *k) {
+  struct thrumi_kthread *spare = NULL;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  uint32_t captured = thrumi_load_relaxed(&thrumi_sched.captured);
+  bool counts = k->role == THRUMI_ROLE_SCHEDULER && !k->captured;
+  bool allowed = thrumi_load_relaxed(&thrumi_sched.schedulers) > captured + thrumi_load_relaxed(&thrumi_sched.workers);
+  if (!counts || allowed) spare = thrumi_spare_pop_locked();
+  if (spare && counts) {
+    thrumi_store_relaxed(&thrumi_sched.captured, captured + 1);
+    k->captured = true;
+  }
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  return spare;
+}
+
+/* k has no worker from here on; its thread goes on when its call returns, and asks for one. */
+static void detach(struct thrumi_kthread *k, struct thrumi_worker *w) {
+  struct thrumi_thread *t = k->current;
+  t->kthread = k;
+  thrumi_set_state(t, THRUMI_BLOCKED);
+  thrumi_trace(THRUMI_EVENT_LEASE, thrumi_handle(t).value, 0);
+  k->worker = NULL;
+  k->lost_at = 0;
+  thrumi_bump(&thrumi_sched.leases_lost);
+  thrumi_add(&thrumi_sched.lost, 1u);
+  if (thrumi_load_relaxed(&w->hog)) {
+    thrumi_store_relaxed(&w->hog, false);
+    thrumi_add(&thrumi_sched.hogs, -1u);
+  }
+}
+
+static bool seize(struct thrumi_worker *w, struct thrumi_kthread *k) {
+  if (!thrumi_lease_revoke(&k->lease)) return false;
+  struct thrumi_kthread *spare = k->worker == w ? reserve_spare(k) : NULL;
+  if (!spare) {
+    bool refused = k->worker == w;
+    thrumi_lease_restore(&k->lease);
+    if (refused) thrumi_add(&thrumi_sched.refused, 1u);
+    if (refused) thrumi_breed();
+    return false;
+  }
+  detach(k, w);
+  thrumi_lease_seize(&k->lease);
+  thrumi_hand_over(w, spare);
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) < 2) thrumi_breed();
+  return true;
+}
+
+/* ---- One worker ------------------------------------------------------------------------------------------------ */
+
+static void begin_slice(struct thrumi_worker *w, struct thrumi_kthread *k, uint32_t turn, struct look *look) {
+  w->seen.turn = turn;
+  w->seen.kthread = k;
+  w->seen.since = look->now;
+  w->seen.cpu = thrumi_os.cpu_time(k->tid);
+  thrumi_store(&k->asked, 0);
+}
+
+/* The thread on w has used its slice up and does not switch: make it. */
+static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct look *look) {
+  int64_t elapsed = look->now - w->seen.since;
+  int64_t interval = thrumi_load_relaxed(&thrumi_sched.interval);
+  int64_t burnt = w->seen.cpu < 0 ? elapsed : thrumi_os.cpu_time(k->tid) - w->seen.cpu;
+  if (thrumi_load(&k->asked) || thrumi_load_relaxed(&k->lease.inside)) {
+    come_back(look, look->now + SOON);
+    if (thrumi_load(&k->asked)) thrumi_preempt_request(k, false);
+    return;
+  }
+  enum thrumi_activity activity = thrumi_os.activity(k->tid);
+  bool mostly = burnt >= MOST_OF(elapsed) || elapsed > STRETCH * interval;
+  if (activity == THRUMI_ACTIVITY_UNKNOWN) activity = mostly ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
+  if (activity == THRUMI_ACTIVITY_BLOCKED) {
+    if (!seize(w, k)) come_back(look, look->now + TICK);
+  } else if (mostly) {
+    thrumi_preempt_request(k, false);
+    come_back(look, look->now + SOON);
+  } else {
+    come_back(look, look->now + interval / 4);
+  }
+}
+
+/* A thread waits for which no worker is free: is this one held by a thread that is blocked? */
+static void take_if_blocked(struct thrumi_worker *w, struct thrumi_kthread *k, struct look *look) {
+  if (look->now - w->seen.running < SOON) {
+    come_back(look, w->seen.running + SOON);
+  } else if (!thrumi_load_relaxed(&k->lease.inside) && thrumi_os.activity(k->tid) == THRUMI_ACTIVITY_BLOCKED) {
+    seize(w, k);
+  } else {
+    come_back(look, look->now + TICK);
+  }
+}
+
+static bool queues_a_hog(struct thrumi_worker *w) {
+  return __atomic_load_n(&w->queues.of[THRUMI_CLASS_HOG].head, __ATOMIC_RELAXED) != NULL;
+}
+
+/* Every tenth interval at the latest the oldest hog runs. */
+static void pay_hogs(struct thrumi_worker *w, struct look *look) {
+  uint32_t hog_turns = thrumi_load_relaxed(&w->hog_turns);
+  if (hog_turns != w->seen.hog_turns || !queues_a_hog(w) || thrumi_load_relaxed(&w->hog)) {
+    w->seen.hog_turns = hog_turns;
+    w->seen.hog_since = look->now;
+  } else if (look->now - w->seen.hog_since >= HOG_SHARE * thrumi_load_relaxed(&thrumi_sched.interval)) {
+    thrumi_or(&w->nudge, (uint32_t)THRUMI_NUDGE_OWES_HOG);
+    w->seen.hog_since = look->now;
+  }
+}
+
+static void look_at(struct thrumi_worker *w, struct look *look) {
+  struct thrumi_kthread *k = thrumi_load(&w->kthread);
+  if (!k || thrumi_load_relaxed(&w->idle)) return;
+  look->busy = true;
+  bool retiring = w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
+  bool global = thrumi_load_relaxed(&thrumi_sched.global.count);
+  bool own = thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next);
+  uint32_t turn = thrumi_load_relaxed(&w->turn), switches = thrumi_load_relaxed(&w->switches);
+  bool same = switches == w->seen.switches && k == w->seen.kthread;
+  if (turn != w->seen.turn || k != w->seen.kthread) begin_slice(w, k, turn, look);
+  if (!same) w->seen.running = look->now;
+  w->seen.switches = switches;
+  if (!own && !global && !retiring) return;
+  look->waiting = true;
+  pay_hogs(w, look);
+  if (own && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY && same) thrumi_wake_idle(); /* to steal */
+  int64_t over = w->seen.since + thrumi_load_relaxed(&thrumi_sched.interval);
+  if (thrumi_load(&k->asked) && same) over = look->now;
+  if (look->now < over && !retiring) {
+    come_back(look, over);
+    if (global && same) take_if_blocked(w, k, look);
+    if (global && !same) come_back(look, look->now + TICK);
+    return;
+  }
+  if (same || retiring)
+    expire(w, k, look);
+  else
+    come_back(look, look->now + TICK);
+  thrumi_or(&w->nudge, (uint32_t)THRUMI_NUDGE_EXPIRED);
+  w->seen.since = same ? w->seen.since : look->now;
+}
+
+/* ---- Threads that run without a worker ------------------------------------------------------------------------ */
+
+/* A LOST thread that runs again is stopped at the next tick that finds it running. */
+static void look_at_lost(struct thrumi_kthread *k, struct look *look) {
+  int64_t interval = thrumi_load_relaxed(&thrumi_sched.interval);
+  if (!k->lost_at) {
+    k->lost_at = look->now;
+    k->lost_cpu = thrumi_os.cpu_time(k->tid);
+  }
+  int64_t elapsed = look->now - k->lost_at;
+  if (elapsed >= interval) {
+    int64_t burnt = thrumi_os.cpu_time(k->tid) - k->lost_cpu;
+    bool runs = burnt >= MOST_OF(elapsed) && thrumi_os.activity(k->tid) != THRUMI_ACTIVITY_BLOCKED;
+    if (runs && !k->released) thrumi_preempt_request(k, false);
+    k->lost_at = 0;
+  }
+  come_back(look, look->now + interval);
+}
+
+static void look_at_all_lost(struct look *look) {
+  if (!thrumi_load(&thrumi_sched.lost)) return;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  for (struct thrumi_kthread *k = thrumi_sched.all; k; k = k->next)
+    if (thrumi_load(&k->lease.attention) & THRUMI_LOST) look_at_lost(k, look);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+}
+
+/* ---- Sleeping --------------------------------------------------------------------------------------------------- */
+
+/* Whether the monitor is to wait for descriptors itself: nobody else does, nor did since the last look. */
+static bool takes_poll(struct thrumi_kthread *k) {
+  uint32_t polls = thrumi_load_relaxed(&thrumi_sched.polls);
+  bool unattended = polls == seen.polls;
+  seen.polls = polls;
+  struct thrumi_kthread *nobody = NULL;
+  if (!unattended || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) return false;
+  return thrumi_cas(&thrumi_sched.poller, &nobody, k);
+}
+
+/* Gives the polling back to a worker that sleeps. */
+static void leave_poll(void) {
+  thrumi_store(&thrumi_sched.poller, NULL);
+  thrumi_spin_lock(&thrumi_sched.lock);
+  struct thrumi_kthread *idle = thrumi_sched.idle;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (idle) thrumi_rouse(idle);
+}
+
+static bool anything_waits(void) {
+  if (thrumi_load(&thrumi_sched.global.count)) return true;
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    if (thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next)) return true;
+  }
+  return false;
+}
+
+/* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
+ * queues are looked at once more. */
+static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll) {
+  thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
+  thrumi_store(&thrumi_sched.clock, 0);
+  thrumi_os.barrier();
+  if (!anything_waits()) thrumi_doze(k, deadline, poll);
+  thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
+}
+
+static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
+  bool poll = takes_poll(k);
+  int64_t deadline = look->next;
+  if (!look->waiting && !poll && seen.quiet < QUIET_TICKS) come_back(look, look->now + TICK), deadline = look->next;
+  int64_t timer = thrumi_timeouts_next();
+  bool watched = thrumi_load(&thrumi_sched.poller_watch) <= timer && !poll;
+  if (!watched && timer < deadline) deadline = timer;
+  thrumi_swap(&thrumi_sched.monitor_watch, deadline);
+  if (watched || thrumi_timeouts_next() >= deadline) {
+    if (deadline - look->now > 2 * TICK)
+      sleep_deep(k, deadline, poll);
+    else
+      thrumi_doze(k, deadline, poll);
+  }
+  thrumi_store(&thrumi_sched.monitor_watch, INT64_MAX);
+  if (poll) leave_poll();
+}
+
+/* ---- The loop ----------------------------------------------------------------------------------------------------- */
+
+/* Deadlines and descriptors that no worker watches. */
+static void watch(int64_t now) {
+  struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
+  int64_t next = thrumi_timeouts_next();
+  if (next <= now) thrumi_timeouts_expire(now);
+  if (poller && thrumi_load(&thrumi_sched.poller_watch) > next) thrumi_rouse(poller);
+  if (!poller && thrumi_hooks.poll && thrumi_hooks.poll_pending()) thrumi_hooks.poll(0);
+}
+
+static void look_once(struct look *look) {
+  thrumi_store(&thrumi_sched.clock, look->now);
+  watch(look->now);
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    look_at(w, look);
+  }
+  look_at_all_lost(look);
+  if (thrumi_load_relaxed(&thrumi_sched.global.count) && thrumi_load(&thrumi_sched.hogs)) {
+    if (!thrumi_preempt_hog()) come_back(look, look->now + SOON);
+  }
+  seen.quiet = look->waiting ? 0 : seen.quiet + 1;
+}
+
+void *thrumi_monitor_main(void *arg) {
+  struct thrumi_kthread *k = arg;
+  thrumi_os_name_thread("thrum-monitor");
+  thrumi_kthread_adopt(k);
+  for (;;) {
+    thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
+    struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};
+    look_once(&look);
+    if (!look.busy && !look.waiting && seen.quiet >= 2) thrumi_deadlock_check();
+    sleep_for_now(k, &look);
+  }
+  return NULL;
+}

@@ -1,0 +1,74 @@
+/* The one sleep and wake: every blocking call arms a wait, tells wakers its ticket, and parks here. Whether a wake, the
+ * deadline or a cancellation ended it is decided by one compare-and-swap on the wait word (core/wait.h).
+ *
+ * Cancellation. `cancel` says that the thread is cancelled, `shield` that it does not want to know yet. A
+ * cancellable wait looks at `cancel` after it armed; thrumi_cancel sets it and then claims whatever wait is
+ * armed. Both sides have a full fence in between (the swap, the compare-and-swap), so one of the two sees the other. */
+#include <core/fatal.h>
+#include <sched/self.h>
+#include <sched/timeout.h>
+
+thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags) {
+  t->cancellable = flags & THRUMI_CANCELLABLE;
+  t->waits_for = what;
+  t->waits_on = object;
+  t->waits_since = thrumi_clock();
+  return thrumi_wait_arm(&t->wait);
+}
+
+static bool cancelled(struct thrumi_thread *t) {
+  if (!t->cancellable || t->shield) return false;
+  atomic_thread_fence(memory_order_seq_cst);
+  return thrumi_unlikely(thrumi_load(&t->cancel));
+}
+
+/* A foreign thread sleeps on the lower half of its own wait word. */
+static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
+  thrumi_futex *half = (thrumi_futex *)&t->wait; /* little-endian: the half with the state */
+  thrumi_add(&thrumi_sched.outside, -1u);
+  if (thrumi_wait_park(&t->wait, ticket)) {
+    uint32_t parked = (uint32_t)(ticket + THRUMI_WAIT_PARKED);
+    while (thrumi_load(&t->wait) == ticket + THRUMI_WAIT_PARKED)
+      if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT)
+        thrumi_wait_claim(&t->wait, ticket, THRUMI_TIMED_OUT);
+  }
+  thrumi_add(&thrumi_sched.outside, 1u);
+}
+
+enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
+  struct thrumi_kthread *k = thrumi_self();
+  thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value, (uint64_t)(uintptr_t)t->waits_on);
+  if (cancelled(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
+  if (t->kind == THRUMI_FOREIGN) {
+    suspend_foreign(t, ticket, deadline);
+  } else if (deadline == INT64_MAX) {
+    thrumi_suspend(k, t, ticket);
+  } else {
+    struct thrumi_timeout timeout = {.thread = t, .ticket = ticket};
+    thrumi_timeout_start(&timeout, k->worker->id, deadline);
+    thrumi_suspend(k, t, ticket);
+    thrumi_timeout_stop(&timeout);
+  }
+  t->waits_for = NULL;
+  thrumi_set_state(t, THRUMI_RUNNING);
+  return thrumi_wait_finish(&t->wait, ticket);
+}
+
+bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome) {
+  enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
+  if (claim == THRUMI_CLAIM_LOST) return false;
+  thrumi_trace(THRUMI_EVENT_UNPARK, thrumi_handle(t).value, 0);
+  if (t->kind == THRUMI_FOREIGN)
+    thrumi_os.futex_wake((thrumi_futex *)&t->wait, 1);
+  else if (claim == THRUMI_CLAIM_PARKED)
+    thrumi_make_ready(t);
+  return true;
+}
+
+void thrumi_cancel(struct thrumi_thread *t) {
+  thrumi_swap(&t->cancel, 1);
+  uint64_t word = thrumi_load(&t->wait);
+  enum thrumi_wait_state state = thrumi_wait_state(word);
+  bool waits = state == THRUMI_WAIT_ARMED || state == THRUMI_WAIT_PARKED;
+  if (waits && t->cancellable && !t->shield) thrumi_wake(t, word - state, THRUMI_CANCELLED);
+}

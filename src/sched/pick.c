@@ -1,0 +1,289 @@
+/* What runs next.
+ *
+ * A worker looks, in this order, at: the run-next slot; then the classes WOKEN (by I/O, timers, others), READY
+ * (yielded, regained), and HOG (used up their interval) and NEW (never run) in turn. HOG goes before NEW once many
+ * preempted threads hold kernel threads, so that ten thousand hashing threads do not become ten thousand
+ * kernel threads. Threads on the global queue are fetched in fair shares before anything local is chosen.
+ *
+ * No class starves: every FAIR_TURNSth slice, and whenever the monitor says that the slice expired (a chain of
+ * run-next hand-offs shares one slice), the classes get their turn in rotation; and every tenth interval in
+ * which a hog waited and none ran, the oldest hog goes first.
+ *
+ * Sharing. Queues are private, so the one who pushes looks at the bell: if a worker is idle or hungry, he moves
+ * his oldest thread to the global queue and wakes one. A hungry worker whose prey does not push asks by
+ * the SHARE bit, and one that runs user code without end has its lease revoked for the time of the theft.
+ *
+ * Rejected: Chase-Lev deques (a fence or read-modify-write per operation of the owner, no removal from the
+ * middle for joins, no classes); one shared queue (contention at every switch). */
+#include <sched/queue.h>
+#include <sched/self.h>
+
+enum {
+  FAIR_TURNS = 32,      /* slices between two rotations */
+  MANY_CAPTURED = 32,   /* preempted threads beyond which HOG goes before NEW */
+  NEW_EVERY = 10,       /* ... but for every so many-th */
+  BATCH = 32,           /* threads fetched from the global queue at once */
+  ANSWER_SPINS = 400,   /* how long a thief waits for an answer to SHARE */
+};
+
+void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_class c) {
+  thrumi_queue_append(&w->queues, t, c);
+}
+
+void thrumi_push_global_locked(struct thrumi_thread *t, enum thrumi_class c) {
+  thrumi_queue_append(&thrumi_sched.global, t, c);
+}
+
+void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  thrumi_push_global_locked(t, c);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+}
+
+void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t) {
+  thrumi_queue_remove(&w->queues, thrumi_load_relaxed(&t->queue), t);
+}
+
+/* ---- Choosing ---------------------------------------------------------------------------------------- */
+
+/* Moves this worker's fair share of the global queue to its own. */
+static void fetch(struct thrumi_worker *w) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  uint32_t count = thrumi_load_relaxed(&thrumi_sched.global.count);
+  uint32_t share = count / thrumi_load_relaxed(&thrumi_sched.workers) + 1;
+  if (share > BATCH) share = BATCH;
+  for (int c = 0; c < THRUMI_CLASSES && share; c++) {
+    struct thrumi_thread *t;
+    while (share && (t = thrumi_queue_pop(&thrumi_sched.global, (enum thrumi_class)c))) {
+      thrumi_queue_append(&w->queues, t, (enum thrumi_class)c);
+      share--;
+    }
+  }
+  thrumi_spin_unlock(&thrumi_sched.lock);
+}
+
+/* The classes in rotation, beginning with another one each time. */
+static struct thrumi_thread *pick_fair(struct thrumi_worker *w) {
+  uint32_t first = ++w->rotation;
+  for (uint32_t i = 0; i < THRUMI_CLASSES; i++) {
+    struct thrumi_thread *t = thrumi_queue_pop(&w->queues, (first + i) % THRUMI_CLASSES);
+    if (t) return t;
+  }
+  return NULL;
+}
+
+static bool hog_before_new(struct thrumi_worker *w) {
+  if (thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED) return w->picks % NEW_EVERY != 0;
+  return w->picks % 2 == 0;
+}
+
+static struct thrumi_thread *pick_class(struct thrumi_worker *w) {
+  struct thrumi_thread *t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_WOKEN);
+  if (!t) t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
+  if (t) return t;
+  bool both = w->queues.of[THRUMI_CLASS_HOG].head && w->queues.of[THRUMI_CLASS_NEW].head;
+  if (both && hog_before_new(w)) return thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+  t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_NEW);
+  return t ? t : thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+}
+
+/* Puts the run-next thread in line with the others. */
+static void queue_next(struct thrumi_worker *w) {
+  struct thrumi_thread *next = thrumi_load_relaxed(&w->next);
+  if (!next) return;
+  thrumi_store_relaxed(&w->next, NULL);
+  thrumi_queue_append(&w->queues, next, THRUMI_CLASS_WOKEN);
+}
+
+/* What the monitor asked of this pick. */
+static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
+  uint32_t nudge = thrumi_swap(&w->nudge, 0);
+  if (nudge & THRUMI_NUDGE_RETIRE) thrumi_or(&w->nudge, THRUMI_NUDGE_RETIRE); /* idle.c and switch.c obey it */
+  if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
+  struct thrumi_thread *t = NULL;
+  if (nudge & THRUMI_NUDGE_OWES_HOG) t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+  if (!t && nudge & THRUMI_NUDGE_EXPIRED) t = pick_fair(w);
+  return t;
+}
+
+/* A controlled schedule chooses among all that is ready. */
+static struct thrumi_thread *pick_chosen(struct thrumi_worker *w) {
+  queue_next(w);
+  uint32_t n = thrumi_load_relaxed(&w->queues.count);
+  if (!n) return NULL;
+  size_t at = thrumi_hooks.choose(n) % n;
+  for (int c = 0; c < THRUMI_CLASSES; c++)
+    for (struct thrumi_thread *t = w->queues.of[c].head; t; t = t->next)
+      if (at-- == 0) {
+        thrumi_queue_remove(&w->queues, &w->queues.of[c], t);
+        return t;
+      }
+  return NULL;
+}
+
+static struct thrumi_thread *begin_slice(struct thrumi_worker *w, struct thrumi_thread *t) {
+  if (t) thrumi_bump(&w->turn);
+  return t;
+}
+
+struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
+  if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_sched.global.count))) fetch(w);
+  if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_mode) & THRUMI_MODE_EXPLORE)) return pick_chosen(w);
+  if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge))) {
+    struct thrumi_thread *t = pick_nudged(w);
+    if (t) return begin_slice(w, t);
+  }
+  struct thrumi_thread *next = thrumi_load_relaxed(&w->next);
+  if (next) {
+    thrumi_store_relaxed(&w->next, NULL);
+    return next;
+  }
+  if (thrumi_unlikely(++w->picks % FAIR_TURNS == 0)) return begin_slice(w, pick_fair(w));
+  return begin_slice(w, pick_class(w));
+}
+
+/* ---- Sharing ----------------------------------------------------------------------------------------- */
+
+/* The thread that a worker gives away first: the oldest never run, whose work is the largest in a recursion. */
+static struct thrumi_thread *pop_for_others(struct thrumi_worker *w) {
+  static const enum thrumi_class order[] = {THRUMI_CLASS_NEW, THRUMI_CLASS_READY, THRUMI_CLASS_WOKEN, THRUMI_CLASS_HOG};
+  for (int i = 0; i < THRUMI_CLASSES; i++) {
+    struct thrumi_thread *t = thrumi_queue_pop(&w->queues, order[i]);
+    if (t) {
+      t->klass = (uint8_t)order[i];
+      return t;
+    }
+  }
+  return NULL;
+}
+
+void thrumi_pour_out(struct thrumi_worker *w) {
+  queue_next(w);
+  for (struct thrumi_thread *t; (t = pop_for_others(w));) thrumi_push_global(t, (enum thrumi_class)t->klass);
+}
+
+void thrumi_share(struct thrumi_worker *w) {
+  struct thrumi_thread *t = pop_for_others(w);
+  if (!t) return;
+  thrumi_push_global(t, (enum thrumi_class)t->klass);
+  thrumi_wake_idle();
+}
+
+void thrumi_ring(struct thrumi_worker *w) {
+  uint32_t bell = thrumi_load(&thrumi_sched.bell);
+  if (thrumi_likely(!bell)) return;
+  if (bell & (THRUMI_BELL_MONITOR - 1)) {
+    if (w)
+      thrumi_share(w);
+    else
+      thrumi_wake_idle();
+  }
+  if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+}
+
+/* ---- Waking ------------------------------------------------------------------------------------------ */
+
+/* A run-next hand-off usually runs within microseconds, when the giver parks; waking an idle worker for it each
+ * time would cost more than it brings. So they are woken for every 2^backoff-th of these only, the backoff
+ * growing while it proves useless (idle.c resets it); the monitor looks after what waits longer. */
+static void ring_for_next(struct thrumi_worker *w) {
+  uint32_t bell = thrumi_load(&thrumi_sched.bell);
+  if (thrumi_likely(!bell)) return;
+  if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+  if (bell % THRUMI_BELL_HUNGRY == 0 || w->wake_skip++ < (1u << w->wake_backoff)) return;
+  w->wake_skip = 0;
+  if (w->wake_backoff < 10) w->wake_backoff++;
+  thrumi_wake_idle();
+}
+
+/* From outside of any worker: the monitor, a foreign thread, a worker that is given back. */
+static void make_ready_globally(struct thrumi_thread *t) {
+  thrumi_push_global(t, THRUMI_CLASS_WOKEN);
+  if (thrumi_wake_idle()) return;
+  bool asked = thrumi_load(&thrumi_sched.hogs) && thrumi_preempt_hog();
+  if (!asked || thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+}
+
+void thrumi_make_ready(struct thrumi_thread *t) {
+  struct thrumi_kthread *k = thrumi_self();
+  thrumi_set_state(t, THRUMI_READY);
+  struct thrumi_worker *w = k ? k->worker : NULL;
+  if (thrumi_unlikely(!w)) {
+    make_ready_globally(t);
+    return;
+  }
+  struct thrumi_thread *former = thrumi_load_relaxed(&w->next);
+  thrumi_store_relaxed(&w->next, t);
+  if (former) {
+    thrumi_queue_append(&w->queues, former, THRUMI_CLASS_WOKEN);
+    thrumi_ring(w);
+  } else {
+    ring_for_next(w);
+  }
+  if (thrumi_unlikely(thrumi_load_relaxed(&w->hog))) thrumi_preempt_self(k);
+}
+
+/* ---- Stealing ---------------------------------------------------------------------------------------- */
+
+static uint32_t ready_on(struct thrumi_worker *w) {
+  return thrumi_load_relaxed(&w->queues.count) + (thrumi_load_relaxed(&w->next) != NULL);
+}
+
+/* Takes half of what a revoked worker has, its run-next thread only when there is nothing else. */
+static uint32_t plunder(struct thrumi_worker *prey, struct thrumi_worker *thief) {
+  uint32_t want = (thrumi_load_relaxed(&prey->queues.count) + 1) / 2, got = 0;
+  for (struct thrumi_thread *t; got < want && (t = pop_for_others(prey)); got++)
+    thrumi_queue_append(&thief->queues, t, (enum thrumi_class)t->klass);
+  if (!got && thrumi_load_relaxed(&prey->next)) {
+    thrumi_queue_append(&thief->queues, thrumi_load_relaxed(&prey->next), THRUMI_CLASS_WOKEN);
+    thrumi_store_relaxed(&prey->next, NULL);
+    prey->wake_backoff = 0; /* waking for it was right */
+    got = 1;
+  }
+  return got;
+}
+
+static bool steal_from(struct thrumi_worker *prey, struct thrumi_worker *thief) {
+  struct thrumi_kthread *k = thrumi_load(&prey->kthread);
+  if (!k || !thrumi_lease_revoke(&k->lease)) return false;
+  uint32_t got = k->worker == prey ? plunder(prey, thief) : 0;
+  thrumi_lease_restore(&k->lease);
+  if (got) thrumi_store_relaxed(&thief->steals, thrumi_load_relaxed(&thief->steals) + got);
+  return got != 0;
+}
+
+/* Asks the prey to share; it answers at its next call of the runtime by pushing to the global queue. */
+static bool ask(struct thrumi_worker *prey) {
+  struct thrumi_kthread *k = thrumi_load(&prey->kthread);
+  if (!k || thrumi_load(&k->lease.attention) & (THRUMI_SHARE | THRUMI_LOST)) return false;
+  thrumi_or(&k->lease.attention, THRUMI_SHARE);
+  for (int i = 0; i < ANSWER_SPINS; i++) {
+    if (thrumi_load_relaxed(&thrumi_sched.global.count)) return true;
+    if (!(thrumi_load_relaxed(&k->lease.attention) & THRUMI_SHARE)) break;
+    thrumi_pause();
+  }
+  return thrumi_load_relaxed(&thrumi_sched.global.count) != 0;
+}
+
+bool thrumi_steal(struct thrumi_worker *thief) {
+  uint32_t workers = thrumi_load(&thrumi_sched.workers);
+  for (uint32_t i = 1; i < workers; i++) {
+    struct thrumi_worker *prey = thrumi_load(&thrumi_sched.worker[(thief->id + i) % workers]);
+    if (!prey || prey == thief || !ready_on(prey) || thrumi_load_relaxed(&prey->idle)) continue;
+    if (thrumi_load_relaxed(&prey->queues.count) && ask(prey)) return true;
+    if (steal_from(prey, thief)) return true;
+  }
+  return false;
+}
+
+/* Takes run-next threads that lie there since `switches` was read: their givers went on computing. */
+bool thrumi_steal_next(struct thrumi_worker *thief, const uint32_t *switches) {
+  uint32_t workers = thrumi_load(&thrumi_sched.workers);
+  for (uint32_t i = 0; i < workers; i++) {
+    struct thrumi_worker *prey = thrumi_load(&thrumi_sched.worker[i]);
+    if (!prey || prey == thief || !thrumi_load_relaxed(&prey->next)) continue;
+    if (thrumi_load_relaxed(&prey->switches) != switches[i % THRUMI_SEEN_WORKERS]) continue;
+    if (steal_from(prey, thief)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,182 @@
+/* Preemption by KLT-switching (Shiina and others, PPoPP 2021): the signal handler of a thread that ran too long
+ * queues the thread, gives the worker to a spare kernel thread, and sleeps until the worker comes back. Nothing of
+ * the thread's context is touched, so any code may be interrupted, malloc included.
+ *
+ * The handler runs on the kernel thread's signal stack with all asynchronous signals masked. It may use the
+ * runtime: `inside` was 0, so the interrupted code holds none of the runtime's locks; and nobody preempts it. What
+ * it finds:
+ *
+ *   inside == 1               the thread is in the runtime: note PREEMPT, it obeys when it leaves
+ *   lease LOST                the worker was taken while it blocked, and it runs again: it queues for a worker
+ *   lease HELD                it is preempted, if somebody waits and a spare may be taken
+ *
+ * Inside libc a little patience: most such interruptions come back to user code within microseconds, and a
+ * thread that is preempted with an arena's or a stream's lock makes others wait for it. The monitor asks again
+ * until PATIENCE is over; then it is preempted there all the same. */
+#define _GNU_SOURCE
+#include <arch/arch.h>
+#include <core/fatal.h>
+#include <link.h>
+#include <sched/self.h>
+#include <string.h>
+
+#define PATIENCE THRUM_MS(1)
+#define WAKEUP_GAP THRUM_US(100) /* a hog runs at least so long between two preemptions by wake-ups */
+
+/* ---- Code to be patient with ------------------------------------------------------------------------------- */
+
+enum { RANGES = 16 };
+
+static struct {
+  struct {
+    uintptr_t low, high;
+  } range[RANGES];
+  int count;
+  struct sigaction former;
+} preempt;
+
+static bool is_delicate(const char *path) {
+  const char *slash = strrchr(path, '/');
+  const char *name = slash ? slash + 1 : path;
+  static const char *const delicate[] = {"libc.so", "ld-linux", "ld-musl", "libtsan", "libasan", "libpthread"};
+  for (size_t i = 0; i < sizeof delicate / sizeof *delicate; i++)
+    if (strncmp(name, delicate[i], strlen(delicate[i])) == 0) return true;
+  return false;
+}
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
+  (void)size, (void)arg;
+  if (!is_delicate(info->dlpi_name)) return 0;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || preempt.count == RANGES) continue;
+    preempt.range[preempt.count].low = info->dlpi_addr + segment->p_vaddr;
+    preempt.range[preempt.count++].high = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+  }
+  return 0;
+}
+
+static bool in_delicate_code(uintptr_t pc) {
+  for (int i = 0; i < preempt.count; i++)
+    if (pc >= preempt.range[i].low && pc < preempt.range[i].high) return true;
+  return false;
+}
+
+/* ---- The handler --------------------------------------------------------------------------------------------- */
+
+static bool somebody_waits(const struct thrumi_worker *w) {
+  return thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next) ||
+         thrumi_load_relaxed(&thrumi_sched.global.count) || w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
+}
+
+static void say_refused(void) {
+  thrumi_add(&thrumi_sched.refused, 1u);
+  thrumi_breed();
+  if (thrumi_load_relaxed(&thrumi_sched.kthreads) < thrumi_sched.kthread_max || thrumi_sched.refused_said) return;
+  thrumi_sched.refused_said = true;
+  thrumi_log("all %u kernel threads are in use: threads that never call thrum keep their workers "
+             "(THRUM_KERNEL_THREADS raises the bound)", thrumi_sched.kthread_max);
+}
+
+/* The thread keeps this kernel thread; the worker goes on with another one until it is this thread's turn. */
+static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool for_woken) {
+  struct thrumi_worker *w = k->worker;
+  if (!somebody_waits(w)) return;
+  if (!thrumi_capture(k, t)) {
+    say_refused();
+    return;
+  }
+  thrumi_add(for_woken ? &thrumi_sched.wakeup_preemptions : &thrumi_sched.preemptions, 1u);
+  thrumi_trace(THRUMI_EVENT_PREEMPT, thrumi_handle(t).value, 0);
+  t->hog = true;
+  t->kthread = k;
+  thrumi_set_state(t, THRUMI_READY);
+  thrumi_push(w, t, THRUMI_CLASS_HOG);
+  thrumi_surrender(k);
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) < 2) thrumi_breed();
+  thrumi_wait_given(k);
+}
+
+static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
+  thrumi_dump_answer(k, context);
+  int64_t asked = thrumi_load(&k->asked);
+  if (!asked || !k->current) return;
+  if (thrumi_load_relaxed(&k->lease.inside)) {
+    if (!k->worker) return;
+    thrumi_or(&k->lease.attention, (uint32_t)THRUMI_PREEMPT);
+    k->preempt_at = thrumi_load_relaxed(&k->worker->switches);
+    return;
+  }
+  if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);
+  bool patient = thrumi_os.now() - asked < PATIENCE;
+  if (patient && in_delicate_code(thrumi_context_pc(context))) {
+    thrumi_monitor_rouse(); /* it asks again soon */
+    return;
+  }
+  thrumi_store(&k->interrupted, context);
+  uint32_t attention = thrumi_lease_enter(&k->lease) ? 0 : thrumi_lease_settle(&k->lease);
+  thrumi_store(&k->asked, 0);
+  if (attention & THRUMI_LOST) {
+    k->current->hog = true;
+    thrumi_regain(k);
+  } else {
+    preempt_here(k, k->current, thrumi_load_relaxed(&k->for_woken));
+  }
+  thrumi_store(&k->interrupted, NULL);
+  thrumi_lease_leave(&k->lease);
+}
+
+static void chain(int signo, siginfo_t *info, void *context) {
+  if (preempt.former.sa_flags & SA_SIGINFO)
+    preempt.former.sa_sigaction(signo, info, context);
+  else if (preempt.former.sa_handler != SIG_DFL && preempt.former.sa_handler != SIG_IGN)
+    preempt.former.sa_handler(signo);
+}
+
+static void handle(int signo, siginfo_t *info, void *context) {
+  int *address = __errno_location();
+  int saved = *address;
+  struct thrumi_kthread *k = thrumi_self();
+  if (k && info->si_code == SI_TKILL && info->si_pid == thrumi_sched.pid)
+    interrupt(k, context);
+  else
+    chain(signo, info, context);
+  *address = saved;
+}
+
+int thrumi_preempt_start(void) {
+  preempt.count = 0;
+  dl_iterate_phdr(note_object, NULL);
+  return thrumi_os_handle(thrumi_sched.preempt_signal, handle, &preempt.former);
+}
+
+/* ---- Asking for it ------------------------------------------------------------------------------------------- */
+
+void thrumi_preempt_request(struct thrumi_kthread *k, bool for_woken) {
+  int64_t never = 0;
+  thrumi_store_relaxed(&k->for_woken, for_woken);
+  thrumi_cas(&k->asked, &never, thrumi_os.now());
+  thrumi_add(&thrumi_sched.signals, 1u);
+  thrumi_os.signal(k->tid, thrumi_sched.preempt_signal);
+}
+
+void thrumi_preempt_self(struct thrumi_kthread *k) {
+  thrumi_or(&k->lease.attention, (uint32_t)THRUMI_PREEMPT);
+  k->preempt_at = thrumi_load_relaxed(&k->worker->switches);
+}
+
+bool thrumi_preempt_hog(void) {
+  int64_t now = thrumi_os.now();
+  uint32_t workers = thrumi_load(&thrumi_sched.workers);
+  for (uint32_t i = 0; i < workers; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w || !thrumi_load_relaxed(&w->hog)) continue;
+    int64_t last = thrumi_load(&w->wakeup_preempted);
+    if (now - last < WAKEUP_GAP || !thrumi_cas(&w->wakeup_preempted, &last, now)) continue;
+    struct thrumi_kthread *k = thrumi_load(&w->kthread);
+    if (!k) continue;
+    thrumi_preempt_request(k, true);
+    return true;
+  }
+  return false;
+}

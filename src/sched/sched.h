@@ -1,0 +1,351 @@
+/* The scheduler's own structures. Read docs/design/scheduling.md beside it.
+ *
+ * A *thread* runs a function. A *kernel thread* (kthread) is what the OS runs. A *worker* is the right to run a
+ * thread; exactly one kthread holds it at a time, and hands it on.
+ *
+ * Where a thread's context is, by state:
+ *
+ *   state     context                                  on a run queue   its kthread field
+ *   NEW       none yet; a stack is bound at first run  yes              NULL (bound ones: their own)
+ *   READY     its own stack, saved at `sp`             yes              NULL, or the kthread that it owns
+ *   RUNNING   live on the kthread                      no               as above
+ *   WAITING   as READY, from PARKED on (wait.h)        no               as above
+ *   BLOCKED   live on a kthread without a worker       no               that kthread
+ *   ENDED     none                                     no               NULL
+ *
+ * A thread *owns* a kthread (field kthread != NULL) while its context is tied to it: main and bound threads for
+ * ever, pinned ones until unpinned, preempted and BLOCKED ones until their next switch. To resume such a thread
+ * is to hand the worker to its kthread. A kthread that some light thread owns is *captured*.
+ *
+ * Invariant S (spares): scheduler kthreads that are not captured >= workers. Whoever gives a worker away
+ * without getting another thread to run on the same kthread therefore always finds a spare to give it to.
+ * Capturing is refused when it would break the invariant.
+ *
+ * Who may touch a worker's private part: the kthread that holds it, while inside; or whoever revoked its lease
+ * (core/lease.h). Lock order: sched.lock before a timer shard's lock before a stack pool's; the parking table's
+ * bucket locks before sched.lock. */
+#ifndef THRUMI_SCHED_H
+#define THRUMI_SCHED_H
+
+#include <core/atomic.h>
+#include <core/hooks.h>
+#include <core/lease.h>
+#include <core/spin.h>
+#include <core/wait.h>
+#include <os/os.h>
+#include <sched/sanitize.h>
+#include <sched/stack.h>
+#include <stdarg.h>
+#include <thrum/runtime.h>
+
+enum thrumi_kind { THRUMI_LIGHT, THRUMI_BOUND, THRUMI_MAIN, THRUMI_FOREIGN };
+
+enum thrumi_state { THRUMI_NEW, THRUMI_READY, THRUMI_RUNNING, THRUMI_WAITING, THRUMI_BLOCKED, THRUMI_ENDED };
+
+/* The life word: the generation above THRUMI_LIFE_BITS, these flags below.
+ *
+ *   flag      set by                                   when
+ *   FREE      whoever frees the record                 in no use; the generation is already the next one
+ *   FINISHED  the thread's end                         its result is there, nothing of it runs any more
+ *   RELEASED  spawn, detach, join (the one who wins)   nobody holds the handle; FINISHED and RELEASED: free it
+ *   WAITED    a joiner, under its parking bucket       somebody must be woken at the end
+ *
+ * Who sets the second of FINISHED and RELEASED frees the record. */
+enum thrumi_life { THRUMI_FREE = 1, THRUMI_FINISHED = 2, THRUMI_RELEASED = 4, THRUMI_WAITED = 8 };
+enum { THRUMI_LIFE_BITS = 24, THRUMI_SENTENCE_MAX = 256 };
+#define THRUMI_GENERATION(life) ((life) >> THRUMI_LIFE_BITS)
+#define THRUMI_FLAGS(life) ((life) & ((1u << THRUMI_LIFE_BITS) - 1))
+
+struct thrumi_kthread;
+struct thrumi_worker;
+struct thrumi_queue;
+
+/* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). */
+struct thrumi_thread {
+  void *sp;                        /* saved context; NULL: none */
+  struct thrumi_thread *next;      /* neighbours on the run queue; in the free list */
+  struct thrumi_thread *prev;
+  _Atomic(struct thrumi_queue *) queue; /* the run queue it is on; exact for who may touch that queue */
+  struct thrumi_kthread *kthread;  /* what it owns */
+  thrum_fn *fn;
+  void *arg;
+  intptr_t result;
+  thrumi_wait_word wait;
+  _Atomic uint64_t life;
+  struct thrumi_stack stack;       /* low == NULL: none yet, or its joiner's */
+  void *exit_mark;                 /* where thrum_exit returns to */
+  void **locals;                   /* values of thrum_local, by slot */
+  struct thrumi_name *name;        /* NULL: made from number and fn; guarded by the bucket of its address */
+  char *sentence;                  /* thrum_fail's, of its own failure */
+  char *joined_sentence;           /* of the thread it joined last */
+  void *copy;                      /* thrum_spawn_copy's block */
+  const char *waits_for;           /* what kind of thing, for dumps */
+  const void *waits_on;
+  int64_t waits_since;
+  uintptr_t cxa[2];                /* C++ exceptions in flight */
+  struct thrumi_thread *guest_of;  /* the joiner on whose stack it runs */
+  uint32_t slot;                   /* index of this record */
+  uint32_t number;                 /* N of Thread-N; 0: named */
+  uint32_t pins;
+  int saved_errno;
+  _Atomic uint8_t state;           /* enum thrumi_state; for dumps and queues */
+  uint8_t kind;                    /* enum thrumi_kind */
+  uint8_t klass;                   /* enum thrumi_class of its next queueing */
+  bool daemon;
+  bool hog;                        /* used up its last interval */
+  bool own_stack;                  /* of a size of its own, there since the spawn */
+  _Atomic uint8_t cancel;          /* cancelled; see park.c */
+  uint8_t shield;                  /* > 0: cancellation waits */
+  bool cancellable;                /* the present wait is a cancellation point; set before it is armed */
+#if THRUMI_TSAN || THRUMI_ASAN
+  void *fiber;                     /* the sanitizer's idea of the stack */
+#endif
+};
+
+/* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
+enum thrumi_class { THRUMI_CLASS_WOKEN, THRUMI_CLASS_READY, THRUMI_CLASS_HOG, THRUMI_CLASS_NEW, THRUMI_CLASSES };
+
+struct thrumi_queue {
+  struct thrumi_thread *head, *tail;
+};
+
+struct thrumi_queues {
+  struct thrumi_queue of[THRUMI_CLASSES];
+  _Atomic uint32_t count; /* of all; others read it as a hint */
+};
+
+struct thrumi_worker {
+  /* Private to the holder (or revoker). */
+  _Atomic(struct thrumi_thread *) next; /* run next: shares the slice of who woke it */
+  struct thrumi_queues queues;
+  uint32_t picks;
+  uint32_t rotation; /* the class to favour next time fairness asks */
+  struct thrumi_thread *records; /* free records */
+  uint32_t record_count;
+  uint32_t number, number_end;   /* block of N for Thread-N */
+  uint32_t wake_skip, wake_backoff;
+  struct thrumi_stack_cache stacks;
+  uint32_t id;
+  _Atomic bool hog; /* runs a thread that used up its last interval */
+
+  /* Written by the holder, read by others. */
+  _Alignas(64) _Atomic(struct thrumi_kthread *) kthread; /* the holder */
+  _Atomic uint32_t turn;     /* slices begun */
+  _Atomic uint32_t switches; /* threads begun or resumed */
+  _Atomic uint32_t hog_turns;
+  _Atomic bool idle;
+  _Atomic uint64_t spawned, switched, steals;
+
+  /* Written by the monitor. */
+  _Alignas(64) _Atomic uint32_t nudge; /* enum thrumi_nudge */
+  struct {
+    uint32_t turn, switches, hog_turns;
+    int64_t since;     /* when this slice was first seen */
+    int64_t cpu;       /* what its kthread had burnt then */
+    int64_t running;   /* when its running thread was first seen */
+    int64_t hog_since; /* when a hog last ran, or none waited */
+    struct thrumi_kthread *kthread;
+  } seen;
+  _Atomic int64_t wakeup_preempted; /* when a wake-up last preempted here */
+};
+
+/* What the monitor asks of a worker's next pick. */
+enum thrumi_nudge { THRUMI_NUDGE_EXPIRED = 1, THRUMI_NUDGE_OWES_HOG = 2, THRUMI_NUDGE_RETIRE = 4 };
+
+enum thrumi_role { THRUMI_ROLE_SCHEDULER, THRUMI_ROLE_OWNED, THRUMI_ROLE_FOREIGN, THRUMI_ROLE_MONITOR };
+
+/* How a kthread sleeps: the state of its `go` word.
+ *   AWAKE -> FUTEX or POLL by itself; back to AWAKE by whoever wakes it (swap), or by itself. */
+enum thrumi_sleep { THRUMI_AWAKE, THRUMI_ASLEEP_FUTEX, THRUMI_ASLEEP_POLL };
+
+struct thrumi_kthread {
+  struct thrumi_lease lease;
+  struct thrumi_worker *worker;  /* held; NULL: none. Written by whoever hands over, read after `go` */
+  _Atomic(struct thrumi_thread *) current; /* whose context is live here */
+  struct thrumi_thread *parked;  /* switched away from, still ARMED: the next one here parks it */
+  thrumi_ticket parked_ticket;
+  struct thrumi_thread *found;   /* to be run by the scheduler context */
+  void *scheduler_sp;            /* saved scheduler context, on the native stack */
+  void *abandoned_sp;            /* of a stack that is left for good; never read */
+  void *dead_fiber;              /* of that stack, for ThreadSanitizer */
+  int *errno_address;
+  uintptr_t *cxa;
+  thrumi_futex given;            /* 1: a worker was handed over */
+  thrumi_futex go;               /* enum thrumi_sleep */
+  pid_t tid;
+  pthread_t pthread;
+  uint8_t role;
+  bool captured;
+  uint32_t preempt_at;           /* the worker's `switches` when PREEMPT was set */
+  _Atomic int64_t asked;         /* when its preemption was first asked, 0: not */
+  _Atomic bool for_woken;        /* ... on behalf of a woken thread */
+  struct thrumi_kthread *next_spare, *next_idle;
+  int64_t lost_cpu, lost_at;     /* the monitor's, while LOST */
+  bool released;                 /* LOST of its own will: thrum_blocking */
+  struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
+  _Atomic(ucontext_t *) interrupted;   /* while it sleeps in the handler; for dumps */
+  thrumi_futex dump;                   /* enum thrumi_dump_state; see dump.c */
+  char *native_low;
+  size_t native_size;
+  void *signal_stack;
+#if THRUMI_TSAN || THRUMI_ASAN
+  void *fiber;
+#endif
+};
+
+/* ---- The whole ------------------------------------------------------------------------------------- */
+
+/* The pusher's word: what a thread that made another one ready must look at. Sums of these. */
+enum thrumi_bell {
+  THRUMI_BELL_IDLE = 1,             /* for each worker that sleeps */
+  THRUMI_BELL_HUNGRY = 1 << 12,     /* for each worker that looks for work */
+  THRUMI_BELL_MONITOR = 1 << 24,    /* the monitor sleeps until rung for */
+};
+
+struct thrumi_sched {
+  struct thrumi_spin lock;
+  /* Under the lock; the counts are read outside as hints. */
+  struct thrumi_queues global;
+  struct thrumi_kthread *spares, *idle, *all;
+  _Atomic uint32_t spare_count;
+  _Atomic uint32_t schedulers; /* scheduler kthreads, with spares and captured ones */
+  _Atomic uint32_t captured;
+  bool refused_said;
+  _Atomic uint32_t kthreads, kthreads_peak;
+
+  _Alignas(64) _Atomic uint32_t bell;
+  _Atomic uint32_t hogs; /* workers that run a hog */
+  _Atomic uint32_t workers; /* how many are wanted */
+  _Atomic(struct thrumi_kthread *) poller;
+  _Atomic int64_t poller_watch;  /* the poller looks at deadlines again by then; INT64_MAX: it does not */
+  _Atomic int64_t monitor_watch; /* the monitor does */
+  _Atomic int64_t interval;
+  _Atomic int64_t clock;  /* the monitor's last reading while it is awake; 0: it sleeps */
+  _Atomic uint32_t lost;  /* kthreads that run without their worker */
+  _Atomic uint32_t outside; /* foreign threads that are not in a wait of thrum's */
+  _Atomic uint32_t number; /* N of Thread-N, taken so far */
+  _Atomic uint32_t dummies;
+  _Atomic uint32_t running_mode; /* 0: not started, 1: runs, 2: ends */
+  _Atomic uint64_t preemptions, wakeup_preemptions, leases_lost, signals, signals_blocked, refused;
+  struct thrumi_thread *main;
+  struct thrumi_kthread *monitor, *breeder;
+  _Atomic uint32_t polls; /* how often a worker polled */
+  _Atomic uint64_t spawned_outside; /* by foreign threads */
+  uint32_t kthread_max;
+  bool clean_stacks; /* before each use */
+  bool staffed; /* the workers have been given out for the first time */
+  int preempt_signal;
+  bool no_membarrier;
+  pthread_key_t key;    /* tells of the end of kernel threads that we did not start */
+  thrumi_futex born;    /* counts scheduler kthreads that have begun */
+  _Atomic bool dump_wanted; /* the breeder is to print the dump */
+  pid_t pid;
+  _Atomic(struct thrumi_worker *) worker[THRUM_WORKERS_MAX];
+};
+
+extern struct thrumi_sched thrumi_sched;
+
+/* table.c: records and handles */
+struct thrumi_thread *thrumi_record_take(struct thrumi_worker *w); /* NULL: no memory; w may be NULL */
+void thrumi_record_free(struct thrumi_worker *w, struct thrumi_thread *t);
+thrum_thread thrumi_handle(const struct thrumi_thread *t);
+struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life); /* NULL: stale */
+struct thrumi_thread *thrumi_record(uint32_t slot);                       /* NULL: never made */
+uint32_t thrumi_record_count(void);
+
+/* pick.c: run queues, the choice of what runs next, sharing and stealing */
+struct thrumi_thread *thrumi_pick(struct thrumi_worker *w);
+void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_class c);
+void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c);
+void thrumi_push_global_locked(struct thrumi_thread *t, enum thrumi_class c);
+void thrumi_pour_out(struct thrumi_worker *w); /* all it has to the global queue */
+void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t);
+void thrumi_share(struct thrumi_worker *w);
+bool thrumi_steal(struct thrumi_worker *thief);
+void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worker or the global queue */
+void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was pushed on w (NULL: globally) */
+
+/* switch.c: from one context to another */
+void thrumi_run(struct thrumi_kthread *k, struct thrumi_thread *t); /* from the scheduler context */
+void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
+void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
+void thrumi_wait_given(struct thrumi_kthread *k);
+void thrumi_regain(struct thrumi_kthread *k);
+void thrumi_surrender(struct thrumi_kthread *k); /* gives the worker to a spare */
+bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t);
+void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t);
+void thrumi_scheduler_loop(struct thrumi_kthread *k);
+void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to);
+
+/* park.c: the one sleep and wake */
+enum { THRUMI_CANCELLABLE = 1 };
+thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags);
+enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
+bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);
+void thrumi_cancel(struct thrumi_thread *t);
+
+/* timeout.c: deadlines of waits */
+int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
+int64_t thrumi_timeouts_next(void);
+size_t thrumi_timeouts_pending(void);
+void thrumi_timeouts_fork(void);
+
+/* idle.c: a worker without work */
+struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k);
+bool thrumi_wake_idle(void);
+void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll); /* go is ASLEEP_FUTEX already */
+void thrumi_rouse(struct thrumi_kthread *k);
+enum { THRUMI_SEEN_WORKERS = 64 };
+bool thrumi_steal_next(struct thrumi_worker *thief, const uint32_t *switches);
+
+/* kthread.c */
+extern _Thread_local struct thrumi_kthread *thrumi_self_tls;
+struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role); /* NULL: no memory, or the bound */
+void thrumi_kthread_adopt(struct thrumi_kthread *k);              /* the calling OS thread becomes k */
+void thrumi_kthread_discard(struct thrumi_kthread *k);            /* one that was not started */
+int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *));
+void thrumi_kthread_end(struct thrumi_kthread *k); /* the calling one is about to end */
+int thrumi_schedulers_ensure(uint32_t n); /* that many that are not captured; outside; 0 or -EAGAIN */
+void *thrumi_breeder_main(void *arg);
+void thrumi_breed(void); /* asks for spares */
+struct thrumi_kthread *thrumi_spare_pop_locked(void);
+void thrumi_spare_push_locked(struct thrumi_kthread *k);
+
+/* preempt.c, monitor.c */
+int thrumi_preempt_start(void);
+void thrumi_preempt_request(struct thrumi_kthread *k, bool for_woken);
+void thrumi_preempt_self(struct thrumi_kthread *k);
+bool thrumi_preempt_hog(void); /* some worker's, for a woken thread; false: none may be now */
+void *thrumi_monitor_main(void *arg);
+void thrumi_monitor_rouse(void);
+
+/* start.c */
+struct thrumi_kthread *thrumi_enter_first(void);
+void thrumi_enter_slow(struct thrumi_kthread *k);
+void thrumi_leave_slow(void);
+int thrumi_workers_set(uint32_t n);
+void thrumi_start_kthreads_again(void); /* in the child of a fork */
+
+/* thread.c, exit.c, fork.c, local.c */
+void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
+void thrumi_locals_destroy(struct thrumi_thread *t); /* outside */
+void thrumi_locals_free(struct thrumi_thread *t);
+void thrumi_fork_start(void);
+int64_t thrumi_clock(void); /* coarse: for "since" */
+uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *creator);
+
+/* dump.c */
+void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context); /* in the handler */
+
+static inline struct thrumi_thread *thrumi_running_on(struct thrumi_kthread *k) { return thrumi_load(&k->current); }
+
+/* name.c */
+struct thrumi_name;
+struct thrumi_name *thrumi_name_make(const char *format, va_list args); /* outside; NULL: no memory */
+void thrumi_name_free(struct thrumi_name *name);                        /* outside */
+int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer, size_t size); /* 0 or -ESRCH */
+struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t);
+void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer, size_t size); /* its own, in a fault */
+void thrumi_name_show(struct thrumi_thread *t); /* to the OS, for the calling kernel thread */
+
+#endif

@@ -1,0 +1,45 @@
+/* The calling kernel thread, and the way into and out of the runtime.
+ *
+ * A function that may switch must not keep a kthread across the switch: it goes on elsewhere. It calls
+ * thrumi_self() again, which no compiler can cache because it is volatile assembly. */
+#ifndef THRUMI_SELF_H
+#define THRUMI_SELF_H
+
+#include <sched/sched.h>
+
+static inline struct thrumi_kthread *thrumi_self(void) {
+  struct thrumi_kthread *k;
+#if defined(__x86_64__)
+  __asm__ volatile("movq thrumi_self_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(k) : : "memory");
+#elif defined(__aarch64__)
+  void *offset;
+  __asm__ volatile(
+      "adrp %1, :gottprel:thrumi_self_tls\n\tldr %1, [%1, #:gottprel_lo12:thrumi_self_tls]\n\t"
+      "mrs %0, tpidr_el0\n\tldr %0, [%0, %1]"
+      : "=&r"(k), "=&r"(offset)
+      :
+      : "memory");
+#endif
+  return k;
+}
+
+/* Enters the runtime: afterwards the caller holds its worker (if it is no foreign thread) and is not preempted. */
+static inline struct thrumi_kthread *thrumi_enter(void) {
+  struct thrumi_kthread *k = thrumi_self();
+  if (thrumi_unlikely(!k)) return thrumi_enter_first();
+  if (thrumi_unlikely(!thrumi_lease_enter(&k->lease))) thrumi_enter_slow(k);
+  return k;
+}
+
+/* Leaves it; obeys a preemption that arrived inside. */
+static inline void thrumi_leave(struct thrumi_kthread *k) {
+  thrumi_lease_leave(&k->lease);
+  atomic_signal_fence(memory_order_seq_cst);
+  if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_slow();
+}
+
+static inline void thrumi_set_state(struct thrumi_thread *t, enum thrumi_state state) {
+  thrumi_store_relaxed(&t->state, (uint8_t)state);
+}
+
+#endif

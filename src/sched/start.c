@@ -1,0 +1,319 @@
+/* The runtime starts with the first call of thrum, and every OS thread is taken in at its own first call: main
+ * as the main thread, any other as a foreign one. */
+#define _GNU_SOURCE
+#include <arch/arch.h>
+#include <core/fatal.h>
+#include <core/settings.h>
+#include <sched/exit.h>
+#include <sched/fault.h>
+#include <sched/self.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct thrumi_sched thrumi_sched;
+struct thrumi_hooks thrumi_hooks;
+_Atomic uint32_t thrumi_mode;
+
+enum run_mode { NOT_STARTED, STARTING, STARTED };
+
+static struct {
+  pthread_mutex_t mutex; /* not the runtime's: held while libc starts kernel threads */
+  thrum_config config;
+} start = {.mutex = PTHREAD_MUTEX_INITIALIZER, .config = THRUM_CONFIG_INIT};
+
+/* What the lease needs of the OS. */
+void thrumi_lease_barrier(void) {
+  if (thrumi_sched.no_membarrier)
+    atomic_thread_fence(memory_order_seq_cst);
+  else
+    thrumi_os.barrier();
+}
+void thrumi_lease_wait(_Atomic uint32_t *attention, uint32_t seen) { thrumi_os.futex_wait(attention, seen, INT64_MAX); }
+void thrumi_lease_notify(_Atomic uint32_t *attention) { thrumi_os.futex_wake(attention, INT32_MAX); }
+
+/* ---- Workers -------------------------------------------------------------------------------------------------- */
+
+/* Outside. Their structs are never freed. */
+static int make_workers(uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    if (thrumi_load(&thrumi_sched.worker[i])) continue;
+    struct thrumi_worker *w = thrumi_os.reserve(sizeof *w); /* pages: aligned, zero */
+    if (!w) return -ENOMEM;
+    w->id = i;
+    thrumi_store(&thrumi_sched.worker[i], w);
+  }
+  return 0;
+}
+
+/* Gives every worker in service that nobody holds to a spare. Inside. */
+static void staff_workers(void) {
+  uint32_t n = thrumi_load(&thrumi_sched.workers);
+  for (uint32_t i = 0; i < n; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    struct thrumi_kthread *nobody = NULL, *spare = NULL;
+    thrumi_spin_lock(&thrumi_sched.lock);
+    if (!thrumi_load(&w->kthread) && (spare = thrumi_spare_pop_locked())) thrumi_cas(&w->kthread, &nobody, spare);
+    thrumi_spin_unlock(&thrumi_sched.lock);
+    if (spare) thrumi_hand_over(w, spare);
+  }
+}
+
+int thrumi_workers_set(uint32_t n) {
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  thrum_pin(); /* a pthread mutex belongs to a kernel thread */
+  pthread_mutex_lock(&mutex);
+  int error = make_workers(n);
+  if (!error) error = thrumi_schedulers_ensure(n + 1);
+  if (!error) {
+    struct thrumi_kthread *k = thrumi_enter();
+    uint32_t former = thrumi_swap(&thrumi_sched.workers, n);
+    for (uint32_t i = n; i < former; i++) {
+      struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+      thrumi_or(&w->nudge, (uint32_t)THRUMI_NUDGE_RETIRE);
+      struct thrumi_kthread *holder = thrumi_load(&w->kthread);
+      if (holder && thrumi_load_relaxed(&w->idle)) thrumi_rouse(holder);
+    }
+    staff_workers();
+    thrumi_leave(k);
+    thrumi_monitor_rouse();
+  }
+  pthread_mutex_unlock(&mutex);
+  thrum_unpin();
+  return error;
+}
+
+int thrum_workers(void) {
+  thrumi_leave(thrumi_enter());
+  return (int)thrumi_load(&thrumi_sched.workers);
+}
+
+int thrum_set_workers(int n) {
+  if (n < 1 || n > THRUM_WORKERS_MAX) return -EINVAL;
+  thrumi_leave(thrumi_enter());
+  return thrumi_workers_set((uint32_t)n);
+}
+
+thrum_duration thrum_switch_interval(void) {
+  thrumi_leave(thrumi_enter());
+  return thrumi_load(&thrumi_sched.interval);
+}
+
+int thrum_set_switch_interval(thrum_duration interval) {
+  if (interval < THRUM_US(100) || interval > THRUM_S(10)) return -EINVAL;
+  thrumi_leave(thrumi_enter());
+  thrumi_store(&thrumi_sched.interval, interval);
+  thrumi_monitor_rouse();
+  return 0;
+}
+
+/* ---- The end of OS threads that are not ours -------------------------------------------------------------------- */
+
+static void forget_foreign(struct thrumi_kthread *k) {
+  struct thrumi_thread *t = k->current;
+  thrumi_self_tls = k; /* the destructors of this thread's locals may call thrum */
+  thrumi_leave(k);
+  thrumi_locals_destroy(t);
+  thrumi_enter();
+  thrumi_thread_finish(t, 0);
+  thrumi_add(&thrumi_sched.outside, -1u);
+  thrumi_store_relaxed(&k->current, NULL);
+  thrumi_kthread_end(k);
+}
+
+/* libc calls this with the value of the key when an OS thread ends. */
+static void os_thread_ends(void *value) {
+  struct thrumi_kthread *k = value;
+  if (k->role == THRUMI_ROLE_FOREIGN) {
+    forget_foreign(k);
+  } else if (k->current && k->current->kind != THRUMI_MAIN) {
+    char name[THRUM_NAME_MAX];
+    thrumi_name_copy(k->current, THRUMI_GENERATION(thrumi_load(&k->current->life)), name, sizeof name);
+    thrumi_fatal("thread %s ended the kernel thread that carries it (pthread_exit?); use thrum_exit", name);
+  }
+}
+
+/* ---- Taking threads in ------------------------------------------------------------------------------------------ */
+
+static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kthread *k) {
+  struct thrumi_thread *t = thrumi_record_take(NULL);
+  if (!t) thrumi_fatal("no memory for the record of a thread");
+  t->kind = (uint8_t)kind;
+  t->kthread = k;
+  t->fn = NULL;
+  t->daemon = kind == THRUMI_FOREIGN;
+  t->own_stack = true;
+  thrumi_set_state(t, THRUMI_RUNNING);
+  uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
+  thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (kind == THRUMI_FOREIGN ? THRUMI_RELEASED : 0));
+  return t;
+}
+
+static struct thrumi_kthread *adopt(enum thrumi_role role) {
+  struct thrumi_kthread *k = thrumi_kthread_new(role);
+  if (!k) thrumi_fatal("no memory to take a thread in");
+  thrumi_kthread_adopt(k);
+  return k;
+}
+
+static struct thrumi_kthread *adopt_foreign(void) {
+  struct thrumi_kthread *k = adopt(THRUMI_ROLE_FOREIGN);
+  thrumi_store_relaxed(&k->current, make_record(THRUMI_FOREIGN, k));
+  k->current->number = thrumi_add(&thrumi_sched.dummies, 1u) + 1;
+  thrumi_add(&thrumi_sched.outside, 1u);
+  return k;
+}
+
+static bool is_main(void) { return thrumi_os_tid() == getpid(); }
+
+/* Main holds worker 0 from the start, or, if another thread started the runtime, waits for one like any thread. */
+static struct thrumi_kthread *adopt_main(void) {
+  struct thrumi_kthread *k = adopt(THRUMI_ROLE_OWNED);
+  thrumi_store_relaxed(&k->current, thrumi_sched.main);
+  k->current->kthread = k;
+  struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[0]);
+  thrumi_spin_lock(&thrumi_sched.lock);
+  bool first = !thrumi_sched.staffed;
+  if (first) {
+    k->worker = w;
+    thrumi_store(&w->kthread, k);
+  }
+  thrumi_sched.staffed = true;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (first) {
+    staff_workers();
+    return k;
+  }
+  thrumi_push_global(k->current, THRUMI_CLASS_READY);
+  thrumi_ring(NULL);
+  thrumi_wait_given(k);
+  return k;
+}
+
+/* ---- Starting ---------------------------------------------------------------------------------------------------- */
+
+static int start_kthread(struct thrumi_kthread **out, enum thrumi_role role, void *(*body)(void *)) {
+  struct thrumi_kthread *k = thrumi_kthread_new(role);
+  if (!k) return -EAGAIN;
+  int error = thrumi_kthread_start(k, body);
+  if (error)
+    thrumi_kthread_discard(k);
+  else
+    *out = k;
+  return error;
+}
+
+static void read_settings(struct thrumi_settings *s) {
+  const thrum_config *c = &start.config;
+  thrumi_log_function = c->log;
+  thrumi_settings_default(s);
+  if (!c->ignore_environment) thrumi_settings_environment(s, c->log);
+  if (c->workers) s->workers = c->workers;
+  if (c->kernel_threads) s->kernel_threads = c->kernel_threads;
+  if (c->stack_size) s->stack_size = c->stack_size;
+  if (c->interval) s->interval = c->interval;
+}
+
+static void apply_settings(const struct thrumi_settings *s) {
+  thrumi_sched.kthread_max = (uint32_t)s->kernel_threads;
+  thrumi_sched.preempt_signal = start.config.preempt_signal ? start.config.preempt_signal : SIGURG;
+  thrumi_store(&thrumi_sched.interval, s->interval);
+  thrumi_store(&thrumi_sched.workers, (uint32_t)s->workers);
+  thrumi_store(&thrumi_sched.poller_watch, INT64_MAX);
+  thrumi_store(&thrumi_sched.monitor_watch, INT64_MAX);
+  thrumi_stack_set_default(s->stack_size);
+  thrumi_sched.clean_stacks = start.config.measure_stacks;
+}
+
+/* The kernel threads that must be there: without them nothing could run. */
+static int start_kthreads(void) {
+  int error = thrumi_schedulers_ensure(thrumi_load(&thrumi_sched.workers) + 1);
+  if (!error && !thrumi_sched.breeder) error = start_kthread(&thrumi_sched.breeder, THRUMI_ROLE_MONITOR, thrumi_breeder_main);
+  if (!error && !thrumi_sched.monitor) error = start_kthread(&thrumi_sched.monitor, THRUMI_ROLE_MONITOR, thrumi_monitor_main);
+  return error;
+}
+
+void thrumi_start_kthreads_again(void) {
+  if (start_kthreads() != 0) thrumi_fatal("the child of a fork cannot start its kernel threads");
+}
+
+static void start_runtime(void) {
+  struct thrumi_settings settings;
+  thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTING);
+  thrumi_sched.pid = getpid();
+  thrumi_sched.no_membarrier = !thrumi_os_start();
+  thrumi_control_start();
+  read_settings(&settings);
+  apply_settings(&settings);
+  if (pthread_key_create(&thrumi_sched.key, os_thread_ends) != 0) thrumi_fatal("libc has no thread-specific key left for thrum");
+  if (make_workers((uint32_t)settings.workers) != 0) thrumi_fatal("no memory for %d workers", settings.workers);
+  thrumi_sched.main = make_record(THRUMI_MAIN, NULL);
+  thrumi_sched.main->arg = NULL;
+  if (thrumi_preempt_start() != 0) thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
+  if (start_kthreads() != 0) thrumi_fatal("no kernel threads to be had (RLIMIT_NPROC, pids.max); thrum needs %d", settings.workers + 4);
+  if (is_main()) thrumi_fault_start(&start.config);
+  thrumi_exit_start();
+  thrumi_fork_start();
+  thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTED);
+}
+
+/* Without main, the workers go to spares at once. */
+static void staff_without_main(void) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  bool first = !thrumi_sched.staffed;
+  thrumi_sched.staffed = true;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (first) staff_workers();
+}
+
+struct thrumi_kthread *thrumi_enter_first(void) {
+  if (thrumi_load(&thrumi_sched.running_mode) != STARTED) {
+    pthread_mutex_lock(&start.mutex);
+    if (thrumi_load(&thrumi_sched.running_mode) != STARTED) start_runtime();
+    pthread_mutex_unlock(&start.mutex);
+  }
+  if (is_main()) return adopt_main();
+  struct thrumi_kthread *k = adopt_foreign();
+  staff_without_main();
+  return k;
+}
+
+void thrumi_enter_slow(struct thrumi_kthread *k) {
+  uint32_t seen = thrumi_lease_settle(&k->lease);
+  if (seen & THRUMI_PREEMPT) thrumi_and(&k->lease.attention, ~(uint32_t)THRUMI_PREEMPT);
+  if (seen & THRUMI_LOST) thrumi_regain(k);
+  if (!(seen & THRUMI_SHARE)) return;
+  thrumi_and(&k->lease.attention, ~(uint32_t)THRUMI_SHARE);
+  if (k->worker) thrumi_share(k->worker);
+}
+
+/* A preemption came while the thread was inside. */
+void thrumi_leave_slow(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_and(&k->lease.attention, ~(uint32_t)THRUMI_PREEMPT);
+  struct thrumi_worker *w = k->worker;
+  thrumi_store(&k->asked, 0);
+  if (w && thrumi_load_relaxed(&w->switches) == k->preempt_at) {
+    k->current->hog = true;
+    thrumi_add(&thrumi_sched.preemptions, 1u);
+    thrumi_yield_as(k, THRUMI_CLASS_HOG);
+  }
+  thrumi_leave(thrumi_self());
+}
+
+static bool good_config(const thrum_config *c) {
+  bool ranges = c->workers >= 0 && c->workers <= THRUM_WORKERS_MAX && c->kernel_threads >= 0 && c->interval >= 0;
+  bool stack = c->stack_size == 0 || (c->stack_size >= THRUM_STACK_MIN && c->stack_size <= (size_t)1 << 40);
+  bool interval = c->interval == 0 || (c->interval >= THRUM_US(100) && c->interval <= THRUM_S(10));
+  bool signals = c->preempt_signal >= 0 && c->preempt_signal < NSIG && c->dump_signal >= THRUM_NO && c->dump_signal < NSIG;
+  return c->size == sizeof *c && ranges && stack && interval && signals;
+}
+
+int thrum_configure(const thrum_config *config) {
+  if (!config || !good_config(config)) return -EINVAL;
+  pthread_mutex_lock(&start.mutex);
+  bool started = thrumi_load(&thrumi_sched.running_mode) != NOT_STARTED;
+  if (!started) start.config = *config;
+  pthread_mutex_unlock(&start.mutex);
+  return started ? -EBUSY : 0;
+}

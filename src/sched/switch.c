@@ -1,0 +1,351 @@
+/* From one context to another, and a worker from one kernel thread to another.
+ *
+ * A light thread that stops picks its successor itself and switches to it directly; only when there is none, or
+ * when it owns a kernel thread, the kthread's scheduler context (on its native stack) takes over. Everything
+ * here runs inside. What was switched away from is published only by the one that runs next: until then
+ * its stack is in use. A thread that waits is moved from ARMED to PARKED there; one that yielded lies on a private queue,
+ * which nobody else may touch before `inside` is 0 again. */
+#include <arch/arch.h>
+#include <core/fatal.h>
+#include <sched/queue.h>
+#include <sched/sanitize.h>
+#include <sched/self.h>
+
+enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_main's own frames may take */
+
+/* ---- Switching stacks ---------------------------------------------------------------------------------- */
+
+#if THRUMI_TSAN || THRUMI_ASAN
+static void *get_fiber(const struct thrumi_thread *t) { return t->fiber; }
+static void set_fiber(struct thrumi_thread *t, void *fiber) { t->fiber = fiber; }
+#else
+static void *get_fiber(const struct thrumi_thread *t) { return (void)t, NULL; }
+static void set_fiber(struct thrumi_thread *t, void *fiber) { (void)t, (void)fiber; }
+#endif
+
+/* First thing on every context that was switched to: parks who was switched away from. */
+static void after_switch(void) {
+  struct thrumi_kthread *k = thrumi_self();
+#if THRUMI_TSAN
+  if (k->dead_fiber) __tsan_destroy_fiber(k->dead_fiber);
+  k->dead_fiber = NULL;
+#endif
+  struct thrumi_thread *left = k->parked;
+  if (!left) return;
+  k->parked = NULL;
+  if (thrumi_unlikely(!thrumi_wait_park(&left->wait, k->parked_ticket))) thrumi_make_ready(left);
+}
+
+/* What C libraries keep a kernel thread follows the light thread. */
+static void swap_library_state(struct thrumi_kthread *k, struct thrumi_thread *from, struct thrumi_thread *to) {
+  if (from) {
+    from->saved_errno = *k->errno_address;
+    if (k->cxa) {
+      from->cxa[0] = k->cxa[0];
+      from->cxa[1] = k->cxa[1];
+    }
+  }
+  if (to) {
+    *k->errno_address = to->saved_errno;
+    if (k->cxa) {
+      k->cxa[0] = to->cxa[0];
+      k->cxa[1] = to->cxa[1];
+    }
+  }
+}
+
+static void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
+  bool hog = to && to->hog;
+  if (thrumi_likely(thrumi_load_relaxed(&w->hog) == hog)) return;
+  thrumi_store_relaxed(&w->hog, hog);
+  thrumi_add(&thrumi_sched.hogs, hog ? 1u : -1u);
+  if (hog) thrumi_bump(&w->hog_turns);
+}
+
+/* From here on k runs `to`. */
+static void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
+  thrumi_store_relaxed(&k->current, to);
+  thrumi_set_state(to, THRUMI_RUNNING);
+  thrumi_bump(&k->worker->switches);
+  note_hog(k->worker, to);
+  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(to).value, 0);
+}
+
+/* Goes from the context of `from` to that of `to`; NULL is the scheduler context of k. *save gets the stack
+ * pointer that is left. */
+static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from, struct thrumi_thread *to,
+                           void **save) {
+  swap_library_state(k, from, to);
+  if (to)
+    begin(k, to);
+  else
+    thrumi_store_relaxed(&k->current, NULL);
+#if THRUMI_TSAN
+  __tsan_switch_to_fiber(to ? to->fiber : k->fiber, THRUMI_TSAN_NO_SYNC);
+#endif
+#if THRUMI_ASAN
+  void *fake = NULL;
+  __sanitizer_start_switch_fiber(save == &k->abandoned_sp ? NULL : &fake, to ? to->stack.low : k->native_low, to ? to->stack.size : k->native_size);
+#endif
+  thrumi_switch(save, to ? to->sp : k->scheduler_sp);
+#if THRUMI_ASAN
+  __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+  after_switch();
+}
+
+/* Gives a thread that never ran its stack. False: no memory. */
+static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
+  if (!t->stack.low) {
+    if (thrumi_stack_take(&w->stacks, 0, &t->stack) != 0) return false;
+    if (thrumi_unlikely(thrumi_sched.clean_stacks)) thrumi_os.discard(t->stack.low, t->stack.size);
+  }
+  t->sp = thrumi_frame_make(t->stack.low, t->stack.size);
+#if THRUMI_TSAN
+  t->fiber = __tsan_create_fiber(0);
+#endif
+#if THRUMI_ASAN
+  __asan_unpoison_memory_region(t->stack.low, t->stack.size);
+#endif
+  return true;
+}
+
+/* Whether `to` can be switched to on this kernel thread. */
+static bool runs_here(struct thrumi_kthread *k, struct thrumi_thread *to) {
+  return to && !to->kthread && (to->sp || bind_stack(k->worker, to));
+}
+
+/* Leaves the context of the light thread `from` for the next one's. */
+static void switch_away(struct thrumi_kthread *k, struct thrumi_thread *from) {
+  if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, from);
+  struct thrumi_thread *to = thrumi_pick(k->worker);
+  if (thrumi_likely(runs_here(k, to))) {
+    switch_context(k, from, to, &from->sp);
+  } else {
+    k->found = to;
+    switch_context(k, from, NULL, &from->sp);
+  }
+}
+
+/* Whether the thread's context cannot leave its kernel thread. */
+static bool is_tied(const struct thrumi_kthread *k, const struct thrumi_thread *t) {
+  return k->role == THRUMI_ROLE_OWNED || t->pins > 0;
+}
+
+/* ---- Handing workers over ------------------------------------------------------------------------------ */
+
+void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
+  to->worker = w;
+  if (to->current) {
+    thrumi_set_state(to->current, THRUMI_RUNNING);
+    thrumi_bump(&w->switches);
+    note_hog(w, to->current);
+  }
+  if (thrumi_load(&to->lease.attention) & THRUMI_LOST) {
+    thrumi_and(&to->lease.attention, ~(uint32_t)THRUMI_LOST);
+    thrumi_add(&thrumi_sched.lost, -1u);
+  }
+  thrumi_store(&w->kthread, to);
+  thrumi_swap(&to->given, 1);
+  thrumi_os.futex_wake(&to->given, 1);
+}
+
+void thrumi_wait_given(struct thrumi_kthread *k) {
+  while (!thrumi_load(&k->given)) thrumi_os.futex_wait(&k->given, 0, INT64_MAX);
+  thrumi_store(&k->given, 0);
+}
+
+/* The caller's kernel thread stays with its thread; the worker goes on with a spare. Invariant S says
+ * that there is one. */
+void thrumi_surrender(struct thrumi_kthread *k) {
+  struct thrumi_worker *w = k->worker;
+  k->worker = NULL;
+  note_hog(w, NULL);
+  thrumi_spin_lock(&thrumi_sched.lock);
+  struct thrumi_kthread *spare = thrumi_spare_pop_locked();
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (!spare) thrumi_fatal("no kernel thread is left to carry worker %u: this is a bug of thrum's", w->id);
+  thrumi_hand_over(w, spare);
+}
+
+bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  if (k->role != THRUMI_ROLE_SCHEDULER) return true;
+  if (!k->captured) {
+    thrumi_spin_lock(&thrumi_sched.lock);
+    uint32_t captured = thrumi_load_relaxed(&thrumi_sched.captured);
+    uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers);
+    bool allowed = thrumi_load_relaxed(&thrumi_sched.schedulers) > captured + workers;
+    if (allowed) thrumi_store_relaxed(&thrumi_sched.captured, captured + 1);
+    thrumi_spin_unlock(&thrumi_sched.lock);
+    if (!allowed) return false;
+    k->captured = true;
+  }
+  t->kthread = k;
+  return true;
+}
+
+void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  if (t) t->kthread = NULL;
+  k->captured = false;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  thrumi_store_relaxed(&thrumi_sched.captured, thrumi_load_relaxed(&thrumi_sched.captured) - 1);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+}
+
+/* A thread that ran without its worker asks for one. It owns its kernel thread: it was captured when the
+ * worker went. */
+void thrumi_regain(struct thrumi_kthread *k) {
+  struct thrumi_thread *t = k->current;
+  thrumi_set_state(t, THRUMI_READY);
+  thrumi_trace(THRUMI_EVENT_REGAIN, thrumi_handle(t).value, 0);
+  thrumi_push_global(t, t->hog ? THRUMI_CLASS_HOG : THRUMI_CLASS_WOKEN);
+  thrumi_ring(NULL);
+  thrumi_wait_given(k);
+}
+
+/* ---- Stopping ------------------------------------------------------------------------------------------ */
+
+/* A tied thread's context stays on its kernel thread: the worker goes, and comes back. */
+static void yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c) {
+  struct thrumi_worker *w = k->worker;
+  thrumi_set_state(t, THRUMI_READY);
+  t->kthread = k;
+  thrumi_push(w, t, c);
+  thrumi_surrender(k);
+  thrumi_wait_given(k);
+}
+
+void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
+  struct thrumi_thread *t = k->current;
+  struct thrumi_worker *w = k->worker;
+  if (!thrumi_load_relaxed(&w->queues.count) && !thrumi_load_relaxed(&w->next) &&
+      !thrumi_load_relaxed(&thrumi_sched.global.count) && !thrumi_load_relaxed(&w->nudge))
+    return;
+  thrumi_trace(THRUMI_EVENT_YIELD, thrumi_handle(t).value, 0);
+  if (thrumi_unlikely(is_tied(k, t))) {
+    yield_tied(k, t, c);
+    return;
+  }
+  thrumi_set_state(t, THRUMI_READY);
+  if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, t);
+  thrumi_push(w, t, c);
+  thrumi_ring(w);
+  struct thrumi_thread *to = thrumi_pick(w);
+  if (to == t) {
+    thrumi_set_state(t, THRUMI_RUNNING);
+  } else if (thrumi_likely(runs_here(k, to))) {
+    switch_context(k, t, to, &t->sp);
+  } else {
+    k->found = to;
+    switch_context(k, t, NULL, &t->sp);
+  }
+}
+
+/* Suspends the armed thread t until its wait is claimed. */
+void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
+  thrumi_set_state(t, THRUMI_WAITING);
+  t->hog = false;
+  if (thrumi_likely(!is_tied(k, t))) {
+    k->parked = t;
+    k->parked_ticket = ticket;
+    switch_away(k, t);
+    return;
+  }
+  t->kthread = k;
+  thrumi_surrender(k);
+  if (!thrumi_wait_park(&t->wait, ticket)) thrumi_make_ready(t);
+  thrumi_wait_given(k);
+}
+
+/* ---- The scheduler context ----------------------------------------------------------------------------- */
+
+/* Hands the worker to the kernel thread that t owns; this one becomes a spare, first, so that invariant S can
+ * be seen to hold at every moment. */
+static void resume_owner(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  struct thrumi_worker *w = k->worker;
+  k->worker = NULL;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  thrumi_spare_push_locked(k);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  thrumi_hand_over(w, t->kthread);
+}
+
+void thrumi_run(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  if (t->kthread) {
+    resume_owner(k, t);
+  } else if (runs_here(k, t)) {
+    switch_context(k, NULL, t, &k->scheduler_sp);
+    note_hog(k->worker, NULL);
+  } else {
+    thrumi_thread_finish(t, -ENOMEM);
+  }
+}
+
+/* Returns when it is woken without a worker: a spare too many. */
+void thrumi_scheduler_loop(struct thrumi_kthread *k) {
+  for (;;) {
+    thrumi_wait_given(k);
+    if (!k->worker) return;
+    while (k->worker) {
+      struct thrumi_thread *t = k->found;
+      k->found = NULL;
+      if (!t) t = thrumi_find_work(k);
+      if (t) thrumi_run(k, t);
+    }
+  }
+}
+
+/* ---- A thread's life on its stack ---------------------------------------------------------------------- */
+
+/* Whether the stack of a thread that ended can serve `to` without a switch: it never ran and wants one of the
+ * default size, which this one is. Most short threads begin so, on a stack that is warm. */
+static bool inherits_stack(const struct thrumi_thread *to, bool default_stack) {
+  return to && default_stack && !thrumi_sched.clean_stacks && !to->kthread && !to->sp && !to->stack.low;
+}
+
+static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack, void *fiber) {
+  to->stack = stack;
+  set_fiber(to, fiber);
+#if THRUMI_ASAN
+  __asan_unpoison_memory_region(stack.low, stack.size - INHERITED_FRAMES);
+#endif
+  thrumi_control_reset();
+  swap_library_state(k, NULL, to);
+  begin(k, to);
+}
+
+/* Leaves the stack of a thread that ended, for good. */
+static THRUM_NORETURN void abandon_stack(struct thrumi_kthread *k, struct thrumi_stack stack, void *fiber,
+                                         struct thrumi_thread *to) {
+  if (!runs_here(k, to)) { /* before the stack goes to the cache: `to` must not be bound to it */
+    k->found = to;
+    to = NULL;
+  }
+  thrumi_stack_give(&k->worker->stacks, &stack);
+  k->dead_fiber = fiber;
+  switch_context(k, NULL, to, &k->abandoned_sp);
+  __builtin_unreachable();
+}
+
+void thrumi_thread_main(void) {
+#if THRUMI_ASAN
+  __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+  after_switch();
+  for (;;) {
+    struct thrumi_kthread *k = thrumi_self();
+    struct thrumi_thread *t = k->current;
+    thrumi_leave(k);
+    intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+    k = thrumi_enter();
+    struct thrumi_stack stack = t->stack;
+    void *fiber = get_fiber(t);
+    bool default_stack = !t->own_stack;
+    thrumi_thread_finish(t, result);
+    k = thrumi_self();
+    if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, NULL); /* its record may be another's by now */
+    struct thrumi_thread *to = thrumi_pick(k->worker);
+    if (!inherits_stack(to, default_stack)) abandon_stack(k, stack, fiber, to);
+    inherit_stack(k, to, stack, fiber);
+  }
+}

@@ -1,0 +1,519 @@
+/* Threads begin, end, and are waited for.
+ *
+ * Spawning fills a record and queues it. A stack is bound when the thread first runs (switch.c), so a thread that is
+ * spawned and runs to its end on a busy worker costs no stack of its own.
+ *
+ * Joining a thread that never ran, and lies on the caller's own queue, runs it there and then as a guest on the
+ * joiner's stack: the joiner could do nothing else anyway, and fork-join recursion goes depth first. The guest may
+ * park or be preempted there like any thread; the joiner's frames below wait for it. It is done only while
+ * at least seven eighths of the stack are free, so a guest has that much for sure.
+ *
+ * The end. FINISHED is the last thing that a thread's runtime does to its record unless the handle was given back
+ * before (RELEASED): then it frees the record itself. See enum thrumi_life. */
+#include <arch/arch.h>
+#include <core/fatal.h>
+#include <core/parking.h>
+#include <sched/exit.h>
+#include <sched/self.h>
+#include <stdio.h>
+#include <string.h>
+#include <thrum/time.h>
+
+enum { NUMBER_BLOCK = 64, STACK_SHARE = 8 };
+
+/* ---- Spawning ------------------------------------------------------------------------------------------------- */
+
+/* N of Thread-N: light threads take blocks for their worker, others one at a time so that a program which
+ * spawns from main counts 1, 2, 3. */
+uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *creator) {
+  if (!w || creator->kind != THRUMI_LIGHT) return thrumi_add(&thrumi_sched.number, 1u) + 1;
+  if (w->number == w->number_end) {
+    w->number = thrumi_add(&thrumi_sched.number, (uint32_t)NUMBER_BLOCK);
+    w->number_end = w->number + NUMBER_BLOCK;
+  }
+  return ++w->number;
+}
+
+/* A record for fn(arg), not queued yet; NULL: no memory. */
+static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, void *arg, bool detached) {
+  struct thrumi_thread *t = thrumi_record_take(k->worker);
+  if (thrumi_unlikely(!t)) return NULL;
+  t->fn = fn;
+  t->arg = arg;
+  t->sp = NULL;
+  t->kthread = NULL;
+  t->stack.low = NULL;
+  t->guest_of = NULL;
+  t->saved_errno = 0;
+  t->cxa[0] = t->cxa[1] = 0;
+  t->pins = 0;
+  t->kind = THRUMI_LIGHT;
+  t->hog = t->own_stack = false;
+  t->shield = 0;
+  t->daemon = k->current->kind != THRUMI_FOREIGN && k->current->daemon;
+  thrumi_store_relaxed(&t->cancel, 0);
+  thrumi_set_state(t, THRUMI_NEW);
+  uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
+  thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
+  return t;
+}
+
+/* Makes it run some time. */
+static void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  thrumi_trace(THRUMI_EVENT_SPAWN, thrumi_handle(k->current).value, thrumi_handle(t).value);
+  if (thrumi_likely(k->worker != NULL)) {
+    thrumi_bump(&k->worker->spawned);
+    thrumi_push(k->worker, t, THRUMI_CLASS_NEW);
+  } else {
+    thrumi_add(&thrumi_sched.spawned_outside, 1u);
+    thrumi_push_global(t, THRUMI_CLASS_NEW);
+  }
+  thrumi_ring(k->worker);
+}
+
+int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {
+  if (thrumi_unlikely(!fn)) return -EINVAL;
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = prepare(k, fn, arg, !out);
+  if (thrumi_likely(t != NULL)) {
+    t->number = thrumi_number(k->worker, k->current);
+    if (out) *out = thrumi_handle(t);
+    launch(k, t);
+  }
+  thrumi_leave(k);
+  return thrumi_likely(t != NULL) ? 0 : -ENOMEM;
+}
+
+/* What a thread is born with beside its function; owned by the thread once it is launched. */
+struct birth {
+  struct thrumi_name *name;
+  void *copy;
+  size_t stack_size;
+  struct thrumi_kthread *kthread; /* of a bound thread */
+  int daemon;
+};
+
+static void abort_birth(struct birth *birth) {
+  thrumi_name_free(birth->name);
+  if (birth->copy) thrumi_os.free(birth->copy);
+  if (birth->kthread) thrumi_kthread_discard(birth->kthread);
+}
+
+static void *bound_main(void *arg);
+
+/* Inside: gives the record what it was born with. False: no memory for its stack. */
+static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struct birth *birth) {
+  if (birth->stack_size && !birth->kthread) {
+    if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0) return false;
+    t->own_stack = true;
+  }
+  t->name = birth->name;
+  t->number = birth->name ? 0 : thrumi_number(k->worker, k->current);
+  t->copy = birth->copy;
+  if (birth->daemon) t->daemon = birth->daemon == THRUM_YES;
+  if (birth->kthread) {
+    t->kind = THRUMI_BOUND;
+    t->kthread = birth->kthread;
+    thrumi_store_relaxed(&birth->kthread->current, t);
+  }
+  return true;
+}
+
+static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *birth) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = prepare(k, fn, arg, !out);
+  if (t && !endow(k, t, birth)) {
+    thrumi_record_free(k->worker, t);
+    t = NULL;
+  }
+  if (!t) {
+    thrumi_leave(k);
+    abort_birth(birth);
+    return -ENOMEM;
+  }
+  if (out) *out = thrumi_handle(t);
+  if (!birth->kthread) {
+    launch(k, t);
+    thrumi_leave(k);
+    return 0;
+  }
+  thrumi_leave(k);
+  if (thrumi_kthread_start(birth->kthread, bound_main) != 0) {
+    k = thrumi_enter();
+    t->name = NULL;
+    t->copy = NULL;
+    thrumi_record_free(k->worker, t);
+    thrumi_leave(k);
+    if (out) *out = (thrum_thread){0};
+    abort_birth(birth);
+    return -EAGAIN;
+  }
+  k = thrumi_enter();
+  launch(k, t);
+  thrumi_leave(k);
+  return 0;
+}
+
+int thrum_spawn_named(thrum_thread *out, thrum_fn *fn, void *arg, const char *format, ...) {
+  if (!fn || !format) return -EINVAL;
+  va_list args;
+  va_start(args, format);
+  struct birth birth = {.name = thrumi_name_make(format, args)};
+  va_end(args);
+  return birth.name ? spawn_born(out, fn, arg, &birth) : -ENOMEM;
+}
+
+int thrum_spawn_copy(thrum_thread *out, thrum_fn *fn, const void *value, size_t size) {
+  if (!fn || (!value && size)) return -EINVAL;
+  struct birth birth = {.copy = thrumi_os.allocate(size ? size : 1)};
+  if (!birth.copy) return -ENOMEM;
+  if (size) memcpy(birth.copy, value, size);
+  return spawn_born(out, fn, birth.copy, &birth);
+}
+
+static struct thrumi_name *name_once(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  struct thrumi_name *name = thrumi_name_make(format, args);
+  va_end(args);
+  return name;
+}
+
+static bool good_options(const thrum_options *o) {
+  bool stack = o->stack_size == 0 || (o->stack_size >= THRUM_STACK_MIN && o->stack_size <= (size_t)1 << 40);
+  return o->size == sizeof *o && stack && o->daemon >= THRUM_NO && o->daemon <= THRUM_YES && !o->scope;
+}
+
+int thrum_spawn_with(thrum_thread *out, const thrum_options *options, thrum_fn *fn, void *arg) {
+  if (!fn || !options || !good_options(options)) return -EINVAL;
+  struct birth birth = {.stack_size = options->stack_size, .daemon = options->daemon};
+  if (options->name && *options->name && !(birth.name = name_once("%s", options->name))) return -ENOMEM;
+  if (options->bound) {
+    thrumi_leave(thrumi_enter()); /* the runtime must have started */
+    birth.kthread = thrumi_kthread_new(THRUMI_ROLE_OWNED);
+    if (!birth.kthread) {
+      abort_birth(&birth);
+      return -EAGAIN;
+    }
+  }
+  return spawn_born(out, fn, arg, &birth);
+}
+
+intptr_t thrum_run(thrum_fn *fn, void *arg) {
+  thrum_thread t;
+  int error = thrum_spawn(&t, fn, arg);
+  if (error) return error;
+  intptr_t result;
+  error = thrum_join(t, &result);
+  return error ? error : result;
+}
+
+/* ---- Ending ------------------------------------------------------------------------------------------------------ */
+
+static void print_uncaught(thrum_thread t, intptr_t failure, const char *sentence) {
+  char name[THRUM_NAME_MAX];
+  if (thrum_name(t, name, sizeof name) < 0) name[0] = 0;
+  thrumi_log("thread %s failed: %s%s%s", name, strerror((int)-failure), *sentence ? ": " : "", sentence);
+}
+
+static _Atomic(thrum_uncaught_fn *) uncaught = print_uncaught;
+
+thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook) {
+  thrum_uncaught_fn *former = thrumi_swap(&uncaught, hook ? hook : print_uncaught);
+  return former == print_uncaught ? NULL : former;
+}
+
+static bool has_extras(const struct thrumi_thread *t) {
+  return t->name || t->sentence || t->joined_sentence || t->copy || t->locals;
+}
+
+/* Outside: frees what a record owns beside itself. Its thread has ended, nobody else has the handle. */
+static void free_extras(struct thrumi_thread *t) {
+  thrumi_name_free(thrumi_name_detach(t));
+  if (t->sentence) thrumi_os.free(t->sentence);
+  if (t->joined_sentence) thrumi_os.free(t->joined_sentence);
+  if (t->copy) thrumi_os.free(t->copy);
+  thrumi_locals_free(t);
+  t->sentence = t->joined_sentence = NULL;
+  t->copy = NULL;
+}
+
+/* Frees the record; inside, leaves while libc's free is called. */
+static void bury(struct thrumi_thread *t) {
+  struct thrumi_kthread *k = thrumi_self();
+  if (thrumi_unlikely(has_extras(t))) {
+    thrumi_leave(k);
+    free_extras(t);
+    k = thrumi_enter();
+  }
+  thrumi_record_free(k->worker, t);
+}
+
+static void wake_joiners(struct thrumi_thread *t) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
+  for (struct thrumi_waiter *w; (w = thrumi_bucket_pop(bucket, &t->life));)
+    thrumi_wake(w->thread, w->ticket, THRUMI_WOKEN);
+  thrumi_bucket_unlock(bucket);
+}
+
+/* The user's code that runs at a thread's end: destructors, the uncaught hook. Outside. */
+static void last_rites(struct thrumi_thread *t, intptr_t result) {
+  thrumi_locals_destroy(t);
+  if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
+    thrumi_load(&uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
+}
+
+/* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */
+static uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
+  uint64_t before = thrumi_or(&t->life, flags);
+  if (thrumi_unlikely(before & THRUMI_WAITED)) wake_joiners(t);
+  return before;
+}
+
+static void conclude(struct thrumi_thread *t, intptr_t result) {
+  t->result = result;
+  thrumi_trace(THRUMI_EVENT_END, thrumi_handle(t).value, 0);
+  thrumi_set_state(t, THRUMI_ENDED);
+  if (thrumi_unlikely(t->locals || thrum_failed(result))) {
+    thrumi_leave(thrumi_self());
+    last_rites(t, result);
+    thrumi_enter();
+  }
+}
+
+void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
+  conclude(t, result);
+  struct thrumi_kthread *k = thrumi_self();
+  if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, t); /* the last touch of t->kthread */
+  if (mark_finished(t, THRUMI_FINISHED) & THRUMI_RELEASED) bury(t);
+}
+
+static void *bound_main(void *arg) {
+  struct thrumi_kthread *k = arg;
+  thrumi_kthread_adopt(k);
+  thrumi_wait_given(k);
+  struct thrumi_thread *t = k->current;
+  thrumi_leave(k);
+  thrumi_name_show(t);
+  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  thrumi_enter();
+  thrumi_thread_finish(t, result);
+  thrumi_store_relaxed(&k->current, NULL);
+  thrumi_surrender(k);
+  thrumi_kthread_end(k);
+  return NULL;
+}
+
+void thrum_exit(intptr_t result) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = k->current;
+  thrumi_leave(k);
+  if (t->kind == THRUMI_FOREIGN) thrumi_fatal("thrum_exit was called in a thread that thrum did not start; use pthread_exit there");
+  if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
+#if THRUMI_ASAN
+  __asan_handle_no_return();
+#endif
+  thrumi_return(t->exit_mark, result);
+}
+
+intptr_t thrum_fail(int code, const char *format, ...) {
+  char *sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
+  if (sentence) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, THRUMI_SENTENCE_MAX, format, args);
+    va_end(args);
+    struct thrumi_kthread *k = thrumi_enter();
+    struct thrumi_thread *t = k->current;
+    thrumi_leave(k);
+    char *former = t->sentence;
+    t->sentence = sentence;
+    if (former) thrumi_os.free(former);
+  }
+  int failure = code > 0 ? -code : code;
+  return failure < 0 && failure >= -4095 ? failure : -EINVAL;
+}
+
+const char *thrum_failure(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = k->current;
+  thrumi_leave(k);
+  return t->joined_sentence ? t->joined_sentence : "";
+}
+
+/* ---- Joining -------------------------------------------------------------------------------------------------------- */
+
+/* Waits once. 0: look again. */
+static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t deadline, int flags) {
+  struct thrumi_thread *me = thrumi_self()->current;
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
+  uint64_t life = thrumi_load(&t->life);
+  do {
+    if (THRUMI_GENERATION(life) != generation || THRUMI_FLAGS(life) & THRUMI_FINISHED) {
+      thrumi_bucket_unlock(bucket);
+      return 0;
+    }
+  } while (!thrumi_cas(&t->life, &life, life | THRUMI_WAITED));
+  struct thrumi_waiter waiter = {.address = &t->life, .thread = me};
+  waiter.ticket = thrumi_arm(me, "the end of thread", t, flags);
+  thrumi_bucket_append(bucket, &waiter);
+  thrumi_bucket_unlock(bucket);
+  enum thrumi_wait_state outcome = thrumi_park(me, waiter.ticket, deadline);
+  if (outcome == THRUMI_WOKEN) return 0;
+  bucket = thrumi_bucket_lock(&t->life);
+  thrumi_bucket_remove(bucket, &waiter);
+  thrumi_bucket_unlock(bucket);
+  return outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+}
+
+static bool has_ended(struct thrumi_thread *t, uint64_t generation) {
+  uint64_t life = thrumi_load(&t->life);
+  return THRUMI_GENERATION(life) != generation || THRUMI_FLAGS(life) & THRUMI_FINISHED;
+}
+
+/* Waits until the thread of that generation has ended. Inside; the deadline is absolute. A wake-up may have been
+ * meant for the record's former generation, so it looks again. */
+static int await_end(struct thrumi_thread *t, uint64_t generation, int64_t deadline, int flags) {
+  int error = 0;
+  while (!error && !has_ended(t, generation)) error = await_once(t, generation, deadline, flags);
+  return error;
+}
+
+/* Takes the handle of an ended thread. 0, or -ESRCH if somebody else did first. */
+static int take_result(struct thrumi_thread *t, uint64_t generation, intptr_t *result) {
+  uint64_t life = thrumi_load(&t->life);
+  intptr_t value;
+  do {
+    if (THRUMI_GENERATION(life) != generation || THRUMI_FLAGS(life) & THRUMI_RELEASED) return -ESRCH;
+    value = t->result;
+  } while (!thrumi_cas(&t->life, &life, life | THRUMI_RELEASED));
+  if (result) *result = value;
+  return 0;
+}
+
+/* The joiner inherits the sentence of the thread it joined. */
+static void take_sentence(struct thrumi_thread *me, struct thrumi_thread *t) {
+  if (thrumi_likely(!me->joined_sentence && !t->sentence)) return;
+  char *former = me->joined_sentence;
+  me->joined_sentence = t->sentence;
+  t->sentence = former; /* freed with the record */
+}
+
+/* Whether the caller may run t as a guest on its own stack. */
+static bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
+  struct thrumi_worker *w = k->worker;
+  if (!w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
+  if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
+  char here;
+  const struct thrumi_stack *stack = &me->stack;
+  return (size_t)(&here - stack->low) >= stack->size - stack->size / STACK_SHARE && !me->own_stack;
+}
+
+/* Runs t to its end on the caller's stack. Inside. */
+static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
+  thrumi_unqueue(k->worker, t);
+  me->waits_for = "the end of its guest, thread";
+  me->waits_on = t;
+  thrumi_set_state(me, THRUMI_WAITING);
+  t->guest_of = me;
+  t->stack = me->stack;
+  t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
+#if THRUMI_TSAN || THRUMI_ASAN
+  t->fiber = me->fiber;
+#endif
+  thrumi_store_relaxed(&k->current, t);
+  thrumi_set_state(t, THRUMI_RUNNING);
+  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
+  thrumi_leave(k);
+  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  k = thrumi_enter();
+  conclude(t, result);
+  k = thrumi_self();
+  me->kthread = t->kthread;
+  thrumi_store_relaxed(&k->current, me);
+  me->hog = t->hog;
+  me->waits_for = NULL;
+  thrumi_set_state(me, THRUMI_RUNNING);
+  return result;
+}
+
+/* Joins t by running it. 0, or -ESRCH if another thread has joined it meanwhile. */
+static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t, intptr_t *result) {
+  intptr_t value = host(k, me, t);
+  take_sentence(me, t);
+  uint64_t before = mark_finished(t, THRUMI_FINISHED | THRUMI_RELEASED);
+  bury(t);
+  if (before & THRUMI_RELEASED) return -ESRCH; /* detached while it ran */
+  if (result) *result = value;
+  return 0;
+}
+
+/* The thread that a join may wait for, or the reason why not. */
+static int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out, uint64_t *life, bool takes) {
+  struct thrumi_thread *t = *out = thrumi_lookup(handle, life);
+  if (!t || (takes && THRUMI_FLAGS(*life) & THRUMI_RELEASED)) return -ESRCH;
+  if (t == k->current) return -EDEADLK;
+  if (t->kind == THRUMI_FOREIGN) return -EINVAL;
+  return 0;
+}
+
+static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, int flags) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *me = k->current, *t;
+  uint64_t life;
+  int error = joinable(k, handle, &t, &life, true);
+  if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) {
+    if (deadline == INT64_MAX && can_host(k, me, t)) {
+      error = join_as_host(k, me, t, result);
+      thrumi_leave(thrumi_self());
+      return error;
+    }
+    error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
+  }
+  if (!error) error = take_result(t, THRUMI_GENERATION(life), result);
+  if (!error) {
+    take_sentence(me, t);
+    bury(t);
+  }
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+static int wait_until(thrum_thread handle, int64_t deadline, int flags) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t;
+  uint64_t life;
+  int error = joinable(k, handle, &t, &life, false);
+  if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+int thrum_join(thrum_thread t, intptr_t *result) { return join_until(t, result, INT64_MAX, 0); }
+
+int thrum_join_for(thrum_thread t, intptr_t *result, thrum_duration timeout) {
+  return join_until(t, result, thrum_after(timeout), THRUMI_CANCELLABLE);
+}
+
+int thrum_wait(thrum_thread t) { return wait_until(t, INT64_MAX, 0); }
+
+int thrum_wait_for(thrum_thread t, thrum_duration timeout) {
+  return wait_until(t, thrum_after(timeout), THRUMI_CANCELLABLE);
+}
+
+int thrum_detach(thrum_thread handle) {
+  thrumi_enter();
+  uint64_t life;
+  struct thrumi_thread *t = thrumi_lookup(handle, &life);
+  int error = t ? 0 : -ESRCH;
+  if (t && (t->kind == THRUMI_MAIN || t->kind == THRUMI_FOREIGN)) error = -EINVAL;
+  while (!error) {
+    if (THRUMI_GENERATION(life) != THRUMI_GENERATION(handle.value) || THRUMI_FLAGS(life) & THRUMI_RELEASED)
+      error = -ESRCH;
+    else if (thrumi_cas(&t->life, &life, life | THRUMI_RELEASED))
+      break;
+  }
+  if (!error && THRUMI_FLAGS(life) & THRUMI_FINISHED) bury(t);
+  thrumi_leave(thrumi_self());
+  return error;
+}
