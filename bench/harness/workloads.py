@@ -1,0 +1,94 @@
+"""The workloads: what each is called, how its program is called, and what it prints.
+
+A program prints `metric value unit` lines. `metrics` gives each of them the name it has in the table and in
+bench.json; a workload of one metric may go by its own name."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    family: str  # the program's word for it
+    n: int
+    workers: tuple
+    what: str
+    metrics: dict = field(default_factory=dict)  # printed metric -> name in the table
+    group: str = "main"
+
+    @property
+    def timeout(self):
+        """Seconds for one run."""
+        return 10 if self.family.startswith("convoy") else 60
+
+    @property
+    def lead_ms(self):
+        """How long sleepers are given at first to fall asleep; doubled for whoever needs longer."""
+        return 300 + self.n * 2 // 1000
+
+    def names(self):
+        return self.metrics or {self.family: self.name}
+
+
+def parked(n, name, suffix, group):
+    names = {"parked-bytes": "parked-bytes" + suffix, "parked-create": "parked-create" + suffix}
+    return Workload(name, "parked", n, (2,), f"{n:,} parked threads: memory and time of each", names, group)
+
+
+def sleepers(n, name, suffix, group):
+    names = {"sleepers-p99": "sleepers-p99" + suffix}
+    return Workload(name, "sleepers", n, (2,), f"{n:,} threads asleep for up to 1 s: lateness", names, group)
+
+
+def convoy(family, hogs):
+    names = {"convoy": f"{family}-{hogs}", "convoy-p50": f"{family}-p50-{hogs}"}
+    what = f"64 B there and back over two pipes beside {hogs} CPU-bound threads: p99 and p50"
+    return Workload(f"{family}-{hogs}", family, hogs, (2,), what, names)
+
+
+def growth(family, n, what):
+    return Workload(f"{family}-{n}", family, n, (1,), what, {}, "growth")
+
+
+WORKLOADS = [
+    Workload("spawn", "spawn", 1000, (1, 2), "start and join threads in batches of 1000"),
+    growth("spawn", 10, "the same in batches of 10"),
+    growth("spawn", MILLION, "the same in batches of a million"),
+    Workload("yield", "yield", 2, (1,), "two threads that yield: one switch"),
+    growth("yield", 10, "a ring of 10 threads that yield"),
+    growth("yield", 1000, "a ring of 1000"),
+    growth("yield", MILLION, "a ring of a million"),
+    Workload("forkjoin", "forkjoin", 27, (1, 2), "fib(27): one spawn and one direct call a call; a spawn"),
+    Workload("skynet", "skynet", MILLION, (2,), "a million threads in a tree of ten children each; sums"),
+    parked(MILLION, "parked", "", "main"),
+    parked(10, "parked-10", "-10", "growth"),
+    parked(1000, "parked-1000", "-1000", "growth"),
+    sleepers(MILLION, "sleepers", "", "main"),
+    sleepers(10, "sleepers-10", "-10", "growth"),
+    sleepers(1000, "sleepers-1000", "-1000", "growth"),
+    Workload("slice", "slice", 5000, (1,), "cost of preempting two CPU-bound threads every 5 ms"),
+    Workload("slice-1ms", "slice", 1000, (1,), "the same, every 1 ms", {"slice": "slice-1ms"}),
+    Workload("slice-200us", "slice", 200, (1,), "the same, every 200 us", {"slice": "slice-200us"}),
+    *(convoy("convoy", hogs) for hogs in (0, 1, 2, 4, 8)),
+    convoy("convoy-malloc", 4),
+]
+
+# For the table of growth: metric, workers, and the name of the value at 10, 1,000 and 1,000,000.
+GROWTH = [
+    ("spawn", 1, ("spawn-10", "spawn", "spawn-1000000")),
+    ("yield", 1, ("yield-10", "yield-1000", "yield-1000000")),
+    ("parked-create", 2, ("parked-create-10", "parked-create-1000", "parked-create")),
+    ("parked-bytes", 2, ("parked-bytes-10", "parked-bytes-1000", "parked-bytes")),
+    ("sleepers-p99", 2, ("sleepers-p99-10", "sleepers-p99-1000", "sleepers-p99")),
+]
+
+
+def matching(word):
+    """The workloads that a word on the command line means: one by name, else a metric, family or group, else a
+    pattern."""
+    exact = [w for w in WORKLOADS if word == w.name]
+    loose = [w for w in WORKLOADS if word in (w.family, w.group) or word in w.names().values()]
+    return exact or loose or [w for w in WORKLOADS if fnmatch(w.name, word)]

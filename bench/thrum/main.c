@@ -1,0 +1,43 @@
+#include <thrum.h>
+
+#include "bench.h"
+#include "workloads.h"
+
+typedef struct call {
+  void (*run)(long n);
+  long n;
+} call;
+
+static intptr_t body(void *arg) {
+  const call *c = arg;
+  c->run(c->n);
+  return 0;
+}
+
+/* The main thread is bound; what is measured are light threads, so the workload runs in one. */
+static void run_light(void (*run)(long n), long n) {
+  call c = {run, n};
+  bench_check((int)thrum_run(body, &c), "thrum_run");
+}
+
+#define LIGHT(name) \
+  static void name##_light(long n) { run_light(name##_run, n); }
+LIGHT(spawn)
+LIGHT(yield)
+LIGHT(forkjoin)
+LIGHT(skynet)
+LIGHT(parked)
+LIGHT(parked_default)
+LIGHT(sleepers)
+LIGHT(slice)
+LIGHT(convoy)
+LIGHT(convoy_malloc)
+
+int main(int argc, char **argv) {
+  static const bench_workload table[] = {
+      {"spawn", spawn_light},       {"yield", yield_light},   {"forkjoin", forkjoin_light},
+      {"skynet", skynet_light},     {"parked", parked_light}, {"parked-default", parked_default_light},
+      {"sleepers", sleepers_light}, {"slice", slice_light},   {"convoy", convoy_light},
+      {"convoy-malloc", convoy_malloc_light}, {NULL, NULL}};
+  return bench_main(argc, argv, table, thrum_set_workers);
+}

@@ -1,0 +1,16 @@
+/* The workloads of the thrum program; each measures and prints. They run in a light thread. */
+#ifndef BENCH_WORKLOADS_H
+#define BENCH_WORKLOADS_H
+
+void spawn_run(long n);
+void yield_run(long n);
+void forkjoin_run(long n);
+void skynet_run(long n);
+void parked_run(long n);
+void parked_default_run(long n);
+void sleepers_run(long n);
+void slice_run(long us);
+void convoy_run(long hogs);
+void convoy_malloc_run(long hogs);
+
+#endif
