@@ -7,6 +7,7 @@
 #define _GNU_SOURCE 1
 #include <dump/dump.h>
 
+#include <dlfcn.h>
 #include <libunwind.h>
 #include <link.h>
 #include <string.h>
@@ -59,10 +60,24 @@ static int match_object(struct dl_phdr_info *info, size_t size, void *argument) 
   return 1;
 }
 
-/* Finds the object in whose code the address lies. */
+/* Finds the object in whose code the address lies. glibc has had a way without a lock since 2.35; with the other, a
+ * walk waits for a thread that is loading an object, and for ever for one that was stopped in that to be walked. */
 static bool find_object(uintptr_t address, struct object *out) {
   *out = (struct object){.address = address};
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+  struct dl_find_object found;
+  if (_dl_find_object((void *)address, &found) < 0) return false;
+  const ElfW(Ehdr) *file = found.dlfo_map_start;
+  if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0) return false;
+  struct dl_phdr_info info = {
+      .dlpi_addr = found.dlfo_link_map->l_addr,
+      .dlpi_phdr = (const ElfW(Phdr) *)((uintptr_t)file + file->e_phoff),
+      .dlpi_phnum = file->e_phnum,
+  };
+  return match_object(&info, sizeof info, out) != 0;
+#else
   return dl_iterate_phdr(match_object, out) != 0;
+#endif
 }
 
 /* ---- What libunwind asks for ------------------------------------------------------------------------ */

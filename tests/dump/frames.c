@@ -4,6 +4,8 @@
 #include "stack.h"
 #include <core/backtrace.h>
 #include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/wait.h>
@@ -118,6 +120,33 @@ static void walk_stops_at_max(void) {
   CHECK_EQ(b->walk(&stack.at, (uintptr_t)stack.low, (uintptr_t)stack.high, pcs, 0), 0);
   stack_unmap(&stack);
 }
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+static void *walk_parked(void *unused) {
+  walk(&stack.at, &stack);
+  return unused;
+}
+
+static int walk_in_another_thread(struct dl_phdr_info *info, size_t size, void *unused) {
+  (void)info;
+  (void)size;
+  pthread_t other;
+  CHECK_EQ(pthread_create(&other, NULL, walk_parked, unused), 0);
+  CHECK_EQ(pthread_join(other, NULL), 0);
+  return 1;
+}
+
+/* As when a thread is stopped to be walked while it loads an object: its lock must not be waited for. */
+static void walk_needs_no_lock_of_the_loader(void) {
+  stack_start(&stack, outer);
+  trace.count = 0;
+  CHECK_EQ(dl_iterate_phdr(walk_in_another_thread, NULL), 1);
+  CHECK(trace.count >= 3);
+  stack_unmap(&stack);
+}
+#else
+static void walk_needs_no_lock_of_the_loader(void) {}
+#endif
 
 /* ---- Inlined functions ---------------------------------------------------------------------------------- */
 
@@ -297,6 +326,7 @@ int main(int argc, char **argv) {
   CHECK(thrumi_backtracer_get() != &thrumi_backtracer_fallback);
   parked_stack_is_walked_to_its_entry();
   walk_stops_at_max();
+  walk_needs_no_lock_of_the_loader();
   inlined_function_is_named_with_its_host();
   interrupted_stack_is_walked_from_the_instruction();
   call_of_null_is_walked_from_its_caller();
