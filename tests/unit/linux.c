@@ -192,7 +192,7 @@ static void barrier_works_once_started(void) {
 
 /* ---- Signals ------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t handled, handled_urgent, chained;
+static volatile sig_atomic_t handled, chained;
 static sigset_t mask_in_handler;
 
 static void on_signal(int signo, siginfo_t *info, void *context) {
@@ -205,8 +205,20 @@ static void on_signal(int signo, siginfo_t *info, void *context) {
 
 static void on_plain(int signo) { chained = signo; }
 
-static void handler_runs_and_returns(void) {
-  struct sigaction plain = {.sa_handler = on_plain}, old, now_installed;
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WRAPPED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WRAPPED 1
+#endif
+
+/* ThreadSanitizer puts a handler of its own around each that libc installs; past libc there is no such thing.
+ * */
+static void former_handler_is_handed_over(void) {
+#ifndef WRAPPED
+  struct sigaction plain = {.sa_handler = on_plain}, old;
   sigaddset(&plain.sa_mask, SIGUSR2);
   CHECK_EQ(sigaction(SIGURG, &plain, NULL), 0);
   CHECK_EQ(QUIET(thrumi_os_handle(SIGURG, on_signal, &old)), 0);
@@ -214,14 +226,21 @@ static void handler_runs_and_returns(void) {
   CHECK_EQ(sigismember(&old.sa_mask, SIGUSR2), 1);
   old.sa_handler(SIGURG);
   CHECK_EQ(chained, SIGURG);
+  CHECK_EQ(sigaction(SIGURG, NULL, &plain), 0);
+  CHECK_EQ(plain.sa_flags & (SA_RESTART | SA_ONSTACK | SA_SIGINFO), SA_RESTART | SA_ONSTACK | SA_SIGINFO);
+#else
+  on_plain(0);
+#endif
+}
+
+static void handler_runs_and_returns(void) {
+  struct sigaction old;
+  CHECK_EQ(QUIET(thrumi_os_handle(SIGURG, on_signal, NULL)), 0);
   CHECK_EQ(QUIET(os->signal(thrumi_os_tid(), SIGURG)), 0);
   CHECK_EQ(handled, SIGURG);
   CHECK_EQ(sigismember(&mask_in_handler, SIGTERM), 1);
   CHECK_EQ(sigismember(&mask_in_handler, SIGALRM), 1);
   CHECK_EQ(sigismember(&mask_in_handler, SIGSEGV), 0);
-  CHECK_EQ(sigaction(SIGURG, NULL, &now_installed), 0);
-  CHECK_EQ(now_installed.sa_flags & (SA_RESTART | SA_ONSTACK | SA_SIGINFO),
-           SA_RESTART | SA_ONSTACK | SA_SIGINFO);
   CHECK_EQ(QUIET(thrumi_os_handle(SIGURG, on_signal, &old)), 0);
   CHECK(old.sa_flags & SA_SIGINFO);
   CHECK(old.sa_sigaction == on_signal);
@@ -316,6 +335,7 @@ int main(void) {
   kernel_tells_what_a_thread_does();
   names_are_cut();
   barrier_works_once_started();
+  former_handler_is_handed_over();
   handler_runs_and_returns();
   epoll_keeps_time();
   writing_raises_no_sigpipe();
