@@ -1,0 +1,103 @@
+/* The dump of a program: each thread by name, with the functions and lines of its stack; and dumps go on whatever the
+ * threads are stopped in. */
+#define _GNU_SOURCE 1
+#include "../support.h"
+#include <stdatomic.h>
+
+enum { DUMPS = 50, HOGS = 2 };
+
+static char text[256 * 1024];
+
+/* The dump, as text. */
+static const char *dump(void) {
+  FILE *file = tmpfile();
+  CHECK(file);
+  CHECK_EQ(thrum_dump(fileno(file)), 0);
+  rewind(file);
+  size_t n = fread(text, 1, sizeof text - 1, file);
+  text[n] = '\0';
+  fclose(file);
+  return text;
+}
+
+static atomic_int started;
+static atomic_bool stop;
+static int sleep_line;
+
+static intptr_t sleeping(void *arg) {
+  (void)arg;
+  sleep_line = __LINE__ + 3;
+  started++;
+  while (!stop) {
+    thrum_sleep(THRUM_MS(20));
+  }
+  return 0;
+}
+
+static intptr_t computing(void *arg) {
+  (void)arg;
+  started++;
+  while (!stop) {
+  }
+  return 0;
+}
+
+static intptr_t allocating(void *arg) {
+  (void)arg;
+  started++;
+  while (!stop) {
+    void *volatile block = malloc(100);
+    free(block);
+  }
+  return 0;
+}
+
+static void spawn(thrum_thread *out, thrum_fn *fn, const char *name, bool bound) {
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.name = name;
+  options.bound = bound;
+  CHECK_EQ(thrum_spawn_with(out, &options, fn, NULL), 0);
+}
+
+static void join_all(thrum_thread *threads, size_t n) {
+  stop = true;
+  for (size_t i = 0; i < n; i++) CHECK_EQ(thrum_join(threads[i], NULL), 0);
+  stop = false;
+  started = 0;
+}
+
+static void every_thread_is_named_with_its_stack(void) {
+  thrum_thread threads[3];
+  spawn(&threads[0], sleeping, "light sleeper", false);
+  spawn(&threads[1], computing, "light hog", false);
+  spawn(&threads[2], computing, "bound hog", true);
+  AWAIT(started == 3);
+  char line[64];
+  snprintf(line, sizeof line, "program.c:%d\n", sleep_line);
+  AWAIT(strstr(dump(), line)); /* the sleeper sleeps, again and again */
+
+  const char *all = text;
+  CHECK_HAS(all, "MainThread");
+  CHECK_HAS(all, "light sleeper");
+  CHECK_HAS(all, "light hog");
+  CHECK_HAS(all, "bound hog");
+  CHECK_HAS(all, "sleeping ");
+  CHECK_HAS(all, "computing ");
+  CHECK_HAS(all, "every_thread_is_named_with_its_stack");
+  join_all(threads, 3);
+}
+
+/* Naming a stack takes memory: a thread that was stopped in malloc must not be waited for. */
+static void threads_stopped_in_malloc_do_not_hang_the_dump(void) {
+  thrum_thread threads[HOGS];
+  for (int i = 0; i < HOGS; i++) spawn(&threads[i], allocating, "allocator", false);
+  AWAIT(started == HOGS);
+  for (int i = 0; i < DUMPS; i++) CHECK_HAS(dump(), "allocating");
+  join_all(threads, HOGS);
+}
+
+int main(void) {
+  every_thread_is_named_with_its_stack();
+  threads_stopped_in_malloc_do_not_hang_the_dump();
+  return 0;
+}
