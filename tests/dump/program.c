@@ -2,9 +2,10 @@
  * threads are stopped in. */
 #define _GNU_SOURCE 1
 #include "../support.h"
+#include <malloc.h>
 #include <stdatomic.h>
 
-enum { DUMPS = 50, HOGS = 2 };
+enum { DUMPS = 50, HOGS = 2, BLOCK = 5000 }; /* a block that needs the lock of the heap */
 
 static char text[256 * 1024];
 
@@ -46,7 +47,7 @@ static intptr_t allocating(void *arg) {
   (void)arg;
   started++;
   while (!stop) {
-    void *volatile block = malloc(100);
+    void *volatile block = malloc(BLOCK);
     free(block);
   }
   return 0;
@@ -97,6 +98,9 @@ static void threads_stopped_in_malloc_do_not_hang_the_dump(void) {
 }
 
 int main(void) {
+#if defined(M_ARENA_MAX)
+  CHECK_EQ(mallopt(M_ARENA_MAX, 1), 1); /* one heap for all, or each would have its own */
+#endif
   every_thread_is_named_with_its_stack();
   threads_stopped_in_malloc_do_not_hang_the_dump();
   return 0;
