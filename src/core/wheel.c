@@ -1,5 +1,7 @@
 #include <core/wheel.h>
 
+#include <string.h>
+
 enum { NO_LEVEL = -1 };
 
 static const uint64_t tick_end = UINT64_C(1) << (63 - THRUMI_WHEEL_TICK_BITS); /* past the last of int64 */
@@ -15,12 +17,18 @@ static void append(struct thrumi_timer *head, struct thrumi_timer *timer) {
   head->prev = timer;
 }
 
+static void insert_after(struct thrumi_timer *head, struct thrumi_timer *timer) {
+  timer->prev = head;
+  timer->next = head->next;
+  head->next->prev = timer;
+  head->next = timer;
+}
+
 static void append_all(struct thrumi_timer *head, struct thrumi_timer *from) {
   from->next->prev = head->prev;
   head->prev->next = from->next;
   from->prev->next = head;
   head->prev = from->prev;
-  make_empty(from);
 }
 
 static void unlink_timer(struct thrumi_timer *timer) {
@@ -42,43 +50,91 @@ static int64_t time_of(uint64_t tick) {
   return tick >= tick_end ? INT64_MAX : (int64_t)(tick << THRUMI_WHEEL_TICK_BITS);
 }
 
-static unsigned digit_of(uint64_t tick, int level) {
-  return (unsigned)(tick >> (level * THRUMI_WHEEL_DIGIT_BITS)) % THRUMI_WHEEL_SLOTS;
+static int shift_of(int level) { return level * THRUMI_WHEEL_LEVEL_BITS; }
+
+/* How many slots of the level the tick lies ahead. */
+static uint64_t distance(const struct thrumi_wheel *wheel, uint64_t tick, int level) {
+  return (tick >> shift_of(level)) - (wheel->tick >> shift_of(level));
 }
 
 static int level_of(const struct thrumi_wheel *wheel, uint64_t tick) {
-  uint64_t difference = tick ^ wheel->tick;
-  return difference == 0 ? 0 : (63 - __builtin_clzll(difference)) / THRUMI_WHEEL_DIGIT_BITS;
+  int level = 0;
+  while (distance(wheel, tick, level) >= THRUMI_WHEEL_SLOTS) level++;
+  return level;
 }
 
-static void put(struct thrumi_wheel *wheel, struct thrumi_timer *timer, uint64_t tick) {
-  int level = level_of(wheel, tick);
-  unsigned digit = digit_of(tick, level);
-  wheel->used[level] |= UINT64_C(1) << digit;
-  append(&wheel->slots[level][digit], timer);
+static void mark_unused(struct thrumi_wheel_level *level, size_t slot) {
+  level->used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+  if (level->used[slot / 64] == 0) level->any &= ~(UINT64_C(1) << slot / 64);
 }
 
-/* The first used slot. Its tick is the first of those it stands for; NO_LEVEL: none is used. */
-static int first_slot(const struct thrumi_wheel *wheel, uint64_t *tick) {
-  for (int level = 0; level < THRUMI_WHEEL_LEVELS; level++) {
-    if (wheel->used[level] == 0) continue;
-    int shift = level * THRUMI_WHEEL_DIGIT_BITS;
-    uint64_t above = wheel->tick >> shift >> THRUMI_WHEEL_DIGIT_BITS << THRUMI_WHEEL_DIGIT_BITS;
-    *tick = (above | (unsigned)__builtin_ctzll(wheel->used[level])) << shift;
-    return level;
+/* The slot for the tick, as a list that may be added to at once. */
+static struct thrumi_timer *open_slot(struct thrumi_wheel *wheel, uint64_t tick) {
+  int i = level_of(wheel, tick);
+  struct thrumi_wheel_level *level = &wheel->levels[i];
+  size_t slot = (tick >> shift_of(i)) % THRUMI_WHEEL_SLOTS;
+  if (!(level->used[slot / 64] >> slot % 64 & 1)) {
+    make_empty(&level->slots[slot]);
+    level->used[slot / 64] |= UINT64_C(1) << slot % 64;
+    level->any |= UINT64_C(1) << slot / 64;
   }
-  return NO_LEVEL;
+  return &level->slots[slot];
 }
 
-/* The wheel's tick has reached the slot: its timers go to lower levels. */
-static void move_down(struct thrumi_wheel *wheel, int level, unsigned digit) {
-  struct thrumi_timer *head = &wheel->slots[level][digit], *timer = head->next;
-  wheel->used[level] &= ~(UINT64_C(1) << digit);
-  make_empty(head);
-  while (timer != head) {
-    struct thrumi_timer *next = timer->next;
-    put(wheel, timer, tick_after(timer->when));
-    timer = next;
+/* The first used slot in the order of the ring that begins at `from`. The level has one. */
+static size_t next_used(const struct thrumi_wheel_level *level, size_t from) {
+  uint64_t here = level->used[from / 64] >> from % 64;
+  if (here) return from + (size_t)__builtin_ctzll(here);
+  uint64_t after = level->any >> from / 64 >> 1; /* in the words behind it, else from the start again */
+  size_t word = after ? from / 64 + 1 + (size_t)__builtin_ctzll(after) : (size_t)__builtin_ctzll(level->any);
+  return word * 64 + (size_t)__builtin_ctzll(level->used[word]);
+}
+
+/* The number of the level's first used slot. False: there is none. */
+static bool first_in_level(const struct thrumi_wheel *wheel, int i, uint64_t *number) {
+  if (wheel->levels[i].any == 0) return false;
+  uint64_t own = wheel->tick >> shift_of(i);
+  size_t from = own % THRUMI_WHEEL_SLOTS, slot = next_used(&wheel->levels[i], from);
+  *number = own + (slot - from) % THRUMI_WHEEL_SLOTS;
+  return true;
+}
+
+/* The level whose first used slot begins before those of the others, and the tick at which it does. Of two
+ * that begin together the upper one: it must move down first. NO_LEVEL: nothing is in. */
+static int first_slot(const struct thrumi_wheel *wheel, uint64_t *tick) {
+  int first = NO_LEVEL;
+  uint64_t number;
+  for (int i = 0; i < THRUMI_WHEEL_LEVELS; i++) {
+    if (!first_in_level(wheel, i, &number)) continue;
+    if (first != NO_LEVEL && number << shift_of(i) > *tick) continue;
+    *tick = number << shift_of(i);
+    first = i;
+  }
+  return first;
+}
+
+/* Moves the youngest timers of a slot to lower levels, `most` of them. */
+static void move_down(struct thrumi_wheel *wheel, int i, uint64_t number, size_t most) {
+  size_t slot = number % THRUMI_WHEEL_SLOTS;
+  struct thrumi_timer *head = &wheel->levels[i].slots[slot], *timer = head->prev;
+  for (; timer != head && most > 0; most--) {
+    struct thrumi_timer *older = timer->prev;
+    insert_after(open_slot(wheel, tick_after(timer->when)), timer);
+    timer = older;
+  }
+  timer->next = head;
+  head->prev = timer;
+  if (timer == head) mark_unused(&wheel->levels[i], slot);
+}
+
+/* Some timers ahead of time, from each slot over which the level below reaches. */
+static void move_ahead(struct thrumi_wheel *wheel) {
+  enum { AT_ONCE = 128 };
+  uint64_t number;
+  for (int i = 1; i < THRUMI_WHEEL_LEVELS; i++) {
+    if (!first_in_level(wheel, i, &number)) continue;
+    uint64_t last = ((number + 1) << shift_of(i)) - 1;
+    if (distance(wheel, last, i - 1) < THRUMI_WHEEL_SLOTS) move_down(wheel, i, number, AT_ONCE);
   }
 }
 
@@ -88,13 +144,12 @@ static void advance(struct thrumi_wheel *wheel, uint64_t last) {
   uint64_t tick;
   int level;
   while ((level = first_slot(wheel, &tick)) != NO_LEVEL && tick <= last + (level > 0)) {
-    unsigned digit = digit_of(tick, level);
     wheel->tick = tick;
     if (level > 0) {
-      move_down(wheel, level, digit);
+      move_down(wheel, level, tick >> shift_of(level), SIZE_MAX);
     } else {
-      wheel->used[0] &= ~(UINT64_C(1) << digit);
-      append_all(&wheel->due, &wheel->slots[0][digit]);
+      append_all(&wheel->due, &wheel->levels[0].slots[tick % THRUMI_WHEEL_SLOTS]);
+      mark_unused(&wheel->levels[0], tick % THRUMI_WHEEL_SLOTS);
     }
   }
   wheel->tick = last + 1;
@@ -105,29 +160,32 @@ static void advance(struct thrumi_wheel *wheel, uint64_t last) {
 void thrumi_wheel_init(struct thrumi_wheel *wheel, int64_t now) {
   wheel->tick = tick_before(now) + 1;
   make_empty(&wheel->due);
-  for (int level = 0; level < THRUMI_WHEEL_LEVELS; level++) {
-    wheel->used[level] = 0;
-    for (int digit = 0; digit < THRUMI_WHEEL_SLOTS; digit++) make_empty(&wheel->slots[level][digit]);
+  for (int i = 0; i < THRUMI_WHEEL_LEVELS; i++) {
+    wheel->levels[i].any = 0;
+    memset(wheel->levels[i].used, 0, sizeof wheel->levels[i].used);
   }
 }
 
 void thrumi_wheel_add(struct thrumi_wheel *wheel, struct thrumi_timer *timer, int64_t when) {
   uint64_t tick = tick_after(when);
   timer->when = when;
-  if (tick < wheel->tick)
-    append(&wheel->due, timer);
-  else
-    put(wheel, timer, tick);
+  append(tick < wheel->tick ? &wheel->due : open_slot(wheel, tick), timer);
+}
+
+/* The slot whose list has become empty, by the address of its head. */
+static void close_slot(struct thrumi_wheel *wheel, const struct thrumi_timer *head) {
+  for (int i = 0; i < THRUMI_WHEEL_LEVELS; i++) {
+    const struct thrumi_timer *slots = wheel->levels[i].slots;
+    if ((uintptr_t)head - (uintptr_t)slots < sizeof wheel->levels[i].slots)
+      mark_unused(&wheel->levels[i], (size_t)(head - slots));
+  }
 }
 
 bool thrumi_wheel_remove(struct thrumi_wheel *wheel, struct thrumi_timer *timer) {
   if (!timer->prev) return false;
   struct thrumi_timer *next = timer->next, *prev = timer->prev;
   unlink_timer(timer);
-  if (next != prev || next == &wheel->due) return true;
-  /* Only the head is left, and it tells which slot this was. */
-  size_t slot = (size_t)(next - &wheel->slots[0][0]);
-  wheel->used[slot / THRUMI_WHEEL_SLOTS] &= ~(UINT64_C(1) << slot % THRUMI_WHEEL_SLOTS);
+  if (next == prev && next != &wheel->due) close_slot(wheel, next);
   return true;
 }
 
@@ -140,6 +198,7 @@ int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel) {
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max) {
   uint64_t last = tick_before(now);
   if (last >= wheel->tick) advance(wheel, last);
+  move_ahead(wheel);
   size_t n = 0;
   for (; n < max && wheel->due.next != &wheel->due; n++) {
     struct thrumi_timer *timer = wheel->due.next;

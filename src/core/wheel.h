@@ -1,10 +1,27 @@
 /* A hierarchical timing wheel: timers added and removed at a constant cost, however many there are.
  *
  * Time is counted in ticks of 2^15 ns (33 us). A timer is due at the first tick that is not before its
- * `when`: never early, and late by less than a tick because of the wheel. A tick's number is read as digits
- * of six bits; a timer lies at the level of the highest digit in which its tick differs from the wheel's, in
- * the slot that this digit names. So all of a level comes before all of the next, each slot before the next,
- * and a timer moves down at most once a level. Nine levels hold every tick of the int64 range.
+ * `when`: never early, and late by less than a tick because of the wheel.
+ *
+ * A level is a ring of 1024 slots. A slot of level 0 is a tick; one of each further level is 128 of the level
+ * below, so that a level reaches over eight slots of the next one:
+ *
+ *   level   slot     reach
+ *   0       33 us    34 ms
+ *   1       4.2 ms   4.3 s
+ *   2       0.54 s   9.2 min
+ *   ...     up to level 6, which reaches past int64
+ *
+ * A timer is put into the lowest level that reaches its tick. When the wheel gets to a slot of an upper
+ * level, what is left in it goes down, where it fits by then. Nearly always nothing is left: each expiry
+ * moves some timers from the first slot of each level ahead of time, as soon as the level below reaches over
+ * all of it. So a million timers of a second move down once, a few at a time, and delay nobody. (A classic
+ * wheel, whose levels do not overlap, moves all timers of a slot at once when it gets there: stalls of many
+ * milliseconds.)
+ *
+ * Of two timers with one tick the older is never in a lower level; moving down takes the youngest of a slot
+ * and puts it before those that are there. So timers of a tick come out in the order in which they were
+ * added.
  *
  * There is no lock here: the caller has one. */
 #ifndef THRUMI_WHEEL_H
@@ -22,20 +39,28 @@ struct thrumi_timer {
 
 enum {
   THRUMI_WHEEL_TICK_BITS = 15,
-  THRUMI_WHEEL_DIGIT_BITS = 6,
-  THRUMI_WHEEL_SLOTS = 1 << THRUMI_WHEEL_DIGIT_BITS, /* a level; as many as the bitmap has bits */
-  THRUMI_WHEEL_LEVELS = 9,
+  THRUMI_WHEEL_LEVELS = 7,
+  THRUMI_WHEEL_LEVEL_BITS = 7, /* a slot is 2^7 slots of the level below */
+  THRUMI_WHEEL_SLOTS = 1024,
+  THRUMI_WHEEL_WORDS = THRUMI_WHEEL_SLOTS / 64,
+};
+
+/* Slot i of the ring stands for all slot numbers that are i modulo 1024. */
+struct thrumi_wheel_level {
+  uint64_t any;                      /* of these words, which are not 0 */
+  uint64_t used[THRUMI_WHEEL_WORDS]; /* bit set: the slot has a timer */
+  struct thrumi_timer
+      slots[THRUMI_WHEEL_SLOTS]; /* heads of circular lists, oldest first; unset if not used */
 };
 
 /* Invariants between calls:
  *  - every timer in a slot has a tick >= tick; every timer in `due` had one below it
- *  - a bit of `used` is set iff its slot has a timer
- *  - at level 0 only slots at or above the wheel's own digit are used, at other levels only those above it */
+ *  - used slots of level 0 have numbers from the wheel's own up to 1023 above it; of other levels, from one
+ * above */
 struct thrumi_wheel {
-  uint64_t tick; /* the first that has not passed */
-  uint64_t used[THRUMI_WHEEL_LEVELS];
-  struct thrumi_timer due; /* heads of circular lists, as are the slots; oldest first */
-  struct thrumi_timer slots[THRUMI_WHEEL_LEVELS][THRUMI_WHEEL_SLOTS];
+  uint64_t tick;           /* the first that has not passed */
+  struct thrumi_timer due; /* head of a list like the slots' */
+  struct thrumi_wheel_level levels[THRUMI_WHEEL_LEVELS];
 };
 
 void thrumi_wheel_init(struct thrumi_wheel *wheel, int64_t now);

@@ -172,11 +172,19 @@ static int create_with(pthread_t *out, void *(*fn)(void *), void *arg) {
   return -error;
 }
 
+/* All but those that a thread's own code causes: blocked, these would kill the process past its handlers. */
+static sigset_t asynchronous_signals(void) {
+  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+  sigset_t set;
+  sigfillset(&set);
+  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&set, synchronous[i]);
+  return set;
+}
+
 /* The new thread inherits the mask, so no signal finds it with another one. */
 static int create(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked) {
-  sigset_t mask, before;
+  sigset_t mask = asynchronous_signals(), before;
   int errno_before = errno;
-  sigfillset(&mask);
   if (unblocked) sigdelset(&mask, unblocked);
   pthread_sigmask(SIG_SETMASK, &mask, &before);
   int error = create_with(out, fn, arg);
@@ -355,12 +363,9 @@ void thrumi_os_restorer(void);
 
 /* All but those that an instruction causes: blocked, these would kill the process past its handlers. libc
  * keeps the signals that it uses itself out of any set, so setuid works while threads sleep in a handler. */
-static uint64_t asynchronous_signals(void) {
-  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-  sigset_t set;
+static uint64_t asynchronous_mask(void) {
+  sigset_t set = asynchronous_signals();
   uint64_t mask;
-  sigfillset(&set);
-  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&set, synchronous[i]);
   memcpy(&mask, &set, sizeof mask);
   return mask;
 }
@@ -370,7 +375,7 @@ int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struc
       .handler.info = handler,
       .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | RESTORER_FLAG,
       .restorer = RESTORER,
-      .mask = asynchronous_signals(),
+      .mask = asynchronous_mask(),
   };
   struct kernel_action former;
   long error = QUIETLY(syscall(SYS_rt_sigaction, signo, &action, &former, sizeof former.mask));

@@ -45,19 +45,34 @@ static void THRUM_PRINTF(2, 3) say(struct dump *d, const char *format, ...) {
 
 /* ---- One stack ---------------------------------------------------------------------------------------------- */
 
-static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high, bool exact) {
+struct trace {
+  size_t count;
+  bool exact;
   uintptr_t pcs[FRAMES];
-  const struct thrumi_backtracer *b = thrumi_backtracer_get();
-  size_t n = b->walk(context, low, high, pcs, FRAMES);
-  for (size_t i = 0; i < n; i++) {
+};
+
+static void walk(struct trace *out, const ucontext_t *context, uintptr_t low, uintptr_t high, bool exact) {
+  out->exact = exact;
+  out->count = thrumi_backtracer_get()->walk(context, low, high, out->pcs, FRAMES);
+}
+
+/* Takes memory and locks, which a stopped thread may hold: only after it was let go. */
+static void print_trace(struct dump *d, const struct trace *trace) {
+  for (size_t i = 0; i < trace->count; i++) {
     struct thrumi_frame f;
-    b->describe(pcs[i], exact && i == 0, &f);
+    thrumi_backtracer_get()->describe(trace->pcs[i], trace->exact && i == 0, &f);
     const char *function = f.function[0] ? f.function : "?";
     if (f.line)
       say(d, "    %-32s %s:%d\n", function, f.file, f.line);
     else
-      say(d, "    %-32s %s [%#lx]\n", function, f.file, (unsigned long)pcs[i]);
+      say(d, "    %-32s %s [%#lx]\n", function, f.file, (unsigned long)trace->pcs[i]);
   }
+}
+
+static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high, bool exact) {
+  struct trace trace;
+  walk(&trace, context, low, high, exact);
+  print_trace(d, &trace);
 }
 
 static void print_saved(struct dump *d, struct thrumi_thread *t) {
@@ -103,11 +118,11 @@ static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kt
   if (stopped) context = thrumi_load(&k->interrupted);
   bool light = t->kind == THRUMI_LIGHT;
   uintptr_t low = light ? (uintptr_t)t->stack.low : 0, high = light ? low + t->stack.size : 0;
-  if (context)
-    print_stack(d, context, low, high, true);
-  else
-    say(d, "    (its kernel thread %d does not answer)\n", k->tid);
+  struct trace trace = {0};
+  if (context) walk(&trace, context, low, high, true);
   if (stopped) let_go(k);
+  if (!context) say(d, "    (its kernel thread %d does not answer)\n", k->tid);
+  print_trace(d, &trace);
 }
 
 static void print_own(struct dump *d) {
@@ -170,6 +185,7 @@ static void print_thread(struct dump *d, struct thrumi_thread *t, uint64_t life)
 int thrum_dump(int fd) {
   thrumi_leave(thrumi_enter());
   struct dump d = {.fd = fd, .now = thrumi_os.now()};
+  thrumi_backtracer_get(); /* loads libthrum-dump before any thread is stopped */
   say(&d, "thrum %s: %zu threads, %u workers, %u kernel threads\n", thrum_version(), thrum_active_count(),
       thrumi_load(&thrumi_sched.workers), thrumi_load(&thrumi_sched.kthreads));
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {

@@ -13,6 +13,7 @@
 #include <core/fatal.h>
 #include <sched/exit.h>
 #include <sched/self.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <thrum/time.h>
 #include <thrum/trace.h>
@@ -115,6 +116,7 @@ static void end_in_order(int status) {
     a->fn(a->arg);
     thrumi_os.free(a);
   }
+  thrumi_main_ends(status);
   if (status == 0)
     wait_for_all();
   else
@@ -141,6 +143,7 @@ void thrumi_exit_start(void) {
 }
 
 void thrumi_exit_main(intptr_t result) {
+  thrumi_main_ends(result);
   wait_for_all();
   exit((int)result);
 }
@@ -153,7 +156,7 @@ static bool all_wait(void) {
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
     uint64_t life = thrumi_load(&t->life);
-    if (THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)) continue;
+    if (THRUMI_FLAGS(life) & (t == thrumi_sched.main ? THRUMI_FREE : THRUMI_FREE | THRUMI_FINISHED)) continue;
     if (t->kind == THRUMI_MAIN && !t->kthread) return false; /* main never called thrum: it may do anything */
     enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
     bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
@@ -178,5 +181,6 @@ void thrumi_deadlock_check(void) {
   if (hook) hook();
   thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");
   thrum_dump(STDERR_FILENO);
+  fflush(NULL); /* what was printed before is not lost; no thread can hold a stream's lock and wait for ever */
   _exit(THRUM_EXIT_DEADLOCK);
 }

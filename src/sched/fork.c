@@ -52,7 +52,7 @@ static void reset_workers(void) {
 
 static void reset_sched(void) {
   struct thrumi_sched *s = &thrumi_sched;
-  s->global = (struct thrumi_queues){0};
+  s->global = s->hogs_waiting = (struct thrumi_queues){0};
   s->spares = s->idle = s->all = NULL;
   s->monitor = s->breeder = NULL;
   thrumi_store(&s->spare_count, 0);

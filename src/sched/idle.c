@@ -93,7 +93,7 @@ static bool look_around(struct thrumi_worker *w) {
   bool found = false;
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_HUNGRY);
   for (int i = 1; i <= LOOKS && !found; i++) {
-    found = thrumi_load_relaxed(&thrumi_sched.global.count) || (i % LOOKS_A_STEAL == 0 && thrumi_steal(w));
+    found = thrumi_somebody_waits_globally() || (i % LOOKS_A_STEAL == 0 && thrumi_steal(w));
     thrumi_pause();
   }
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_HUNGRY);
@@ -102,7 +102,7 @@ static bool look_around(struct thrumi_worker *w) {
 
 /* The last look, after the bell was told: anything on a queue that nobody will ring for? */
 static bool anything_queued(struct thrumi_worker *me) {
-  if (thrumi_load(&thrumi_sched.global.count)) return true;
+  if (thrumi_somebody_waits_globally()) return true;
   uint32_t workers = thrumi_load(&thrumi_sched.workers);
   for (uint32_t i = 0; i < workers; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);

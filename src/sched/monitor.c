@@ -107,7 +107,6 @@ static void begin_slice(struct thrumi_worker *w, struct thrumi_kthread *k, uint3
   w->seen.kthread = k;
   w->seen.since = look->now;
   w->seen.cpu = thrumi_os.cpu_time(k->tid);
-  thrumi_store(&k->asked, 0);
 }
 
 /* The thread on w has used its slice up and does not switch: make it. */
@@ -144,14 +143,10 @@ static void take_if_blocked(struct thrumi_worker *w, struct thrumi_kthread *k, s
   }
 }
 
-static bool queues_a_hog(struct thrumi_worker *w) {
-  return __atomic_load_n(&w->queues.of[THRUMI_CLASS_HOG].head, __ATOMIC_RELAXED) != NULL;
-}
-
 /* Every tenth interval at the latest the oldest hog runs. */
 static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   uint32_t hog_turns = thrumi_load_relaxed(&w->hog_turns);
-  if (hog_turns != w->seen.hog_turns || !queues_a_hog(w) || thrumi_load_relaxed(&w->hog)) {
+  if (hog_turns != w->seen.hog_turns || !thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count) || thrumi_load_relaxed(&w->hog)) {
     w->seen.hog_turns = hog_turns;
     w->seen.hog_since = look->now;
   } else if (look->now - w->seen.hog_since >= HOG_SHARE * thrumi_load_relaxed(&thrumi_sched.interval)) {
@@ -166,13 +161,14 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
   look->busy = true;
   bool retiring = w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
   bool global = thrumi_load_relaxed(&thrumi_sched.global.count);
+  bool hogs = thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count);
   bool own = thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next);
   uint32_t turn = thrumi_load_relaxed(&w->turn), switches = thrumi_load_relaxed(&w->switches);
   bool same = switches == w->seen.switches && k == w->seen.kthread;
   if (turn != w->seen.turn || k != w->seen.kthread) begin_slice(w, k, turn, look);
   if (!same) w->seen.running = look->now;
   w->seen.switches = switches;
-  if (!own && !global && !retiring) return;
+  if (!own && !global && !hogs && !retiring) return;
   look->waiting = true;
   pay_hogs(w, look);
   if (own && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY && same) thrumi_wake_idle(); /* to steal */
@@ -241,7 +237,7 @@ static void leave_poll(void) {
 }
 
 static bool anything_waits(void) {
-  if (thrumi_load(&thrumi_sched.global.count)) return true;
+  if (thrumi_somebody_waits_globally()) return true;
   for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
     if (!w) break;

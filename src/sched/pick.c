@@ -1,7 +1,8 @@
 /* What runs next.
  *
  * A worker looks, in this order, at: the run-next slot; then the classes WOKEN (by I/O, timers, others), READY
- * (yielded, regained), and HOG (used up their interval) and NEW (never run) in turn. HOG goes before NEW once many
+ * (yielded, regained), and HOG (used up their interval; one queue for all workers) and NEW (never run) in turn.
+ * HOG goes before NEW once many
  * preempted threads hold kernel threads, so that ten thousand hashing threads do not become ten thousand
  * kernel threads. Threads on the global queue are fetched in fair shares before anything local is chosen.
  *
@@ -26,18 +27,25 @@ enum {
   ANSWER_SPINS = 400,   /* how long a thief waits for an answer to SHARE */
 };
 
-void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_class c) {
-  thrumi_queue_append(&w->queues, t, c);
-}
-
-void thrumi_push_global_locked(struct thrumi_thread *t, enum thrumi_class c) {
-  thrumi_queue_append(&thrumi_sched.global, t, c);
-}
-
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
   thrumi_spin_lock(&thrumi_sched.lock);
-  thrumi_push_global_locked(t, c);
+  thrumi_queue_append(c == THRUMI_CLASS_HOG ? &thrumi_sched.hogs_waiting : &thrumi_sched.global, t, c);
   thrumi_spin_unlock(&thrumi_sched.lock);
+}
+
+void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_class c) {
+  if (thrumi_unlikely(c == THRUMI_CLASS_HOG))
+    thrumi_push_global(t, c);
+  else
+    thrumi_queue_append(&w->queues, t, c);
+}
+
+bool thrumi_somebody_waits(const struct thrumi_worker *w) {
+  return thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next) || thrumi_somebody_waits_globally();
+}
+
+bool thrumi_somebody_waits_globally(void) {
+  return thrumi_load_relaxed(&thrumi_sched.global.count) || thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count);
 }
 
 void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t) {
@@ -62,11 +70,25 @@ static void fetch(struct thrumi_worker *w) {
   thrumi_spin_unlock(&thrumi_sched.lock);
 }
 
+/* The hog that waited longest, of all workers' hogs: these share one queue, so that each gets its turn
+ * wherever it ran. */
+static struct thrumi_thread *pop_hog(void) {
+  if (!thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count)) return NULL;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  struct thrumi_thread *t = thrumi_queue_pop(&thrumi_sched.hogs_waiting, THRUMI_CLASS_HOG);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  return t;
+}
+
+static struct thrumi_thread *pop_class(struct thrumi_worker *w, enum thrumi_class c) {
+  return c == THRUMI_CLASS_HOG ? pop_hog() : thrumi_queue_pop(&w->queues, c);
+}
+
 /* The classes in rotation, beginning with another one each time. */
 static struct thrumi_thread *pick_fair(struct thrumi_worker *w) {
   uint32_t first = ++w->rotation;
   for (uint32_t i = 0; i < THRUMI_CLASSES; i++) {
-    struct thrumi_thread *t = thrumi_queue_pop(&w->queues, (first + i) % THRUMI_CLASSES);
+    struct thrumi_thread *t = pop_class(w, (enum thrumi_class)((first + i) % THRUMI_CLASSES));
     if (t) return t;
   }
   return NULL;
@@ -81,10 +103,9 @@ static struct thrumi_thread *pick_class(struct thrumi_worker *w) {
   struct thrumi_thread *t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_WOKEN);
   if (!t) t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
   if (t) return t;
-  bool both = w->queues.of[THRUMI_CLASS_HOG].head && w->queues.of[THRUMI_CLASS_NEW].head;
-  if (both && hog_before_new(w)) return thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+  if (w->queues.of[THRUMI_CLASS_NEW].head && hog_before_new(w) && (t = pop_hog())) return t;
   t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_NEW);
-  return t ? t : thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+  return t ? t : pop_hog();
 }
 
 /* Puts the run-next thread in line with the others. */
@@ -101,7 +122,7 @@ static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
   if (nudge & THRUMI_NUDGE_RETIRE) thrumi_or(&w->nudge, THRUMI_NUDGE_RETIRE); /* idle.c and switch.c obey it */
   if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
   struct thrumi_thread *t = NULL;
-  if (nudge & THRUMI_NUDGE_OWES_HOG) t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_HOG);
+  if (nudge & THRUMI_NUDGE_OWES_HOG) t = pop_hog();
   if (!t && nudge & THRUMI_NUDGE_EXPIRED) t = pick_fair(w);
   return t;
 }
@@ -110,7 +131,7 @@ static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
 static struct thrumi_thread *pick_chosen(struct thrumi_worker *w) {
   queue_next(w);
   uint32_t n = thrumi_load_relaxed(&w->queues.count);
-  if (!n) return NULL;
+  if (!n) return pop_hog();
   size_t at = thrumi_hooks.choose(n) % n;
   for (int c = 0; c < THRUMI_CLASSES; c++)
     for (struct thrumi_thread *t = w->queues.of[c].head; t; t = t->next)
@@ -146,8 +167,8 @@ struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
 
 /* The thread that a worker gives away first: the oldest never run, whose work is the largest in a recursion. */
 static struct thrumi_thread *pop_for_others(struct thrumi_worker *w) {
-  static const enum thrumi_class order[] = {THRUMI_CLASS_NEW, THRUMI_CLASS_READY, THRUMI_CLASS_WOKEN, THRUMI_CLASS_HOG};
-  for (int i = 0; i < THRUMI_CLASSES; i++) {
+  static const enum thrumi_class order[] = {THRUMI_CLASS_NEW, THRUMI_CLASS_READY, THRUMI_CLASS_WOKEN};
+  for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
     struct thrumi_thread *t = thrumi_queue_pop(&w->queues, order[i]);
     if (t) {
       t->klass = (uint8_t)order[i];

@@ -64,9 +64,8 @@ static bool in_delicate_code(uintptr_t pc) {
 
 /* ---- The handler --------------------------------------------------------------------------------------------- */
 
-static bool somebody_waits(const struct thrumi_worker *w) {
-  return thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next) ||
-         thrumi_load_relaxed(&thrumi_sched.global.count) || w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
+static bool must_go(const struct thrumi_worker *w) {
+  return thrumi_somebody_waits(w) || w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
 }
 
 static void say_refused(void) {
@@ -81,7 +80,7 @@ static void say_refused(void) {
 /* The thread keeps this kernel thread; the worker goes on with another one until it is this thread's turn. */
 static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool for_woken) {
   struct thrumi_worker *w = k->worker;
-  if (!somebody_waits(w)) return;
+  if (!must_go(w)) return;
   if (!thrumi_capture(k, t)) {
     say_refused();
     return;

@@ -205,7 +205,8 @@ enum thrumi_bell {
 struct thrumi_sched {
   struct thrumi_spin lock;
   /* Under the lock; the counts are read outside as hints. */
-  struct thrumi_queues global;
+  struct thrumi_queues global;       /* all classes but HOG */
+  struct thrumi_queues hogs_waiting; /* the class HOG */
   struct thrumi_kthread *spares, *idle, *all;
   _Atomic uint32_t spare_count;
   _Atomic uint32_t schedulers; /* scheduler kthreads, with spares and captured ones */
@@ -257,7 +258,8 @@ uint32_t thrumi_record_count(void);
 struct thrumi_thread *thrumi_pick(struct thrumi_worker *w);
 void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_class c);
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c);
-void thrumi_push_global_locked(struct thrumi_thread *t, enum thrumi_class c);
+bool thrumi_somebody_waits(const struct thrumi_worker *w); /* on its queues or the global ones */
+bool thrumi_somebody_waits_globally(void);
 void thrumi_pour_out(struct thrumi_worker *w); /* all it has to the global queue */
 void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t);
 void thrumi_share(struct thrumi_worker *w);
@@ -266,7 +268,6 @@ void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worke
 void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was pushed on w (NULL: globally) */
 
 /* switch.c: from one context to another */
-void thrumi_run(struct thrumi_kthread *k, struct thrumi_thread *t); /* from the scheduler context */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
 void thrumi_wait_given(struct thrumi_kthread *k);
@@ -328,6 +329,7 @@ void thrumi_start_kthreads_again(void); /* in the child of a fork */
 
 /* thread.c, exit.c, fork.c, local.c */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
+void thrumi_main_ends(intptr_t result); /* outside */
 void thrumi_locals_destroy(struct thrumi_thread *t); /* outside */
 void thrumi_locals_free(struct thrumi_thread *t);
 void thrumi_fork_start(void);

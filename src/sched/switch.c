@@ -65,6 +65,7 @@ static void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
 /* From here on k runs `to`. */
 static void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
   thrumi_store_relaxed(&k->current, to);
+  thrumi_store_relaxed(&k->asked, 0); /* a preemption on its way was meant for the former one */
   thrumi_set_state(to, THRUMI_RUNNING);
   thrumi_bump(&k->worker->switches);
   note_hog(k->worker, to);
@@ -136,6 +137,7 @@ static bool is_tied(const struct thrumi_kthread *k, const struct thrumi_thread *
 
 void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
   to->worker = w;
+  thrumi_store_relaxed(&to->asked, 0);
   if (to->current) {
     thrumi_set_state(to->current, THRUMI_RUNNING);
     thrumi_bump(&w->switches);
@@ -218,9 +220,7 @@ static void yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum t
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
   struct thrumi_thread *t = k->current;
   struct thrumi_worker *w = k->worker;
-  if (!thrumi_load_relaxed(&w->queues.count) && !thrumi_load_relaxed(&w->next) &&
-      !thrumi_load_relaxed(&thrumi_sched.global.count) && !thrumi_load_relaxed(&w->nudge))
-    return;
+  if (!thrumi_somebody_waits(w) && !thrumi_load_relaxed(&w->nudge)) return;
   thrumi_trace(THRUMI_EVENT_YIELD, thrumi_handle(t).value, 0);
   if (thrumi_unlikely(is_tied(k, t))) {
     yield_tied(k, t, c);
@@ -270,15 +270,22 @@ static void resume_owner(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_hand_over(w, t->kthread);
 }
 
-void thrumi_run(struct thrumi_kthread *k, struct thrumi_thread *t) {
+/* From the scheduler context. False: k has given its worker away. What k->worker says is not the same: a spare may be
+ * handed the next worker before it sleeps. */
+static bool run(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (t->kthread) {
     resume_owner(k, t);
-  } else if (runs_here(k, t)) {
+    return false;
+  }
+  if (runs_here(k, t)) {
     switch_context(k, NULL, t, &k->scheduler_sp);
     note_hog(k->worker, NULL);
   } else {
+    begin(k, t);
     thrumi_thread_finish(t, -ENOMEM);
+    thrumi_store_relaxed(&k->current, NULL);
   }
+  return true;
 }
 
 /* Returns when it is woken without a worker: a spare too many. */
@@ -286,11 +293,11 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k) {
   for (;;) {
     thrumi_wait_given(k);
     if (!k->worker) return;
-    while (k->worker) {
+    for (bool holds = true; holds;) {
       struct thrumi_thread *t = k->found;
       k->found = NULL;
       if (!t) t = thrumi_find_work(k);
-      if (t) thrumi_run(k, t);
+      holds = t && run(k, t);
     }
   }
 }

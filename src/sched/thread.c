@@ -281,6 +281,14 @@ static void conclude(struct thrumi_thread *t, intptr_t result) {
   }
 }
 
+/* Main has returned, or called thrum_exit: for those who wait for it, it has ended. */
+void thrumi_main_ends(intptr_t result) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_sched.main->result = result;
+  mark_finished(thrumi_sched.main, THRUMI_FINISHED);
+  thrumi_leave(k);
+}
+
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
   conclude(t, result);
   struct thrumi_kthread *k = thrumi_self();
@@ -379,8 +387,15 @@ static int await_end(struct thrumi_thread *t, uint64_t generation, int64_t deadl
   return error;
 }
 
+/* Main's handle stays: its record serves until the process ends. */
+static int main_result(intptr_t *result) {
+  if (result) *result = thrumi_sched.main->result;
+  return 0;
+}
+
 /* Takes the handle of an ended thread. 0, or -ESRCH if somebody else did first. */
 static int take_result(struct thrumi_thread *t, uint64_t generation, intptr_t *result) {
+  if (t == thrumi_sched.main) return main_result(result);
   uint64_t life = thrumi_load(&t->life);
   intptr_t value;
   do {
@@ -451,10 +466,10 @@ static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, stru
 /* The thread that a join may wait for, or the reason why not. */
 static int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out, uint64_t *life, bool takes) {
   struct thrumi_thread *t = *out = thrumi_lookup(handle, life);
-  if (!t || (takes && THRUMI_FLAGS(*life) & THRUMI_RELEASED)) return -ESRCH;
+  if (!t) return -ESRCH;
   if (t == k->current) return -EDEADLK;
   if (t->kind == THRUMI_FOREIGN) return -EINVAL;
-  return 0;
+  return takes && THRUMI_FLAGS(*life) & THRUMI_RELEASED ? -ESRCH : 0;
 }
 
 static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, int flags) {
@@ -471,7 +486,7 @@ static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, i
     error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
   }
   if (!error) error = take_result(t, THRUMI_GENERATION(life), result);
-  if (!error) {
+  if (!error && t != thrumi_sched.main) {
     take_sentence(me, t);
     bury(t);
   }
