@@ -2,8 +2,8 @@
  *
  * print('Hello!') in Python is two outputs, the text and the end of the line, and between them the thread
  * may give up the CPU. Then two texts share a line, and an empty line follows. The lecture's remedy is
- * print('Hello!\n', end=''), one output. In torn() below the thread gives up the CPU there for certain;
- * thrum_print writes all of its text in one piece, however many threads print. */
+ * print('Hello!\n', end=''), one output. In torn() below the thread waits there for a millisecond, as if for
+ * a slow terminal; thrum_print writes all of its text in one piece, however many threads print. */
 #include <stdio.h>
 
 #include <thrum.h>
@@ -11,7 +11,7 @@
 static intptr_t torn(void *arg) {
   (void)arg;
   fputs("Hello!", stdout);
-  thrum_yield();
+  thrum_sleep(THRUM_MS(1));
   fputs("\n", stdout);
   return 0;
 }

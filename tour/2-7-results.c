@@ -24,7 +24,8 @@ static intptr_t look_up(void *arg) { return thrum_fail(ENOENT, "there is no tabl
 
 int main(void) {
   int n = 7;
-  char world[] = "world", colours[] = "colours";
+  static char world[] = "world",
+              colours[] = "colours"; /* static: "unheard" reads it when main has returned */
   thrum_thread number, pointer, failure;
   thrum_spawn_copy(&number, square, &n, sizeof n);
   thrum_spawn(&pointer, greeting, world);

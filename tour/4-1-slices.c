@@ -9,7 +9,7 @@ enum { HOGS = 3 };
 
 static struct lane lanes[HOGS];
 
-static intptr_t hog(void *arg) { return lane_spin(arg, THRUM_MS(120)); }
+static intptr_t hog(void *arg) { return lane_spin(arg, THRUM_MS(60)); }
 
 static void share_one_worker(void) {
   static const char *const names[HOGS] = {"hog-0", "hog-1", "hog-2"};
@@ -19,8 +19,10 @@ static void share_one_worker(void) {
     thrum_spawn_named(&hogs[i], hog, &lanes[i], "%s", names[i]);
   }
   for (int i = 0; i < HOGS; i++) thrum_join(hogs[i], NULL);
-  thrum_print("switch interval %.1f ms; a turn of hog-0 took %.1f ms, as the median of %zu\n",
-              (double)thrum_switch_interval() / 1e6, (double)lane_median(&lanes[0]) / 1e6, lanes[0].count);
+  size_t turns;
+  thrum_duration turn = lanes_turn(lanes, HOGS, &turns);
+  thrum_print("switch interval %.1f ms: %zu turns, the median %.1f ms long\n",
+              (double)thrum_switch_interval() / 1e6, turns, (double)turn / 1e6);
   lanes_draw(lanes, HOGS);
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { COLUMNS = 80 };
 
@@ -18,25 +19,59 @@ void lane_stamp(struct lane *lane) {
   }
 }
 
-long lane_spin(struct lane *lane, thrum_duration how_long) {
+/* The kernel thread's clock will do: a thread that computes keeps its kernel thread, whoever comes between. */
+static thrum_duration cpu_clock(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return THRUM_S(t.tv_sec) + t.tv_nsec;
+}
+
+long lane_spin(struct lane *lane, thrum_duration cpu_time) {
   long rounds = 0;
-  for (thrum_time end = thrum_after(how_long); thrum_now() < end; rounds++) lane_stamp(lane);
+  for (thrum_duration end = cpu_clock() + cpu_time; cpu_clock() < end; rounds++) lane_stamp(lane);
   return rounds;
 }
 
-static int by_length(const void *a, const void *b) {
-  thrum_duration x = *(const thrum_duration *)a, y = *(const thrum_duration *)b;
-  return (x > y) - (x < y);
+struct turn {
+  size_t lane;
+  thrum_time from, to;
+};
+
+static int by_start(const void *a, const void *b) {
+  const struct turn *x = a, *y = b;
+  return (x->from > y->from) - (x->from < y->from);
 }
 
-thrum_duration lane_median(const struct lane *lane) {
-  thrum_duration *lengths = calloc(lane->count + 1, sizeof *lengths), median;
-  if (!lengths) return 0;
-  for (size_t i = 0; i < lane->count; i++) lengths[i] = lane->spans[i].to - lane->spans[i].from;
-  qsort(lengths, lane->count, sizeof *lengths, by_length);
-  median = lengths[lane->count / 2];
-  free(lengths);
-  return median;
+static int by_length(const void *a, const void *b) {
+  const struct turn *x = a, *y = b;
+  return (x->to - x->from > y->to - y->from) - (x->to - x->from < y->to - y->from);
+}
+
+/* Joins neighbours of the same lane. Returns how many turns are left. */
+static size_t merge(struct turn *all, size_t count) {
+  size_t last = 0;
+  for (size_t i = 1; i < count; i++) {
+    if (all[i].lane == all[last].lane)
+      all[last].to = all[i].to;
+    else
+      all[++last] = all[i];
+  }
+  return count ? last + 1 : 0;
+}
+
+thrum_duration lanes_turn(const struct lane *lanes, size_t count, size_t *turns) {
+  struct turn *all = calloc(count * LANE_SPANS, sizeof *all), middle;
+  *turns = 0;
+  if (!all) return 0;
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; j < lanes[i].count; j++)
+      all[(*turns)++] = (struct turn){i, lanes[i].spans[j].from, lanes[i].spans[j].to};
+  qsort(all, *turns, sizeof *all, by_start);
+  *turns = merge(all, *turns);
+  qsort(all, *turns, sizeof *all, by_length);
+  middle = all[*turns / 2];
+  free(all);
+  return middle.to - middle.from;
 }
 
 static void draw_one(const struct lane *lane, thrum_time start, thrum_duration column) {

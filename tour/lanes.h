@@ -22,13 +22,14 @@ struct lane {
 /* The owner of the lane is running now. */
 void lane_stamp(struct lane *lane);
 
-/* Computes for so long by the clock, stamping its lane. Returns how many rounds it made. */
-long lane_spin(struct lane *lane, thrum_duration how_long);
+/* Computes until it has had so much CPU time, stamping its lane. Returns how many rounds it made. */
+long lane_spin(struct lane *lane, thrum_duration cpu_time);
 
 /* Prints the lanes over one scale of time, and below them how many milliseconds a column is. */
 void lanes_draw(const struct lane *lanes, size_t count);
 
-/* The middle one of the lengths of the lane's spans. */
-thrum_duration lane_median(const struct lane *lane);
+/* A turn lasts until a thread of another lane runs: for threads that share one worker. Stores how many there
+ * were, and returns the median of their lengths. */
+thrum_duration lanes_turn(const struct lane *lanes, size_t count, size_t *turns);
 
 #endif

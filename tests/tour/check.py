@@ -148,7 +148,8 @@ def chapter1(build):
 def chapter2(build):
     for program, count in ("2-1-serially", 5), ("2-2-a-thread", 1), ("2-3-five-threads", 5):
         same_lines(run(build / program).stdout.splitlines(), ["Hello!"] * count, program)
-    check_torn_print(run(build / "2-4-torn-print").stdout)
+    torn = {check_torn_print(run(build / "2-4-torn-print").stdout) for _ in range(10)}
+    expect(torn != {"Hello!\n" * 5}, "two pieces are torn, in one of ten runs at least")
     same_lines(run(build / "2-5-random-sleeps").stdout.splitlines(), HELLOS, "random sleeps")
     check_names(run(build / "2-6-names").stdout.splitlines())
     check_results(run(build / "2-7-results"))
@@ -160,10 +161,12 @@ def check_torn_print(output):
     torn, whole = output.removeprefix("in two pieces:\n").split("with thrum_print:\n")
     expect(torn.count("Hello!") == 5 and torn.count("\n") == 5 and len(torn) == 35, "all pieces arrive", output)
     expect(whole == "Hello!\n" * 5, "thrum_print tears no line", output)
+    return torn
 
 
 def check_names(lines):
-    unnamed = [line for line in lines if re.fullmatch(r"Hello! I am Thread-\d+ \(hello\)", line)]
+    function = r" \(hello\)" if os.environ.get("SYMBOLS") == "yes" else ""  # it takes libthrum-dump
+    unnamed = [line for line in lines if re.fullmatch(rf"Hello! I am Thread-\d+{function}", line)]
     expect(len(unnamed) == 1, "one has the name that thrum gives", "\n".join(lines))
     same_lines(lines, unnamed + [f"Hello! I am {name}" for name in ("hello-1", "incognito", "MainThread")], "names")
     expect(lines[-1].endswith("MainThread"), "main comes last, for it has joined the others")
@@ -220,7 +223,9 @@ def chapter4(build):
     output = run(build / "4-1-slices").stdout
     lanes = lanes_of(output)
     expect([name for name, _ in lanes] == ["hog-0", "hog-1", "hog-2"] * 2, "three lanes, twice", output)
-    expect(all(turns(lane) > 2 for _, lane in lanes), "each hog gets on again and again", output)
+    expect(all("#" in lane for _, lane in lanes), "each hog ran", output)
+    of_5_ms, of_1_ms = map(int, re.findall(r": (\d+) turns, the median", output))
+    expect(9 < of_5_ms < of_1_ms, "with a shorter interval they take turns more often", output)
     check_waiting(run(build / "4-2-waiting").stdout)
     check_instructions(run(build / "4-3-instructions").stdout)
     check_lost_updates(run(build / "4-4-lost-updates").stdout)
@@ -230,8 +235,8 @@ def check_waiting(output):
     messages, slowest, rounds = re.match(r"(\d+) messages, the slowest after ([\d.]+) ms; counted to (\d+)",
                                          output).groups()
     expect(int(messages) == 15 and int(rounds) > 0, "all messages arrive, and the counting goes on", output)
-    # Nothing but the machine's own load can hold a message up. Ten turns of the counting are far beyond that.
-    expect(float(slowest) < 50, "no message waits for the counting to end", output)
+    # The counting takes 180 ms of CPU time; the first message comes after 10.
+    expect(float(slowest) < 150, "no message waits for the counting to end", output)
     expect([name for name, _ in lanes_of(output)] == ["writer", "reader", "counting"], "three lanes", output)
 
 
