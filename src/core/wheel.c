@@ -68,9 +68,8 @@ static void mark_unused(struct thrumi_wheel_level *level, size_t slot) {
   if (level->used[slot / 64] == 0) level->any &= ~(UINT64_C(1) << slot / 64);
 }
 
-/* The slot for the tick, as a list that may be added to at once. */
-static struct thrumi_timer *open_slot(struct thrumi_wheel *wheel, uint64_t tick) {
-  int i = level_of(wheel, tick);
+/* The level's slot for the tick, as a list that may be added to at once. */
+static struct thrumi_timer *open_slot(struct thrumi_wheel *wheel, int i, uint64_t tick) {
   struct thrumi_wheel_level *level = &wheel->levels[i];
   size_t slot = (tick >> shift_of(i)) % THRUMI_WHEEL_SLOTS;
   if (!(level->used[slot / 64] >> slot % 64 & 1)) {
@@ -113,13 +112,14 @@ static int first_slot(const struct thrumi_wheel *wheel, uint64_t *tick) {
   return first;
 }
 
-/* Moves the youngest timers of a slot to lower levels, `most` of them. */
+/* Moves the youngest timers of a slot to the level below, `most` of them. Not further, although they may fit
+ * there: they would overtake younger ones of their tick that are on the way. */
 static void move_down(struct thrumi_wheel *wheel, int i, uint64_t number, size_t most) {
   size_t slot = number % THRUMI_WHEEL_SLOTS;
   struct thrumi_timer *head = &wheel->levels[i].slots[slot], *timer = head->prev;
   for (; timer != head && most > 0; most--) {
     struct thrumi_timer *older = timer->prev;
-    insert_after(open_slot(wheel, tick_after(timer->when)), timer);
+    insert_after(open_slot(wheel, i - 1, tick_after(timer->when)), timer);
     timer = older;
   }
   timer->next = head;
@@ -169,7 +169,7 @@ void thrumi_wheel_init(struct thrumi_wheel *wheel, int64_t now) {
 void thrumi_wheel_add(struct thrumi_wheel *wheel, struct thrumi_timer *timer, int64_t when) {
   uint64_t tick = tick_after(when);
   timer->when = when;
-  append(tick < wheel->tick ? &wheel->due : open_slot(wheel, tick), timer);
+  append(tick < wheel->tick ? &wheel->due : open_slot(wheel, level_of(wheel, tick), tick), timer);
 }
 
 /* The slot whose list has become empty, by the address of its head. */

@@ -13,7 +13,7 @@
  *   ...     up to level 6, which reaches past int64
  *
  * A timer is put into the lowest level that reaches its tick. When the wheel gets to a slot of an upper
- * level, what is left in it goes down, where it fits by then. Nearly always nothing is left: each expiry
+ * level, what is left in it goes one level down. Nearly always nothing is left: each expiry
  * moves some timers from the first slot of each level ahead of time, as soon as the level below reaches over
  * all of it. So a million timers of a second move down once, a few at a time, and delay nobody. (A classic
  * wheel, whose levels do not overlap, moves all timers of a slot at once when it gets there: stalls of many

@@ -180,10 +180,47 @@ static void reuse_after_expiry(void) {
   CHECK_EQ(thrumi_wheel_next(&wheel), INT64_MAX);
 }
 
+/* So many that each slot has more than move down at once. The clock goes by what the wheel asks for, or by
+ * less or more. */
+static void crowd_comes_out_in_order(uint64_t step) {
+  enum { CROWD = 40000 };
+  static struct item crowd[CROWD];
+  reset(0);
+  memset(crowd, 0, sizeof crowd);
+  for (int i = 0; i < CROWD; i++) {
+    unsigned nearer = draw() % 8;
+    int64_t when = (int64_t)(draw() % (INT64_C(20000000000) >> nearer)) >> 20 << 20; /* many of each time */
+    crowd[i].order = (uint64_t)i;
+    crowd[i].rank = due_tick(when);
+    thrumi_wheel_add(&wheel, &crowd[i].timer, when);
+  }
+  const struct item *former = NULL;
+  for (size_t out = 0; out < CROWD;) {
+    struct thrumi_timer *list;
+    int64_t next = thrumi_wheel_next(&wheel);
+    CHECK(next < INT64_MAX);
+    clock_now = step ? clock_now + (int64_t)(draw() % step) : next > clock_now ? next : clock_now;
+    size_t n = thrumi_wheel_expire(&wheel, clock_now, &list, 1 + draw() % 64), seen = 0;
+    for (; list; list = list->next, seen++) {
+      const struct item *item = (const struct item *)list;
+      CHECK(item->timer.when <= clock_now);
+      CHECK(!former || before(former, item));
+      former = item;
+    }
+    CHECK_EQ(seen, n);
+    out += n;
+  }
+  CHECK_EQ(thrumi_wheel_next(&wheel), INT64_MAX);
+}
+
 int main(void) {
+  seed = 1;
   extremes();
   reuse_after_expiry();
   sleeper_arrives_in_few_steps();
+  crowd_comes_out_in_order(0);
+  crowd_comes_out_in_order(1000000);
+  crowd_comes_out_in_order(3000000000);
   for (uint64_t round = 1; round <= 20; round++) {
     seed = round * UINT64_C(0x9E3779B97F4A7C15);
     random_operations(3, 20, 60000);
