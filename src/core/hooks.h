@@ -21,10 +21,6 @@ struct thrumi_hooks {
   /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
   size_t (*choose)(size_t n);
 
-  /* The name of a function that libc's dladdr does not know (a static one), as "Thread-N (name)" into the buffer;
-   * false: unknown. */
-  bool (*symbol)(uintptr_t function, char *buffer, size_t size, uint32_t number);
-
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);
 };

@@ -4,7 +4,7 @@
 #define _GNU_SOURCE
 #include <core/fatal.h>
 #include <core/parking.h>
-#include <dlfcn.h>
+#include <core/symbol.h>
 #include <sched/self.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,15 +48,13 @@ struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t) {
 
 /* The name of a thread that was given none. */
 static void describe(const struct thrumi_thread *t, char *buffer, size_t size) {
-  Dl_info info;
+  char function[THRUM_NAME_MAX];
   if (t->kind == THRUMI_MAIN)
     snprintf(buffer, size, "MainThread");
   else if (t->kind == THRUMI_FOREIGN)
     snprintf(buffer, size, "Dummy-%u", t->number);
-  else if (t->fn && dladdr((void *)(uintptr_t)t->fn, &info) && info.dli_sname && info.dli_saddr == (void *)(uintptr_t)t->fn)
-    snprintf(buffer, size, "Thread-%u (%s)", t->number, info.dli_sname);
-  else if (t->fn && thrumi_hooks.symbol && thrumi_hooks.symbol((uintptr_t)t->fn, buffer, size, t->number))
-    return;
+  else if (t->fn && thrumi_symbol_name((uintptr_t)t->fn, function, sizeof function))
+    snprintf(buffer, size, "Thread-%u (%s)", t->number, function);
   else
     snprintf(buffer, size, "Thread-%u", t->number);
 }

@@ -1,0 +1,17 @@
+/* The names of functions, static ones too, from libc and the program's files alone. */
+#ifndef THRUMI_SYMBOL_H
+#define THRUMI_SYMBOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The name of the function that starts at this address, cut to the buffer, which has room for at least the NUL.
+ * False: none starts there, or its file was stripped, or cannot be read now; the buffer then holds anything.
+ * Takes libc's locks and may open a file. */
+bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size);
+
+/* The same by the symbol table (.symtab) of an ELF file of any contents, for a function with this st_value. */
+bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size);
+
+#endif
