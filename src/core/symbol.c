@@ -1,7 +1,7 @@
 /* dladdr knows the functions that an object exports. The others are in .symtab, which is not loaded, so the
- * object's file is opened. It is read and not mapped: a read says how much there was, so that a file that lies or
- * shrinks under us gives no name where a mapping would give a fault. It counts as the object's if it has the
- * same program headers: it may have been replaced since it was loaded.
+ * object's file is opened. It is read and not mapped: a read says how much there was, so that a file that
+ * lies or shrinks under us gives no name where a mapping would give a fault. It counts as the object's if it
+ * has the same program headers: it may have been replaced since it was loaded.
  *
  * Dumps ask for the same names again and again, so found ones are kept. */
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@ typedef ElfW(Ehdr) header;
 typedef ElfW(Shdr) section;
 typedef ElfW(Sym) symbol;
 
-/* ---- The file ---------------------------------------------------------------------------------------------- */
+/* ---- The file ------------------------------------------------------------------------------------------ */
 
 static bool read_at(int file, uint64_t offset, void *to, size_t size) {
   return offset <= INT64_MAX && pread(file, to, size, (off_t)offset) == (ssize_t)size;
@@ -71,14 +71,15 @@ bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size) 
     size_t n = left < BATCH ? left : BATCH;
     if (!read_at(file, offset, batch, n * sizeof *batch)) return false;
     for (size_t i = 0; i < n; i++)
-      if (is_function_at(&batch[i], value) && read_name(file, &strings, batch[i].st_name, buffer, size)) return true;
+      if (is_function_at(&batch[i], value) && read_name(file, &strings, batch[i].st_name, buffer, size))
+        return true;
     offset += n * sizeof *batch;
     left -= n;
   }
   return false;
 }
 
-/* ---- What is kept ------------------------------------------------------------------------------------------ */
+/* ---- What is kept -------------------------------------------------------------------------------------- */
 
 /* Whoever finds it busy goes without it: it may be a thread that is preempted, or the one that runs this very
  * code, in a handler. An entry is good while no object has been unloaded since. */
@@ -111,7 +112,7 @@ static void keep(uintptr_t function, unsigned long long unloaded, const char *na
   atomic_flag_clear(&cache.busy);
 }
 
-/* ---- The object -------------------------------------------------------------------------------------------- */
+/* ---- The object ---------------------------------------------------------------------------------------- */
 
 struct search {
   uintptr_t function;
@@ -127,7 +128,8 @@ struct search {
 static bool holds(const struct dl_phdr_info *info, uintptr_t address) {
   for (size_t i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-    if (p->p_type == PT_LOAD && p->p_flags & PF_X && address - info->dlpi_addr - p->p_vaddr < p->p_memsz) return true;
+    bool code = p->p_type == PT_LOAD && p->p_flags & PF_X;
+    if (code && address - info->dlpi_addr - p->p_vaddr < p->p_memsz) return true;
   }
   return false;
 }
@@ -145,8 +147,8 @@ static bool is_file_of(const struct dl_phdr_info *info, int file) {
   return true;
 }
 
-/* The program comes first and, unlike the others, may go by no name or by one that is no path. Not blocking: the
- * path may lead to anything by now. */
+/* The program comes first and, unlike the others, may go by no name or by one that is no path. Not blocking:
+ * the path may lead to anything by now. */
 static int open_file_of(const struct dl_phdr_info *info, bool program) {
   const char *path = program ? "/proc/self/exe" : info->dlpi_name;
   if (!path || !strchr(path, '/')) return -1; /* the vDSO has no file */

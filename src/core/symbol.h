@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The name of the function that starts at this address, cut to the buffer, which has room for at least the NUL.
- * False: none starts there, or its file was stripped, or cannot be read now; the buffer then holds anything.
+/* The name of the function that starts at this address, cut to the buffer, which has room for at least the
+ * NUL. False: none starts there, or its file was stripped, or cannot be read now; the buffer then holds
+ * anything.
  * Takes libc's locks and may open a file. */
 bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size);
 

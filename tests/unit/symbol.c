@@ -1,4 +1,5 @@
-/* Names of functions by their address, and files of any contents. With an argument: this program was stripped. */
+/* Names of functions by their address, and files of any contents. With an argument: this program was
+ * stripped. */
 #include "../check.h"
 
 #include <core/symbol.h>
@@ -73,7 +74,7 @@ static int lowest_free(void) {
   return fd;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------------------------------- */
 
 static struct {
   unsigned char *bytes;
