@@ -19,7 +19,7 @@ enum { ROUNDS = 2000, BATCH = 64 };
 static char watch = 0; /* 0: let calls pass, 1: raise SIGSYS */
 static int calls, first_call;
 static int allocations;
-static bool counting;
+static _Thread_local bool counting; /* other kernel threads allocate what they need, at any time */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -90,12 +90,13 @@ static void end(const char *what) {
   if (allocations) check_failed(__FILE__, __LINE__, "%s called malloc or free %d times", what, allocations);
 }
 
-static bool done;
+static bool begun, done;
 
 static intptr_t nothing(void *arg) { return (intptr_t)arg; }
 
 static intptr_t yield_until_done(void *arg) {
   (void)arg;
+  begun = true;
   while (!done) thrum_yield();
   return 0;
 }
@@ -103,9 +104,9 @@ static intptr_t yield_until_done(void *arg) {
 static intptr_t wait_for(void *arg) { return thrum_wait(*(thrum_thread *)arg); }
 
 static void yields(void) {
-  done = false;
+  begun = done = false;
   thrum_thread t = must_spawn(yield_until_done, NULL);
-  thrum_yield();
+  while (!begun) thrum_yield();
   begin();
   for (int i = 0; i < ROUNDS; i++) thrum_yield();
   end("a switch");
