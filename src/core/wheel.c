@@ -195,6 +195,8 @@ int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel) {
   return first_slot(wheel, &tick) == NO_LEVEL ? INT64_MAX : time_of(tick);
 }
 
+int64_t thrumi_wheel_due(int64_t when) { return time_of(tick_after(when)); }
+
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max) {
   uint64_t last = tick_before(now);
   if (last >= wheel->tick) advance(wheel, last);

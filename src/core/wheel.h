@@ -75,6 +75,10 @@ bool thrumi_wheel_remove(struct thrumi_wheel *wheel, struct thrumi_timer *timer)
  * but possibly before it, when timers have to move down. -1: at once. INT64_MAX: nothing is in. */
 int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel);
 
+/* When a timer for `when` is due: the tick that is not before it. Who has just added the first of all timers
+ * may sleep until then and needs no thrumi_wheel_next. INT64_MAX: never. */
+int64_t thrumi_wheel_due(int64_t when);
+
 /* Takes out the timers that are due, `max` of them at most, and chains them by `next`: in the order of their
  * ticks, and within a tick in the order in which they were added. Returns how many. `now` never goes back. */
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max);

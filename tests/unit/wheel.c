@@ -169,6 +169,21 @@ static void extremes(void) {
   CHECK_EQ(count_in, 0);
 }
 
+static void due_is_enough(void) {
+  for (int i = 0; i < 2000; i++) {
+    reset(later(45));
+    int64_t when = clock_now + 1 + (int64_t)(draw() >> (2 + draw() % 60)), due = thrumi_wheel_due(when);
+    CHECK(due >= when && due - when < INT64_C(1) << THRUMI_WHEEL_TICK_BITS);
+    add(&items[0], when);
+    expire(due - 1, 1);
+    CHECK(items[0].in);
+    expire(due, 1);
+    CHECK(!items[0].in);
+  }
+  CHECK_EQ(thrumi_wheel_due(INT64_MAX), INT64_MAX);
+  CHECK_EQ(thrumi_wheel_due(-5), 0);
+}
+
 static void reuse_after_expiry(void) {
   reset(1000);
   add(&items[0], 0);
@@ -217,6 +232,7 @@ int main(void) {
   seed = 1;
   extremes();
   reuse_after_expiry();
+  due_is_enough();
   sleeper_arrives_in_few_steps();
   crowd_comes_out_in_order(0);
   crowd_comes_out_in_order(1000000);
