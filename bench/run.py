@@ -67,10 +67,8 @@ def build(subjects):
     return programs, missing
 
 
-def measure(options, workloads, subjects, programs):
-    """All rows, and {(subject, reason): names} of what has none."""
-    measurement = Measurement(programs, 2 if options.quick else options.runs, 100 if options.quick else 300)
-    rows, absent = [], {}
+def cells(workloads, subjects, absent):
+    """(workload, workers, the subjects that can do it); fills absent, {(subject, reason): names}."""
     for workload in workloads:
         for workers in workload.workers:
             able = []
@@ -81,8 +79,24 @@ def measure(options, workloads, subjects, programs):
                 elif reason and workload.name not in absent.setdefault((subject.name, reason), []):
                     absent[subject.name, reason].append(workload.name)
             if able:
-                rows += measurement.cell(able, workload, workers)
-    return rows, absent
+                yield workload, workers, able
+
+
+def measure(options, workloads, subjects, programs, missing):
+    """Measures and prints cell by cell; an interrupt ends it with what there is."""
+    measurement = Measurement(programs, 2 if options.quick else options.runs, 100 if options.quick else 300)
+    rows, absent = [], {}
+    report.print_header()
+    try:
+        for workload, workers, able in cells(workloads, subjects, absent):
+            cell = measurement.cell(able, workload, workers)
+            report.print_rows(cell)
+            rows += cell
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+    report.print_growth(rows)
+    report.print_absent(missing, absent)
+    report.write_json(ROOT / "build" / "bench.json", rows)
 
 
 def print_workloads():
@@ -119,11 +133,7 @@ def main():
     if not programs:
         return "nothing could be built:\n" + "\n".join(f"  {k}: {v}" for k, v in missing.items())
     subjects = [s for s in SUBJECTS if s.name in programs]
-    rows, absent = measure(options, workloads, subjects, programs)
-    report.print_rows(rows)
-    report.print_growth(rows)
-    report.print_absent(missing, absent)
-    report.write_json(ROOT / "build" / "bench.json", rows)
+    measure(options, workloads, subjects, programs, missing)
     return "thrum itself was not measured" if "thrum" in missing else 0
 
 

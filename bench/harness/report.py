@@ -50,15 +50,18 @@ FORMAT = "{:<19} {:>7} {:<13} {:<9} {:>9} {:>9} {:>9} {:<5} {:>8} {:>8}  {}"
 FAILED = "{:<19} {:>7} {:<13} {:<9} {:>9} {}"
 
 
+def print_header():
+    print("ratio: to the best peer, below 1 is better than that; light: to the best peer of that kind\n")
+    print(FORMAT.format(*HEADER), flush=True)
+
+
 def print_rows(rows):
     """One block a workload and number of workers, the fastest first."""
-    print("ratio: to the best peer, below 1 is better than that; light: to the best peer of that kind\n")
-    print(FORMAT.format(*HEADER))
     for group in groups_of(rows).values():
         best = best_peers(group)
         print("-" * 110)
         for row in sorted(group, key=order):
-            print((FORMAT if row.values else FAILED).format(*line_of(row, *best)))
+            print((FORMAT if row.values else FAILED).format(*line_of(row, *best)), flush=True)
 
 
 def print_growth(rows):
