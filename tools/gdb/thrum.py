@@ -41,14 +41,15 @@ def state(record):
 
 def title(record):
     if number(record["name"]):
-        return record["name"].string()
+        return record["name"]["text"].string()
     return str(record["fn"]).split("<")[-1].rstrip(">") if number(record["fn"]) else "main or foreign"
 
 
 def waits(record):
     if state(record) != "WAITING" or not number(record["waits_for"]):
         return ""
-    return f"waits for {record['waits_for'].string()} at {record['waits_on']}"
+    at = f" at {record['waits_on']}" if number(record["waits_on"]) else ""
+    return f"waits for {record['waits_for'].string()}{at}"
 
 
 def show_parked(record):
@@ -84,7 +85,7 @@ def show(record):
     elif state(record) in ("READY", "WAITING") and number(record["sp"]):
         show_parked(record)
     else:
-        print("(runs on a kernel thread, see `thread apply all bt`, or has no stack yet)")
+        print("runs on a kernel thread (see `thread apply all bt`), or has no stack yet")
 
 
 class Thrum(gdb.Command):
