@@ -171,6 +171,7 @@ static void extremes(void) {
 
 static void due_is_enough(void) {
   for (int i = 0; i < 2000; i++) {
+    reset(0);
     reset(later(45));
     int64_t when = clock_now + 1 + (int64_t)(draw() >> (2 + draw() % 60)), due = thrumi_wheel_due(when);
     CHECK(due >= when && due - when < INT64_C(1) << THRUMI_WHEEL_TICK_BITS);
