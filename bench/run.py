@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs each workload for thrum and for every peer that the machine has, in turn, several times; prints a table
-with the ratio to the best peer and writes build/bench.json.
+"""Runs each workload for thrum and for every peer that the machine has, in turn, several times; prints a
+table with the ratio to the best peer and writes build/bench.json.
 
     bench/run.py                     all workloads
     bench/run.py spawn 'convoy-*'    some (a name, a family, `growth`, or a pattern)
@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("--only", metavar="SUBJECT,...", help="these subjects alone")
     parser.add_argument("--list", action="store_true", help="list the workloads")
     parser.add_argument("--peers", action="store_true", help="build the peers and list them")
-    parser.add_argument("--packages", action="store_true", help="list the Debian packages that the peers need")
+    parser.add_argument("--packages", action="store_true", help="list the Debian packages to install")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("--runs must be at least 1")

@@ -74,7 +74,8 @@ static int64_t kilobytes_in(const char *path, const char *key) {
 }
 
 int64_t bench_memory(void) {
-  return 1024 * (kilobytes_in("/proc/self/smaps_rollup", "Rss:") + kilobytes_in("/proc/self/status", "VmPTE:"));
+  return 1024 *
+         (kilobytes_in("/proc/self/smaps_rollup", "Rss:") + kilobytes_in("/proc/self/status", "VmPTE:"));
 }
 
 uint64_t bench_random(uint64_t *state) {

@@ -86,7 +86,8 @@ def call(command, **options):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **options)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        reason = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no reason given")
+        errors = [line for line in lines if "error" in line.lower()]
+        reason = (errors or lines[-1:] or ["no reason given"])[0]
         raise Missing(f"does not build: {reason.strip()[:160]}")
     return done.stdout
 
@@ -195,10 +196,10 @@ KERNEL_THREAD_EACH = dict.fromkeys(
 )
 
 SUBJECTS = [
-    Subject("thrum", "light", "thrum, stacks of 32 KiB where a million threads wait", thrum_program, words(*ALL)),
-    Subject("thrum-256k", "light", "thrum, stacks of the default size", thrum_program, {"parked": "parked-default"}),
+    Subject("thrum", "light", "thrum, 32 KiB stacks where a million wait", thrum_program, words(*ALL)),
+    Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject("go", "light", "goroutines", go_program, words(*ALL), fixed_slice=True),
-    Subject("go-waitgroup", "light", "goroutines, results by WaitGroup", go_program, {"skynet": "skynet-join"}),
+    Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
     Subject(
         "tokio",
         "stackless",
@@ -218,7 +219,14 @@ SUBJECTS = [
         {"slice": "virtual threads are not preempted"},
         arguments=java_arguments,
     ),
-    Subject("java-offload", "light", "Java, hogs on platform threads", java_program, OFFLOAD, arguments=java_arguments),
+    Subject(
+        "java-offload",
+        "light",
+        "Java, hogs on platform threads",
+        java_program,
+        OFFLOAD,
+        arguments=java_arguments,
+    ),
     Subject(
         "java-forkjoin",
         "tasks",
@@ -261,7 +269,10 @@ SUBJECTS = [
         "light",
         "Boost.Fiber, work_stealing for 2 workers",
         compiled(
-            "boost-fiber", "boost-fiber/fiber.cpp", ["-lboost_fiber", "-lboost_context", "-pthread"], "boost/fiber/all.hpp"
+            "boost-fiber",
+            "boost-fiber/fiber.cpp",
+            ["-lboost_fiber", "-lboost_context", "-pthread"],
+            "boost/fiber/all.hpp",
         ),
         words("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers"),
         {"slice": NEVER_PREEMPTED, **dict.fromkeys(CONVOYS, "waits for no descriptors")},

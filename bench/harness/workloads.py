@@ -89,7 +89,7 @@ GROWTH = [
 
 
 def matching(word):
-    """The workloads that a word on the command line means: one by name, else a metric, family or group, else a
+    """The workloads that a word on the command line means: by name, else by metric, family or group, else by
     pattern."""
     exact = [w for w in WORKLOADS if word == w.name]
     loose = [w for w in WORKLOADS if word in (w.family, w.group) or word in w.names().values()]

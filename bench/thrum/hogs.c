@@ -73,7 +73,8 @@ typedef struct pipes {
 static intptr_t server(void *arg) {
   const pipes *p = arg;
   char buffer[BENCH_ECHO_BYTES];
-  for (ssize_t n; (n = thrum_read(p->there[0], buffer, sizeof buffer)) > 0;) put(p->back[1], buffer, (size_t)n);
+  for (ssize_t n; (n = thrum_read(p->there[0], buffer, sizeof buffer)) > 0;)
+    put(p->back[1], buffer, (size_t)n);
   return 0;
 }
 

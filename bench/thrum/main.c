@@ -34,10 +34,16 @@ LIGHT(convoy)
 LIGHT(convoy_malloc)
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {
-      {"spawn", spawn_light},       {"yield", yield_light},   {"forkjoin", forkjoin_light},
-      {"skynet", skynet_light},     {"parked", parked_light}, {"parked-default", parked_default_light},
-      {"sleepers", sleepers_light}, {"slice", slice_light},   {"convoy", convoy_light},
-      {"convoy-malloc", convoy_malloc_light}, {NULL, NULL}};
+  static const bench_workload table[] = {{"spawn", spawn_light},
+                                         {"yield", yield_light},
+                                         {"forkjoin", forkjoin_light},
+                                         {"skynet", skynet_light},
+                                         {"parked", parked_light},
+                                         {"parked-default", parked_default_light},
+                                         {"sleepers", sleepers_light},
+                                         {"slice", slice_light},
+                                         {"convoy", convoy_light},
+                                         {"convoy-malloc", convoy_malloc_light},
+                                         {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

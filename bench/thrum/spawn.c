@@ -62,7 +62,7 @@ void yield_run(long n) {
   free(threads);
 }
 
-/* ---- forkjoin: fib(n), one spawn and one direct call a call --------------------------------------------- */
+/* ---- forkjoin: fib(n), one spawn and one direct call a call -------------------------------------------- */
 
 static intptr_t fib(void *arg) {
   intptr_t n = (intptr_t)arg, x;
@@ -82,7 +82,7 @@ void forkjoin_run(long n) {
   bench_print("forkjoin", (double)(bench_now() - begun) / (double)spawns, "ns");
 }
 
-/* ---- skynet: n leaves of a tree in which each thread has ten children; the sum of their numbers ----------- */
+/* ---- skynet: n leaves of a tree in which each thread has ten children; the sum of their numbers -------- */
 
 typedef struct part {
   long first, count;

@@ -22,7 +22,8 @@ final class Bench {
       Map.entry("convoy", n -> Convoy.run(n, Convoy::hog, Thread.ofVirtual())),
       Map.entry("convoy-malloc", n -> Convoy.run(n, Convoy::hogMalloc, Thread.ofVirtual())),
       Map.entry("convoy-offload", n -> Convoy.run(n, Convoy::hog, Thread.ofPlatform().daemon())),
-      Map.entry("convoy-malloc-offload", n -> Convoy.run(n, Convoy::hogMalloc, Thread.ofPlatform().daemon())));
+      Map.entry(
+          "convoy-malloc-offload", n -> Convoy.run(n, Convoy::hogMalloc, Thread.ofPlatform().daemon())));
 
   static void fail(String reason) {
     System.err.println(reason);

@@ -45,7 +45,11 @@ final class Convoy {
     var answer = ByteBuffer.allocateDirect(BYTES);
     long start = System.nanoTime();
     long begun;
-    for (int i = 0; (begun = System.nanoTime()) - start < (n < enough ? longest : shortest) && n < took.length; i++) {
+    for (int i = 0; n < took.length; i++) {
+      begun = System.nanoTime();
+      if (begun - start > (n < enough ? longest : shortest)) {
+        break;
+      }
       message.clear();
       while (message.hasRemaining()) {
         to.write(message);

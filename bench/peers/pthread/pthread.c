@@ -63,7 +63,7 @@ static void spawn_run(long n) {
   free(threads);
 }
 
-/* ---- yield: sched_yield need not switch, so switches are counted ----------------------------------------- */
+/* ---- yield: sched_yield need not switch, so switches are counted --------------------------------------- */
 
 static struct {
   long n, arrived, switches;
@@ -96,7 +96,7 @@ static void yield_run(long n) {
   free(threads);
 }
 
-/* ---- parked, sleepers ------------------------------------------------------------------------------------ */
+/* ---- parked, sleepers ---------------------------------------------------------------------------------- */
 
 static sem_t gate;
 static long arrived;
@@ -141,7 +141,7 @@ static void sleepers_run(long n) {
   free(threads);
 }
 
-/* ---- slice, convoy --------------------------------------------------------------------------------------- */
+/* ---- slice, convoy ------------------------------------------------------------------------------------- */
 
 static void *span_thread(void *arg) {
   bench_span_run(arg);
@@ -231,9 +231,13 @@ static void convoy_run(long hogs) { convoy(hogs, hog); }
 static void convoy_malloc_run(long hogs) { convoy(hogs, hog_malloc); }
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {{"spawn", spawn_run},       {"yield", yield_run},
-                                         {"parked", parked_run},     {"sleepers", sleepers_run},
-                                         {"slice", slice_run},       {"convoy", convoy_run},
-                                         {"convoy-malloc", convoy_malloc_run}, {NULL, NULL}};
+  static const bench_workload table[] = {{"spawn", spawn_run},
+                                         {"yield", yield_run},
+                                         {"parked", parked_run},
+                                         {"sleepers", sleepers_run},
+                                         {"slice", slice_run},
+                                         {"convoy", convoy_run},
+                                         {"convoy-malloc", convoy_malloc_run},
+                                         {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }

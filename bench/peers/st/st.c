@@ -35,7 +35,7 @@ static st_thread_t *touched_handles(long n) {
   return threads;
 }
 
-/* ---- spawn, yield, forkjoin, skynet ------------------------------------------------------------------------ */
+/* ---- spawn, yield, forkjoin, skynet -------------------------------------------------------------------- */
 
 static void *nothing(void *arg) { return arg; }
 
@@ -124,7 +124,7 @@ static void skynet_run(long n) {
   bench_print("skynet", (double)(bench_now() - begun) / 1e6, "ms");
 }
 
-/* ---- parked, sleepers ------------------------------------------------------------------------------------ */
+/* ---- parked, sleepers ---------------------------------------------------------------------------------- */
 
 static st_cond_t gate;
 static long arrived;
@@ -168,7 +168,7 @@ static void sleepers_run(long n) {
   free(threads);
 }
 
-/* ---- convoy ------------------------------------------------------------------------------------------------ */
+/* ---- convoy -------------------------------------------------------------------------------------------- */
 
 static int stop;
 static st_netfd_t there_in, there_out, back_in, back_out;
@@ -228,10 +228,14 @@ static void convoy_run(long hogs) { convoy(hogs, hog); }
 static void convoy_malloc_run(long hogs) { convoy(hogs, hog_malloc); }
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {{"spawn", spawn_run},       {"yield", yield_run},
-                                         {"forkjoin", forkjoin_run}, {"skynet", skynet_run},
-                                         {"parked", parked_run},     {"sleepers", sleepers_run},
-                                         {"convoy", convoy_run},     {"convoy-malloc", convoy_malloc_run},
+  static const bench_workload table[] = {{"spawn", spawn_run},
+                                         {"yield", yield_run},
+                                         {"forkjoin", forkjoin_run},
+                                         {"skynet", skynet_run},
+                                         {"parked", parked_run},
+                                         {"sleepers", sleepers_run},
+                                         {"convoy", convoy_run},
+                                         {"convoy-malloc", convoy_malloc_run},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }
