@@ -51,7 +51,7 @@ uint64_t bench_random(uint64_t *state);
 /* Sorts the values and returns the one at the quantile q in [0, 1]. */
 int64_t bench_quantile(int64_t *values, size_t n, double q);
 
-/* ---- yield: a ring of n threads that yield `each` times; measured from the last arrival to the last finish - */
+/* ---- yield: a ring of n threads, measured from the last arrival to the last finish --------------------- */
 
 typedef struct bench_ring {
   long n, each;

@@ -43,12 +43,14 @@ def yielding(n):
     def yielder(me):
         nonlocal running, switches
         arrived.wait()
-        while time.monotonic() < end:
+        while True:
             for _ in range(100):
                 if running != me:
                     running = me
                     switches += 1
                 time.sleep(0)
+            if time.monotonic() > end:
+                break
 
     threads = [start(yielder, i) for i in range(n)]
     begun = time.monotonic()
