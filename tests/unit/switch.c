@@ -1,0 +1,229 @@
+/* The switch, frames and machine contexts of the CPU that this is built for. */
+#define _GNU_SOURCE
+#include "../check.h"
+
+#include <arch/arch.h>
+#include <fenv.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <unwind.h>
+
+enum { STACK_SIZE = 64 * 1024, INTEGERS = 12, DOUBLES = 10, TURNS = 100 };
+
+/* ---- A context on a stack of its own ------------------------------------------------------------------- */
+
+static void *outer, *inner;
+static void (*body)(void);
+
+/* In the library the scheduler's; here the body of the test. */
+void thrumi_thread_main(void) {
+  body();
+  abort(); /* a body switches out for good */
+}
+
+static char *start(void (*fn)(void)) {
+  char *stack = malloc(STACK_SIZE);
+  CHECK(stack);
+  body = fn;
+  inner = thrumi_frame_make(stack, STACK_SIZE);
+  thrumi_switch(&outer, inner);
+  return stack;
+}
+
+static void switch_out(void) { thrumi_switch(&inner, outer); }
+static void switch_in(void) { thrumi_switch(&outer, inner); }
+
+/* ---- What is kept -------------------------------------------------------------------------------------- */
+
+/* More values than the CPU has registers that a callee keeps, so all of those are in use across the switch. */
+static void keep(void (*leave)(void), uint64_t seed) {
+  uint64_t n[INTEGERS];
+  double d[DOUBLES];
+  for (int i = 0; i < INTEGERS; i++) n[i] = seed * 1000 + (uint64_t)i;
+  for (int i = 0; i < DOUBLES; i++) d[i] = (double)(seed * 1000) + i;
+  uint64_t a = n[0], b = n[1], c = n[2], e = n[3], f = n[4], g = n[5], h = n[6], k = n[7], l = n[8], m = n[9];
+  double p = d[0], q = d[1], r = d[2], s = d[3], t = d[4], u = d[5], v = d[6], w = d[7];
+  __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(e), "+r"(f));
+  __asm__ volatile("" : "+r"(g), "+r"(h), "+r"(k), "+r"(l), "+r"(m));
+#if defined(__x86_64__)
+  __asm__ volatile("" : "+x"(p), "+x"(q), "+x"(r), "+x"(s), "+x"(t), "+x"(u), "+x"(v), "+x"(w));
+#else
+  __asm__ volatile("" : "+w"(p), "+w"(q), "+w"(r), "+w"(s), "+w"(t), "+w"(u), "+w"(v), "+w"(w));
+#endif
+  leave();
+  CHECK(a == n[0] && b == n[1] && c == n[2] && e == n[3] && f == n[4]);
+  CHECK(g == n[5] && h == n[6] && k == n[7] && l == n[8] && m == n[9]);
+  CHECK(p == d[0] && q == d[1] && r == d[2] && s == d[3]);
+  CHECK(t == d[4] && u == d[5] && v == d[6] && w == d[7]);
+}
+
+static void keep_inside(void) {
+  for (uint64_t i = 1;; i++) keep(switch_out, i * 7);
+}
+
+static void registers_are_kept(void) {
+  char *stack = start(keep_inside);
+  for (uint64_t i = 1; i < TURNS; i++) keep(switch_in, i);
+  free(stack);
+}
+
+static void round_upward(void) {
+  CHECK_EQ(fegetround(), FE_TONEAREST); /* as when thrumi_control_start was called */
+  fesetround(FE_UPWARD);
+  for (;;) {
+    switch_out();
+    CHECK_EQ(fegetround(), FE_UPWARD);
+  }
+}
+
+static void rounding_follows_the_context(void) {
+  thrumi_control_start();
+  fesetround(FE_DOWNWARD);
+  char *stack = start(round_upward);
+  for (int i = 0; i < 3; i++) {
+    CHECK_EQ(fegetround(), FE_DOWNWARD);
+    switch_in();
+  }
+  thrumi_control_reset();
+  CHECK_EQ(fegetround(), FE_TONEAREST);
+  switch_in();
+  CHECK_EQ(fegetround(), FE_TONEAREST);
+  free(stack);
+}
+
+static void *stack_seen;
+
+static void look_at_stack(void) {
+  _Alignas(16) char here;
+  stack_seen = &here;
+  CHECK_EQ((uintptr_t)&here % 16, 0);
+  switch_out();
+}
+
+static void a_frame_lies_at_the_top(void) {
+  char *stack = start(look_at_stack);
+  CHECK((char *)stack_seen > stack + STACK_SIZE - 1024 && (char *)stack_seen < stack + STACK_SIZE);
+  CHECK_EQ((uintptr_t)inner % 8, 0);
+  CHECK((char *)inner > stack && (char *)inner + THRUMI_FRAME_WORDS * sizeof(void *) < stack + STACK_SIZE);
+  free(stack);
+}
+
+/* ---- Returning from below ------------------------------------------------------------------------------ */
+
+static void *mark;
+
+static __attribute__((noinline)) void descend(int depth) {
+  volatile char frame[100];
+  frame[0] = (char)depth;
+  if (depth > 0) descend(depth - 1);
+  if (frame[0] == 0) thrumi_return(mark, 4711);
+}
+
+static intptr_t return_early(void *arg) {
+  CHECK(arg == &mark);
+  descend(20);
+  return 0;
+}
+
+static intptr_t return_plainly(void *arg) { return *(int *)arg; }
+
+static void call_plainly(void) {
+  int value = -42;
+  CHECK_EQ(thrumi_call(return_plainly, &value, &mark), -42);
+}
+
+static void call_and_return_early(void) { CHECK_EQ(thrumi_call(return_early, &mark, &mark), 4711); }
+
+static void calls_return(void) {
+  for (uint64_t i = 0; i < TURNS; i++) {
+    keep(call_plainly, i);
+    keep(call_and_return_early, i);
+  }
+}
+
+/* ---- Contexts ------------------------------------------------------------------------------------------ */
+
+static void frames_become_contexts(void) {
+  ucontext_t context;
+  char *stack = start(look_at_stack);
+  thrumi_frame_context(inner, &context);
+  uintptr_t pc = thrumi_context_pc(&context);
+  CHECK(pc > (uintptr_t)switch_out && pc < (uintptr_t)switch_out + 256);
+  CHECK_EQ(thrumi_context_sp(&context), (uintptr_t)inner + THRUMI_FRAME_WORDS * sizeof(void *));
+  free(stack);
+}
+
+struct trace {
+  int frames, entries;
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg) {
+  struct trace *trace = arg;
+  uintptr_t pc = _Unwind_GetIP(context);
+  trace->frames++;
+  uintptr_t entry = (uintptr_t)thrumi_thread_entry;
+  if (pc >= entry && pc < entry + 64) trace->entries++;
+  return trace->frames < 50 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
+static intptr_t trace_stack(void *arg) {
+  struct trace *trace = arg;
+  CHECK_EQ(_Unwind_Backtrace(note_frame, trace), _URC_END_OF_STACK);
+  return 0;
+}
+
+static struct trace trace;
+
+static void trace_inside(void) {
+  thrumi_call(trace_stack, &trace, &mark);
+  switch_out();
+}
+
+/* Through thrumi_call to the bottom, and no further. */
+static void unwinding_ends_at_the_entry(void) {
+  char *stack = start(trace_inside);
+  CHECK_EQ(trace.entries, 1);
+  CHECK(trace.frames >= 4 && trace.frames < 50);
+  free(stack);
+}
+
+static volatile sig_atomic_t signals, cut;
+
+static void note_cut(int signo, siginfo_t *info, void *context) {
+  (void)signo, (void)info;
+  cut = thrumi_context_cut_call(context);
+  signals = 1;
+}
+
+/* Sends signals until one came in the pause: a signal before it would be waited for in vain otherwise. */
+static void *pester(void *thread) {
+  while (!cut) {
+    pthread_kill(*(pthread_t *)thread, SIGUSR1);
+    usleep(100);
+  }
+  return NULL;
+}
+
+static void calls_cut_short_are_seen(void) {
+  struct sigaction action = {.sa_sigaction = note_cut, .sa_flags = SA_SIGINFO};
+  pthread_t self = pthread_self(), other;
+  CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+  CHECK_EQ(pthread_kill(self, SIGUSR1), 0);
+  CHECK(signals && !cut); /* the call that sent it succeeded */
+  CHECK_EQ(pthread_create(&other, NULL, pester, &self), 0);
+  while (!cut) CHECK_EQ(pause(), -1);
+  CHECK_EQ(pthread_join(other, NULL), 0);
+}
+
+int main(void) {
+  registers_are_kept();
+  rounding_follows_the_context();
+  a_frame_lies_at_the_top();
+  calls_return();
+  frames_become_contexts();
+  unwinding_ends_at_the_entry();
+  calls_cut_short_are_seen();
+  return 0;
+}
