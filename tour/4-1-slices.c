@@ -2,7 +2,8 @@
  *
  * Three threads, one worker, and not one call that gives up the CPU. Each runs for a switch interval, 5 ms
  * unless set otherwise, and then has to let the next one run, wherever it is in its code. The lanes show who
- * ran when. With an interval of 1 ms they take turns more often. */
+ * ran when; where no lane is marked the machine had other things to do. With an interval of 1 ms they take
+ * turns more often. */
 #include "lanes.h"
 
 enum { HOGS = 3 };

@@ -5,12 +5,14 @@
  * goes first: a message reaches the reader long before the counting has used up its 5 ms. */
 #include "lanes.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum { MESSAGES = 15 };
 
 static struct lane lanes[3] = {{.name = "writer"}, {.name = "reader"}, {.name = "counting"}};
 static int ends[2];
+static atomic_bool counted;
 
 static intptr_t writer(void *arg) {
   (void)arg;
@@ -23,37 +25,46 @@ static intptr_t writer(void *arg) {
   return thrum_close(ends[1]);
 }
 
+struct received {
+  int messages, meanwhile; /* the latter while the counting went on */
+  thrum_duration slowest;
+};
+
 static intptr_t reader(void *arg) {
-  thrum_duration *longest = arg;
+  struct received *r = arg;
   thrum_time sent;
-  intptr_t messages = 0;
-  for (; thrum_read(ends[0], &sent, sizeof sent) == sizeof sent; messages++) {
+  while (thrum_read(ends[0], &sent, sizeof sent) == sizeof sent) {
+    thrum_duration took = thrum_now() - sent;
     lane_stamp(&lanes[1]);
-    if (thrum_now() - sent > *longest) *longest = thrum_now() - sent;
+    r->messages++;
+    if (!atomic_load(&counted)) r->meanwhile++;
+    if (took > r->slowest) r->slowest = took;
   }
-  return messages;
+  return 0;
 }
 
 static intptr_t counting(void *arg) {
   (void)arg;
-  return lane_spin(&lanes[2], THRUM_MS(180));
+  long rounds = lane_spin(&lanes[2], THRUM_MS(180));
+  atomic_store(&counted, true);
+  return rounds;
 }
 
 int main(void) {
   thrum_set_workers(1);
   if (pipe(ends) != 0) return 1;
   thrum_thread threads[3] = {0};
-  thrum_duration longest = 0;
-  intptr_t messages = 0, rounds = 0;
+  struct received received = {0};
+  intptr_t rounds = 0;
   thrum_spawn(&threads[0], writer, NULL);
-  thrum_spawn(&threads[1], reader, &longest);
+  thrum_spawn(&threads[1], reader, &received);
   thrum_spawn(&threads[2], counting, NULL);
   thrum_join(threads[0], NULL);
-  thrum_join(threads[1], &messages);
+  thrum_join(threads[1], NULL);
   thrum_join(threads[2], &rounds);
   close(ends[0]);
-  thrum_print("%jd messages, the slowest after %.3f ms; counted to %jd meanwhile\n", (intmax_t)messages,
-              (double)longest / 1e6, (intmax_t)rounds);
+  thrum_print("%d messages, %d of them before the counting ended at %jd; the slowest after %.3f ms\n",
+              received.messages, received.meanwhile, (intmax_t)rounds, (double)received.slowest / 1e6);
   lanes_draw(lanes, 3);
   return 0;
 }
