@@ -50,7 +50,14 @@ static void interrupt(void) {
   thrumi_os.write(thrumi_load(&netpoll.wake), &one, sizeof one);
 }
 
+/* The instance is shared with the parent: what the child took from it would be lost there. */
 static void forked(void) {
+  close(thrumi_load(&netpoll.epoll));
+  close(thrumi_load(&netpoll.wake));
+  thrumi_hooks.poll = NULL;
+  thrumi_hooks.poll_pending = NULL;
+  thrumi_hooks.poll_interrupt = NULL;
+  thrumi_hooks.poll_fork = NULL;
   thrumi_store(&netpoll.started, false);
   thrumi_store(&netpoll.waiting, 0);
   netpoll.lock = (struct thrumi_spin){0};
@@ -81,11 +88,19 @@ static int start_locked(void) {
   return 0;
 }
 
+/* Who sleeps as the poller since before there was an epoll instance waits on a futex: let it come again. */
+static void tell_poller(void) {
+  struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
+  if (poller) thrumi_rouse(poller);
+  thrumi_monitor_rouse();
+}
+
 static int start(void) {
   if (thrumi_load(&netpoll.started)) return 0;
   thrumi_spin_lock(&netpoll.lock);
   int error = thrumi_load(&netpoll.started) ? 0 : start_locked();
   thrumi_spin_unlock(&netpoll.lock);
+  if (!error) tell_poller();
   return error;
 }
 

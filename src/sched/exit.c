@@ -175,8 +175,21 @@ static bool nobody_outside(void) {
   return threads >= 0 && (uint32_t)threads <= thrumi_load(&thrumi_sched.kthreads);
 }
 
+/* Moves whenever any thread begins, goes on, or is woken. */
+static uint32_t activity(void) {
+  uint32_t sum = thrumi_load(&thrumi_sched.foreign_wakes);
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    sum += thrumi_load(&w->switches);
+  }
+  return sum;
+}
+
+/* The looks are not one instant; they speak for one only if nothing moved from the first to the last. */
 void thrumi_deadlock_check(void) {
-  if (!nobody_outside() || !all_wait() || !nobody_outside()) return;
+  uint32_t before = activity();
+  if (!nobody_outside() || !all_wait() || !nobody_outside() || activity() != before) return;
   thrum_hook_fn *hook = thrumi_load(&ending.on_deadlock);
   if (hook) hook();
   thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");

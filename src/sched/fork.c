@@ -1,28 +1,18 @@
 /* fork in a program with threads.
  *
  * The child has one thread: the one that called fork. It becomes the child's main thread, bound to its kernel
- * thread, on its present stack; all others count as ended. Before the fork every lock of the runtime is taken, so that the
- * child finds consistent data; then the child forgets the parent's kernel threads, timers and descriptors, and
- * starts kernel threads of its own. */
+ * thread, on its present stack; all others count as ended. No lock of the runtime is held across the fork: libc takes
+ * malloc's and stdio's there, and a preempted thread that holds one of these needs the runtime to go on. So
+ * the child may find anything half done. It trusts nothing but the records of threads, forgets queues, pools, kernel
+ * threads, timers and descriptors, and starts afresh. */
 #include <core/fatal.h>
 #include <core/parking.h>
 #include <sched/exit.h>
 #include <sched/self.h>
 #include <unistd.h>
 
-static struct {
-  struct thrumi_kthread *forker;
-} fork_state;
-
-static void before(void) {
-  fork_state.forker = thrumi_enter();
-  thrumi_spin_lock(&thrumi_sched.lock);
-}
-
-static void after_in_parent(void) {
-  thrumi_spin_unlock(&thrumi_sched.lock);
-  thrumi_leave(fork_state.forker);
-}
+/* Whoever forks is known to the runtime from here on. */
+static void before(void) { thrumi_leave(thrumi_enter()); }
 
 /* Everybody but the forker has ended. */
 static void end_others(struct thrumi_thread *survivor) {
@@ -47,6 +37,9 @@ static void reset_workers(void) {
     thrumi_store(&w->nudge, 0);
     thrumi_store(&w->idle, false);
     thrumi_store(&w->hog, false);
+    w->records = NULL;
+    w->record_count = 0;
+    w->stacks = (struct thrumi_stack_cache){0};
   }
 }
 
@@ -90,9 +83,11 @@ static void make_main(struct thrumi_thread *t) {
 }
 
 static void after_in_child(void) {
-  struct thrumi_thread *survivor = fork_state.forker->current;
+  struct thrumi_thread *survivor = thrumi_self()->current;
   reset_sched();
   reset_workers();
+  thrumi_table_fork();
+  thrumi_stack_fork();
   thrumi_parking_fork();
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();
@@ -103,5 +98,5 @@ static void after_in_child(void) {
 }
 
 void thrumi_fork_start(void) {
-  if (pthread_atfork(before, after_in_parent, after_in_child) != 0) thrumi_fatal("no memory to prepare for fork");
+  if (pthread_atfork(before, NULL, after_in_child) != 0) thrumi_fatal("no memory to prepare for fork");
 }

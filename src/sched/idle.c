@@ -133,6 +133,7 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
   if (thrumi_timeouts_next() >= deadline) thrumi_doze(k, deadline, true);
   thrumi_store(&thrumi_sched.poller_watch, INT64_MAX);
   thrumi_store(&thrumi_sched.poller, NULL);
+  delist(k); /* before a deadline stops being pending: the deadlock check must see one or the other */
   thrumi_timeouts_expire(thrumi_os.now());
   if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse(); /* it watches from now on */
 }
@@ -149,8 +150,11 @@ static void sleep_until_called(struct thrumi_kthread *k) {
 
 /* ---- The whole --------------------------------------------------------------------------------------------- */
 
-static bool retiring(const struct thrumi_worker *w) {
-  return w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
+static bool retiring(struct thrumi_worker *w) {
+  if (!(thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE)) return false;
+  if (w->id >= thrumi_load(&thrumi_sched.workers)) return true;
+  thrumi_and(&w->nudge, ~(uint32_t)THRUMI_NUDGE_RETIRE); /* in service again */
+  return false;
 }
 
 /* The worker was taken out of service: its threads go to the others, its kernel thread to the spares. */

@@ -77,7 +77,6 @@ struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role) {
   k->lease.attention = thrumi_sched.no_membarrier ? THRUMI_FENCE : 0;
   self = lock();
   enlist(k);
-  if (role == THRUMI_ROLE_SCHEDULER) thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) + 1);
   unlock(self);
   return k;
 }
@@ -86,8 +85,6 @@ struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role) {
 void thrumi_kthread_discard(struct thrumi_kthread *k) {
   struct thrumi_kthread *self = lock();
   delist(k);
-  if (k->role == THRUMI_ROLE_SCHEDULER)
-    thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) - 1);
   thrumi_store_relaxed(&thrumi_sched.kthreads, thrumi_load_relaxed(&thrumi_sched.kthreads) - 1);
   k->next_spare = pool.free;
   pool.free = k;
@@ -169,12 +166,19 @@ void thrumi_spare_push_locked(struct thrumi_kthread *k) {
   thrumi_store_relaxed(&thrumi_sched.spare_count, thrumi_load_relaxed(&thrumi_sched.spare_count) + 1);
 }
 
+/* Scheduler kthreads count from when they are on the list of spares until they are taken off it for good: what
+ * invariant S says must be true whenever the lock is free. */
+static void count_schedulers_locked(int change) {
+  thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) + (uint32_t)change);
+}
+
 static void *scheduler_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-worker");
   thrumi_kthread_adopt(k);
   thrumi_spin_lock(&thrumi_sched.lock);
   thrumi_spare_push_locked(k);
+  count_schedulers_locked(+1);
   thrumi_spin_unlock(&thrumi_sched.lock);
   thrumi_add(&thrumi_sched.born, 1u);
   thrumi_os.futex_wake(&thrumi_sched.born, INT32_MAX);
@@ -221,6 +225,7 @@ static void trim_one(void) {
   uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
   struct thrumi_kthread *k = NULL;
   if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && uncaptured() > needed) k = thrumi_spare_pop_locked();
+  if (k) count_schedulers_locked(-1);
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (!k) return;
   thrumi_swap(&k->given, 1);

@@ -217,23 +217,33 @@ static void look_at_all_lost(struct look *look) {
 
 /* ---- Sleeping --------------------------------------------------------------------------------------------------- */
 
-/* Whether the monitor is to wait for descriptors itself: nobody else does, nor did since the last look. */
-static bool takes_poll(struct thrumi_kthread *k) {
+/* Wakes a worker that sleeps, if there is one: it goes round once and becomes the poller. */
+static bool rouse_idle(void) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  struct thrumi_kthread *idle = thrumi_sched.idle;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (idle) thrumi_rouse(idle);
+  return idle != NULL;
+}
+
+/* Something is pending that nobody watches, nor did since the last look: a sleeping worker is to, else the monitor
+ * itself. True: the monitor is the poller. */
+static bool arrange_poll(struct thrumi_kthread *k, struct look *look) {
   uint32_t polls = thrumi_load_relaxed(&thrumi_sched.polls);
-  bool unattended = polls == seen.polls;
+  bool polled = polls != seen.polls;
   seen.polls = polls;
+  bool pending = thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending());
+  if (!pending || thrumi_load(&thrumi_sched.poller)) return false;
   struct thrumi_kthread *nobody = NULL;
-  if (!unattended || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) return false;
-  return thrumi_cas(&thrumi_sched.poller, &nobody, k);
+  if (!polled && !rouse_idle() && thrumi_cas(&thrumi_sched.poller, &nobody, k)) return true;
+  come_back(look, look->now + TICK);
+  return false;
 }
 
 /* Gives the polling back to a worker that sleeps. */
 static void leave_poll(void) {
   thrumi_store(&thrumi_sched.poller, NULL);
-  thrumi_spin_lock(&thrumi_sched.lock);
-  struct thrumi_kthread *idle = thrumi_sched.idle;
-  thrumi_spin_unlock(&thrumi_sched.lock);
-  if (idle) thrumi_rouse(idle);
+  rouse_idle();
 }
 
 static bool anything_waits(void) {
@@ -257,9 +267,9 @@ static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll) {
 }
 
 static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
-  bool poll = takes_poll(k);
+  bool poll = arrange_poll(k, look);
+  if (!look->waiting && !poll && seen.quiet < QUIET_TICKS) come_back(look, look->now + TICK);
   int64_t deadline = look->next;
-  if (!look->waiting && !poll && seen.quiet < QUIET_TICKS) come_back(look, look->now + TICK), deadline = look->next;
   int64_t timer = thrumi_timeouts_next();
   bool watched = thrumi_load(&thrumi_sched.poller_watch) <= timer && !poll;
   if (!watched && timer < deadline) deadline = timer;

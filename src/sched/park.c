@@ -25,14 +25,16 @@ static bool cancelled(struct thrumi_thread *t) {
 /* A foreign thread sleeps on the lower half of its own wait word. */
 static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   thrumi_futex *half = (thrumi_futex *)&t->wait; /* little-endian: the half with the state */
+  uint32_t parked = (uint32_t)(ticket + THRUMI_WAIT_PARKED);
+  if (deadline != INT64_MAX) thrumi_add(&thrumi_sched.outside, 1u); /* it will wake by itself */
   thrumi_add(&thrumi_sched.outside, -1u);
   if (thrumi_wait_park(&t->wait, ticket)) {
-    uint32_t parked = (uint32_t)(ticket + THRUMI_WAIT_PARKED);
     while (thrumi_load(&t->wait) == ticket + THRUMI_WAIT_PARKED)
-      if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT)
-        thrumi_wait_claim(&t->wait, ticket, THRUMI_TIMED_OUT);
+      if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT) thrumi_wake(t, ticket, THRUMI_TIMED_OUT);
+  } else {
+    thrumi_add(&thrumi_sched.outside, 1u);
   }
-  thrumi_add(&thrumi_sched.outside, 1u);
+  if (deadline != INT64_MAX) thrumi_add(&thrumi_sched.outside, -1u);
 }
 
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
@@ -58,10 +60,14 @@ bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait
   enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
   if (claim == THRUMI_CLAIM_LOST) return false;
   thrumi_trace(THRUMI_EVENT_UNPARK, thrumi_handle(t).value, 0);
-  if (t->kind == THRUMI_FOREIGN)
+  if (claim == THRUMI_CLAIM_EARLY) return true;
+  if (t->kind == THRUMI_FOREIGN) {
+    thrumi_add(&thrumi_sched.outside, 1u); /* on its behalf: it counts as running from here on */
+    thrumi_add(&thrumi_sched.foreign_wakes, 1u);
     thrumi_os.futex_wake((thrumi_futex *)&t->wait, 1);
-  else if (claim == THRUMI_CLAIM_PARKED)
+  } else {
     thrumi_make_ready(t);
+  }
   return true;
 }
 

@@ -119,7 +119,6 @@ static void queue_next(struct thrumi_worker *w) {
 /* What the monitor asked of this pick. */
 static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
   uint32_t nudge = thrumi_swap(&w->nudge, 0);
-  if (nudge & THRUMI_NUDGE_RETIRE) thrumi_or(&w->nudge, THRUMI_NUDGE_RETIRE); /* idle.c and switch.c obey it */
   if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
   struct thrumi_thread *t = NULL;
   if (nudge & THRUMI_NUDGE_OWES_HOG) t = pop_hog();
@@ -148,6 +147,7 @@ static struct thrumi_thread *begin_slice(struct thrumi_worker *w, struct thrumi_
 }
 
 struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
+  if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE)) return NULL; /* see idle.c */
   if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_sched.global.count))) fetch(w);
   if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_mode) & THRUMI_MODE_EXPLORE)) return pick_chosen(w);
   if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge))) {

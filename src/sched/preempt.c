@@ -79,8 +79,7 @@ static void say_refused(void) {
 
 /* The thread keeps this kernel thread; the worker goes on with another one until it is this thread's turn. */
 static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool for_woken) {
-  struct thrumi_worker *w = k->worker;
-  if (!must_go(w)) return;
+  if (!must_go(k->worker)) return;
   if (!thrumi_capture(k, t)) {
     say_refused();
     return;
@@ -88,12 +87,8 @@ static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool
   thrumi_add(for_woken ? &thrumi_sched.wakeup_preemptions : &thrumi_sched.preemptions, 1u);
   thrumi_trace(THRUMI_EVENT_PREEMPT, thrumi_handle(t).value, 0);
   t->hog = true;
-  t->kthread = k;
-  thrumi_set_state(t, THRUMI_READY);
-  thrumi_push(w, t, THRUMI_CLASS_HOG);
-  thrumi_surrender(k);
-  if (thrumi_load_relaxed(&thrumi_sched.spare_count) < 2) thrumi_breed();
-  thrumi_wait_given(k);
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) < 3) thrumi_breed();
+  thrumi_yield_tied(k, t, THRUMI_CLASS_HOG);
 }
 
 static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {

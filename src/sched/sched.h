@@ -164,6 +164,7 @@ struct thrumi_kthread {
   _Atomic(struct thrumi_thread *) current; /* whose context is live here */
   struct thrumi_thread *parked;  /* switched away from, still ARMED: the next one here parks it */
   thrumi_ticket parked_ticket;
+  struct thrumi_thread *yielded_hog; /* likewise, ready: the next one here queues it for all to see */
   struct thrumi_thread *found;   /* to be run by the scheduler context */
   void *scheduler_sp;            /* saved scheduler context, on the native stack */
   void *abandoned_sp;            /* of a stack that is left for good; never read */
@@ -223,7 +224,8 @@ struct thrumi_sched {
   _Atomic int64_t interval;
   _Atomic int64_t clock;  /* the monitor's last reading while it is awake; 0: it sleeps */
   _Atomic uint32_t lost;  /* kthreads that run without their worker */
-  _Atomic uint32_t outside; /* foreign threads that are not in a wait of thrum's */
+  _Atomic uint32_t outside; /* foreign threads that are not in a wait of thrum's, or in one with a deadline */
+  _Atomic uint32_t foreign_wakes;
   _Atomic uint32_t number; /* N of Thread-N, taken so far */
   _Atomic uint32_t dummies;
   _Atomic uint32_t running_mode; /* 0: not started, 1: runs, 2: ends */
@@ -253,6 +255,7 @@ thrum_thread thrumi_handle(const struct thrumi_thread *t);
 struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life); /* NULL: stale */
 struct thrumi_thread *thrumi_record(uint32_t slot);                       /* NULL: never made */
 uint32_t thrumi_record_count(void);
+void thrumi_table_fork(void); /* in the child of a fork: finds the free records anew */
 
 /* pick.c: run queues, the choice of what runs next, sharing and stealing */
 struct thrumi_thread *thrumi_pick(struct thrumi_worker *w);
@@ -269,6 +272,7 @@ void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was p
 
 /* switch.c: from one context to another */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
+void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c);
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);

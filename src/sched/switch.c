@@ -23,7 +23,8 @@ static void *get_fiber(const struct thrumi_thread *t) { return (void)t, NULL; }
 static void set_fiber(struct thrumi_thread *t, void *fiber) { (void)t, (void)fiber; }
 #endif
 
-/* First thing on every context that was switched to: parks who was switched away from. */
+/* First thing on every context that was switched to: publishes who was switched away from, whose context is
+ * saved only now. */
 static void after_switch(void) {
   struct thrumi_kthread *k = thrumi_self();
 #if THRUMI_TSAN
@@ -31,9 +32,14 @@ static void after_switch(void) {
   k->dead_fiber = NULL;
 #endif
   struct thrumi_thread *left = k->parked;
-  if (!left) return;
-  k->parked = NULL;
-  if (thrumi_unlikely(!thrumi_wait_park(&left->wait, k->parked_ticket))) thrumi_make_ready(left);
+  if (left) {
+    k->parked = NULL;
+    if (thrumi_unlikely(!thrumi_wait_park(&left->wait, k->parked_ticket))) thrumi_make_ready(left);
+  }
+  if (thrumi_unlikely(k->yielded_hog != NULL)) {
+    thrumi_push(k->worker, k->yielded_hog, THRUMI_CLASS_HOG);
+    k->yielded_hog = NULL;
+  }
 }
 
 /* What C libraries keep a kernel thread follows the light thread. */
@@ -157,18 +163,25 @@ void thrumi_wait_given(struct thrumi_kthread *k) {
   thrumi_store(&k->given, 0);
 }
 
-/* The caller's kernel thread stays with its thread; the worker goes on with a spare. Invariant S says
- * that there is one. */
-void thrumi_surrender(struct thrumi_kthread *k) {
+/* Takes the worker off the caller's kernel thread. Only after that may the thread be queued where others see
+ * it: they would hand it the next worker at once. */
+static struct thrumi_worker *let_go(struct thrumi_kthread *k) {
   struct thrumi_worker *w = k->worker;
   k->worker = NULL;
   note_hog(w, NULL);
+  return w;
+}
+
+/* The worker goes on with a spare. Invariant S says that there is one. */
+static void pass_on(struct thrumi_worker *w) {
   thrumi_spin_lock(&thrumi_sched.lock);
   struct thrumi_kthread *spare = thrumi_spare_pop_locked();
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (!spare) thrumi_fatal("no kernel thread is left to carry worker %u: this is a bug of thrum's", w->id);
   thrumi_hand_over(w, spare);
 }
+
+void thrumi_surrender(struct thrumi_kthread *k) { pass_on(let_go(k)); }
 
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (k->role != THRUMI_ROLE_SCHEDULER) return true;
@@ -207,13 +220,13 @@ void thrumi_regain(struct thrumi_kthread *k) {
 
 /* ---- Stopping ------------------------------------------------------------------------------------------ */
 
-/* A tied thread's context stays on its kernel thread: the worker goes, and comes back. */
-static void yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c) {
-  struct thrumi_worker *w = k->worker;
+/* The thread's context stays on its kernel thread: the worker goes, and comes back. */
+void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c) {
+  struct thrumi_worker *w = let_go(k);
   thrumi_set_state(t, THRUMI_READY);
   t->kthread = k;
   thrumi_push(w, t, c);
-  thrumi_surrender(k);
+  pass_on(w);
   thrumi_wait_given(k);
 }
 
@@ -223,15 +236,16 @@ void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
   if (!thrumi_somebody_waits(w) && !thrumi_load_relaxed(&w->nudge)) return;
   thrumi_trace(THRUMI_EVENT_YIELD, thrumi_handle(t).value, 0);
   if (thrumi_unlikely(is_tied(k, t))) {
-    yield_tied(k, t, c);
+    thrumi_yield_tied(k, t, c);
     return;
   }
+  thrumi_ring(w); /* before t is on a queue: it must not be given to others while its stack is in use */
   thrumi_set_state(t, THRUMI_READY);
   if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, t);
-  thrumi_push(w, t, c);
-  thrumi_ring(w);
+  if (thrumi_likely(c != THRUMI_CLASS_HOG)) thrumi_push(w, t, c);
   struct thrumi_thread *to = thrumi_pick(w);
-  if (to == t) {
+  if (c == THRUMI_CLASS_HOG && to) k->yielded_hog = t;
+  if (to == t || (c == THRUMI_CLASS_HOG && !to)) {
     thrumi_set_state(t, THRUMI_RUNNING);
   } else if (thrumi_likely(runs_here(k, to))) {
     switch_context(k, t, to, &t->sp);

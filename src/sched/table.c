@@ -128,3 +128,16 @@ struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life) {
   if (THRUMI_GENERATION(*life) != THRUMI_GENERATION(handle.value) || THRUMI_FLAGS(*life) & THRUMI_FREE) return NULL;
   return t;
 }
+
+void thrumi_table_fork(void) {
+  table.lock = (struct thrumi_spin){0};
+  table.free = NULL;
+  table.free_count = 0;
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    struct thrumi_thread *t = thrumi_record(slot);
+    if (!(THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_FREE)) continue;
+    t->next = table.free;
+    table.free = t;
+    table.free_count++;
+  }
+}

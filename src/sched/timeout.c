@@ -46,7 +46,7 @@ void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64
   thrumi_spin_lock(&shards[i].lock);
   start_wheel(i);
   thrumi_wheel_add(&shards[i].wheel, &timeout->timer, when);
-  thrumi_store_relaxed(&shards[i].pending, thrumi_load_relaxed(&shards[i].pending) + 1);
+  thrumi_add(&shards[i].pending, (size_t)1);
   bool sooner = when < thrumi_load_relaxed(&shards[i].earliest);
   if (sooner) thrumi_store(&shards[i].earliest, when);
   thrumi_spin_unlock(&shards[i].lock);
@@ -57,7 +57,7 @@ void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
   uint32_t i = timeout->shard;
   thrumi_spin_lock(&shards[i].lock);
   if (thrumi_wheel_remove(&shards[i].wheel, &timeout->timer))
-    thrumi_store_relaxed(&shards[i].pending, thrumi_load_relaxed(&shards[i].pending) - 1);
+    thrumi_add(&shards[i].pending, -(size_t)1);
   thrumi_spin_unlock(&shards[i].lock);
 }
 
@@ -65,13 +65,13 @@ void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
 static size_t take_due(int i, int64_t now, struct thrumi_timeout out[BATCH]) {
   thrumi_spin_lock(&shards[i].lock);
   struct thrumi_timer *list = NULL;
-  size_t n = thrumi_wheel_expire(&shards[i].wheel, now, &list, BATCH), copied = 0;
+  size_t copied = 0;
+  thrumi_wheel_expire(&shards[i].wheel, now, &list, BATCH);
   for (; list; list = list->next) {
     const struct thrumi_timeout *timeout = (struct thrumi_timeout *)list;
     out[copied].thread = timeout->thread;
     out[copied++].ticket = timeout->ticket;
   }
-  thrumi_store_relaxed(&shards[i].pending, thrumi_load_relaxed(&shards[i].pending) - n);
   thrumi_store(&shards[i].earliest, thrumi_wheel_next(&shards[i].wheel));
   thrumi_spin_unlock(&shards[i].lock);
   return copied;
@@ -82,6 +82,7 @@ static void expire(int i, int64_t now) {
   while (earliest(i) <= now) {
     size_t n = take_due(i, now, due);
     for (size_t j = 0; j < n; j++) thrumi_wake(due[j].thread, due[j].ticket, THRUMI_TIMED_OUT);
+    thrumi_add(&shards[i].pending, -n); /* now only: until they are woken they are what may wake somebody */
     if (n < BATCH) return;
   }
 }
