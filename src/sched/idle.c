@@ -183,7 +183,7 @@ struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
     if ((t = thrumi_pick(w))) return t;
     if (look_around(w)) continue;
     enlist(k);
-    thrumi_os.barrier();
+    thrumi_lease_barrier();
     if (!anything_queued(w) && !retiring(w)) {
       tell_monitor();
       sleep_until_called(k);

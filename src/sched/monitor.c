@@ -261,7 +261,7 @@ static bool anything_waits(void) {
 static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll) {
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
-  thrumi_os.barrier();
+  thrumi_lease_barrier();
   if (!anything_waits()) thrumi_doze(k, deadline, poll);
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
 }

@@ -22,12 +22,16 @@ static struct {
   thrum_config config;
 } start = {.mutex = PTHREAD_MUTEX_INITIALIZER, .config = THRUM_CONFIG_INIT};
 
-/* What the lease needs of the OS. */
+/* What the lease needs of the OS. Short of memory it is tried again: nothing may go on without the fence. */
 void thrumi_lease_barrier(void) {
-  if (thrumi_sched.no_membarrier)
+  if (thrumi_sched.no_membarrier) {
     atomic_thread_fence(memory_order_seq_cst);
-  else
-    thrumi_os.barrier();
+    return;
+  }
+  int error;
+  while ((error = thrumi_os.barrier()) == -ENOMEM) {
+  }
+  if (error) thrumi_fatal("no membarrier any more: error %d", -error);
 }
 void thrumi_lease_wait(_Atomic uint32_t *attention, uint32_t seen) { thrumi_os.futex_wait(attention, seen, INT64_MAX); }
 void thrumi_lease_notify(_Atomic uint32_t *attention) { thrumi_os.futex_wake(attention, INT32_MAX); }
