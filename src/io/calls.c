@@ -94,5 +94,9 @@ int thrum_close(int fd) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_netpoll_forget(fd);
   thrumi_leave(k);
-  return close(fd) == 0 ? 0 : -errno;
+  int error = close(fd) == 0 ? 0 : -errno;
+  k = thrumi_enter();
+  thrumi_netpoll_closed(fd);
+  thrumi_leave(k);
+  return error;
 }

@@ -29,7 +29,6 @@ struct descriptor {
   struct thrumi_spin lock;
   struct waiter *waiters[2]; /* by direction */
   uint32_t events[2];
-  uint32_t forgotten; /* how many times thrum_close was called for it */
 };
 
 static struct {
@@ -71,7 +70,7 @@ static int start_locked(void) {
   int epoll = thrumi_os.epoll_create();
   if (epoll < 0) return epoll;
   int wake = thrumi_os.event_create();
-  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = wake};
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = wake}; /* until its addressee has seen it */
   int error = wake < 0 ? wake : thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event);
   if (error) {
     close(epoll);
@@ -174,10 +173,10 @@ static int poll_events(int64_t timeout) {
   struct epoll_event events[EVENTS];
   int n = thrumi_os.epoll_wait(thrumi_load(&netpoll.epoll), events, EVENTS, timeout), woken = 0;
   for (int i = 0; i < n; i++) {
-    if (events[i].data.fd == thrumi_load(&netpoll.wake))
-      drain_wake();
-    else
+    if (events[i].data.fd != thrumi_load(&netpoll.wake))
       woken += deliver(events[i].data.fd, events[i].events);
+    else if (timeout != 0) /* it is meant for the one poller that sleeps; others leave it */
+      drain_wake();
   }
   return woken;
 }
@@ -229,16 +228,20 @@ int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, 
   return outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
 }
 
-void thrumi_netpoll_forget(int fd) {
-  if (fd < 0 || !thrumi_load(&netpoll.started)) return;
-  struct descriptor *d = find(fd);
+static void wake_both(int fd, int result) {
+  struct descriptor *d = fd < 0 || !thrumi_load(&netpoll.started) ? NULL : find(fd);
   if (!d) return;
-  thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
   thrumi_spin_lock(&d->lock);
-  d->forgotten++;
   d->events[THRUMI_IN]++;
   d->events[THRUMI_OUT]++;
-  wake_all(d, THRUMI_IN, -EBADF);
-  wake_all(d, THRUMI_OUT, -EBADF);
+  wake_all(d, THRUMI_IN, result);
+  wake_all(d, THRUMI_OUT, result);
   thrumi_spin_unlock(&d->lock);
 }
+
+void thrumi_netpoll_forget(int fd) {
+  if (thrumi_load(&netpoll.started)) thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
+  wake_both(fd, -EBADF);
+}
+
+void thrumi_netpoll_closed(int fd) { wake_both(fd, 0); }

@@ -19,4 +19,7 @@ int64_t thrumi_netpoll_events(int fd, enum thrumi_direction direction);
 /* Wakes all who wait for it with -EBADF and forgets it. */
 void thrumi_netpoll_forget(int fd);
 
+/* After close(2): who began to wait in between looks again. */
+void thrumi_netpoll_closed(int fd);
+
 #endif

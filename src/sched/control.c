@@ -49,8 +49,6 @@ intptr_t thrum_blocking(thrum_fn *fn, void *arg) {
   }
   thrumi_leave(k);
   intptr_t result = fn(arg);
-  k = thrumi_enter();
-  k->released = false;
-  thrumi_leave(k);
+  thrumi_leave(thrumi_enter()); /* which asks for a worker, if fn did not already */
   return result;
 }

@@ -23,6 +23,7 @@
 enum thrumi_dump_state { DUMP_NONE, DUMP_ASKED, DUMP_STOPPED };
 enum { FRAMES = 64 };
 #define ANSWER_WITHIN THRUM_MS(300)
+#define ASK_AGAIN THRUM_MS(5)
 
 struct dump {
   int fd, error;
@@ -87,6 +88,8 @@ static void print_saved(struct dump *d, struct thrumi_thread *t) {
 void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context) {
   uint32_t asked = DUMP_ASKED;
   if (thrumi_load(&k->dump) != DUMP_ASKED) return;
+  /* Inside it may hold a lock of the runtime, which the dumper may need: it is asked again. */
+  if (thrumi_load_relaxed(&k->lease.inside) && !thrumi_load_relaxed(&k->resting)) return;
   ucontext_t *former = thrumi_load(&k->interrupted);
   thrumi_store(&k->interrupted, context);
   if (thrumi_cas(&k->dump, &asked, DUMP_STOPPED)) {
@@ -100,9 +103,10 @@ void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context) {
 static bool stop(struct thrumi_kthread *k) {
   int64_t deadline = thrumi_os.now() + ANSWER_WITHIN;
   thrumi_store(&k->dump, DUMP_ASKED);
-  thrumi_os.signal(k->tid, thrumi_sched.preempt_signal);
-  while (thrumi_load(&k->dump) == DUMP_ASKED && thrumi_os.now() < deadline)
-    thrumi_os.futex_wait(&k->dump, DUMP_ASKED, deadline);
+  while (thrumi_load(&k->dump) == DUMP_ASKED && thrumi_os.now() < deadline) {
+    thrumi_os.signal(k->tid, thrumi_sched.preempt_signal);
+    thrumi_os.futex_wait(&k->dump, DUMP_ASKED, thrumi_os.now() + ASK_AGAIN);
+  }
   uint32_t asked = DUMP_ASKED;
   return !thrumi_cas(&k->dump, &asked, DUMP_NONE);
 }

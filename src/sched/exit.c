@@ -54,6 +54,8 @@ int thrum_at_exit(void (*fn)(void *), void *arg) {
   return late ? -ECANCELED : 0;
 }
 
+void thrumi_exit_fork(void) { ending.lock = (struct thrumi_spin){0}; }
+
 static struct at_exit *pop_at_exit(void) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&ending.lock);
@@ -166,13 +168,14 @@ static bool all_wait(void) {
   return awaited;
 }
 
+/* No OS thread that thrum does not know, and that might wake somebody. */
+static bool all_known(void) { return thrumi_os.thread_count() == (int)thrumi_load(&thrumi_sched.kthreads); }
+
 static bool nobody_outside(void) {
   if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;
   if (thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending())) return false;
   uint32_t workers = thrumi_load(&thrumi_sched.workers);
-  if (thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY != workers) return false;
-  int threads = thrumi_os.thread_count();
-  return threads >= 0 && (uint32_t)threads <= thrumi_load(&thrumi_sched.kthreads);
+  return thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == workers;
 }
 
 /* Moves whenever any thread begins, goes on, or is woken. */
@@ -187,9 +190,12 @@ static uint32_t activity(void) {
 }
 
 /* The looks are not one instant; they speak for one only if nothing moved from the first to the last. */
-void thrumi_deadlock_check(void) {
+bool thrumi_deadlock_check(void) {
   uint32_t before = activity();
-  if (!nobody_outside() || !all_wait() || !nobody_outside() || activity() != before) return;
+  if (!nobody_outside() || !all_wait()) return false;
+  bool known = all_known();
+  if (!nobody_outside() || activity() != before) return false;
+  if (!known) return true;
   thrum_hook_fn *hook = thrumi_load(&ending.on_deadlock);
   if (hook) hook();
   thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");

@@ -6,6 +6,9 @@
 
 void thrumi_exit_start(void);
 THRUM_NORETURN void thrumi_exit_main(intptr_t result); /* thrum_exit in main */
-void thrumi_deadlock_check(void);                      /* by the monitor, when no worker is busy */
+
+/* By the monitor, when no worker is busy; does not return if it is a deadlock. True: it would be one but for OS threads
+ * that thrum does not know; ask again later. */
+bool thrumi_deadlock_check(void);
 
 #endif

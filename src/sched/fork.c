@@ -52,7 +52,8 @@ static void reset_sched(void) {
   thrumi_store(&s->schedulers, 0);
   thrumi_store(&s->captured, 0);
   thrumi_store(&s->kthreads, 0);
-  thrumi_store(&s->bell, 0);
+  thrumi_store(&s->bell, s->no_membarrier ? (uint32_t)THRUMI_BELL_FENCE : 0);
+  s->held = 0;
   thrumi_store(&s->hogs, 0);
   thrumi_store(&s->lost, 0);
   thrumi_store(&s->outside, 0);
@@ -79,6 +80,7 @@ static void make_main(struct thrumi_thread *t) {
   thrumi_store_relaxed(&k->current, t);
   k->worker = w;
   thrumi_store(&w->kthread, k);
+  thrumi_sched.held = 1;
   thrumi_sched.main = t;
 }
 
@@ -88,6 +90,9 @@ static void after_in_child(void) {
   reset_workers();
   thrumi_table_fork();
   thrumi_stack_fork();
+  thrumi_local_fork();
+  thrumi_exit_fork();
+  thrumi_print_fork();
   thrumi_parking_fork();
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();

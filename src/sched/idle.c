@@ -16,12 +16,14 @@ enum { LOOKS = 256, LOOKS_A_STEAL = 64 };
 
 void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll) {
   uint32_t asleep = THRUMI_ASLEEP_FUTEX;
+  thrumi_store(&k->resting, !poll);
   if (poll && thrumi_hooks.poll && thrumi_cas(&k->go, &asleep, THRUMI_ASLEEP_POLL)) {
     int64_t left = deadline == INT64_MAX ? -1 : deadline - thrumi_os.now();
     thrumi_hooks.poll(deadline == INT64_MAX ? -1 : left > 0 ? left : 0);
   } else if (asleep == THRUMI_ASLEEP_FUTEX) {
     thrumi_os.futex_wait(&k->go, THRUMI_ASLEEP_FUTEX, deadline);
   }
+  thrumi_store(&k->resting, false);
   thrumi_swap(&k->go, THRUMI_AWAKE);
 }
 
@@ -157,26 +159,29 @@ static bool retiring(struct thrumi_worker *w) {
   return false;
 }
 
-/* The worker was taken out of service: its threads go to the others, its kernel thread to the spares. */
-static void retire(struct thrumi_kthread *k) {
+/* The worker was taken out of service: its threads go to the others, its kernel thread to the spares. False: it
+ * is wanted again. */
+static bool retire(struct thrumi_kthread *k) {
   struct thrumi_worker *w = k->worker;
   thrumi_pour_out(w);
   thrumi_stack_drain(&w->stacks);
-  k->worker = NULL;
   thrumi_spin_lock(&thrumi_sched.lock);
-  thrumi_store(&w->kthread, NULL);
-  thrumi_spare_push_locked(k);
+  bool wanted = !retiring(w); /* meanwhile */
+  if (!wanted) {
+    k->worker = NULL;
+    thrumi_store(&w->kthread, NULL);
+    thrumi_sched.held--;
+    thrumi_spare_push_locked(k);
+  }
   thrumi_spin_unlock(&thrumi_sched.lock);
   thrumi_ring(NULL);
+  return !wanted;
 }
 
 struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
   struct thrumi_worker *w = k->worker;
   for (;;) {
-    if (thrumi_unlikely(retiring(w))) {
-      retire(k);
-      return NULL;
-    }
+    if (thrumi_unlikely(retiring(w)) && retire(k)) return NULL;
     struct thrumi_thread *t = thrumi_pick(w);
     if (t) return t;
     poll_now();

@@ -19,6 +19,8 @@ static struct thrumi_thread *self(void) {
   return t;
 }
 
+void thrumi_local_fork(void) { table.lock = (struct thrumi_spin){0}; }
+
 /* The slot of a local, given at first use; 0: there are too many. */
 static uint32_t slot_of(thrum_local *local) {
   uint32_t slot = __atomic_load_n(&local->slot, __ATOMIC_ACQUIRE);

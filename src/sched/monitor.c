@@ -22,8 +22,10 @@
 
 #define TICK THRUM_MS(1)
 #define SOON THRUM_US(100)
+#define ASKED_LONG THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
-enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9 };
+#define RECHECK THRUM_MS(250)
+enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9, LOST_BATCH = 128 };
 
 struct look {
   int64_t now, next; /* when it looks again */
@@ -34,6 +36,7 @@ struct look {
 static struct {
   uint32_t polls;   /* sched.polls at the last look */
   int quiet;        /* looks at which nobody waited */
+  uint32_t lost_skip; /* kthreads looked at for LOST so far, of all */
 } seen;
 
 static void come_back(struct look *look, int64_t when) {
@@ -55,12 +58,10 @@ void thrumi_monitor_rouse(void) {
 static struct thrumi_kthread *reserve_spare(struct thrumi_kthread *k) {
   struct thrumi_kthread *spare = NULL;
   thrumi_spin_lock(&thrumi_sched.lock);
-  uint32_t captured = thrumi_load_relaxed(&thrumi_sched.captured);
   bool counts = k->role == THRUMI_ROLE_SCHEDULER && !k->captured;
-  bool allowed = thrumi_load_relaxed(&thrumi_sched.schedulers) > captured + thrumi_load_relaxed(&thrumi_sched.workers);
-  if (!counts || allowed) spare = thrumi_spare_pop_locked();
+  if (!counts || thrumi_may_capture_locked()) spare = thrumi_spare_pop_locked();
   if (spare && counts) {
-    thrumi_store_relaxed(&thrumi_sched.captured, captured + 1);
+    thrumi_store_relaxed(&thrumi_sched.captured, thrumi_load_relaxed(&thrumi_sched.captured) + 1);
     k->captured = true;
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
@@ -114,12 +115,17 @@ static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct loo
   int64_t elapsed = look->now - w->seen.since;
   int64_t interval = thrumi_load_relaxed(&thrumi_sched.interval);
   int64_t burnt = w->seen.cpu < 0 ? elapsed : thrumi_os.cpu_time(k->tid) - w->seen.cpu;
-  if (thrumi_load(&k->asked) || thrumi_load_relaxed(&k->lease.inside)) {
+  int64_t asked = thrumi_load(&k->asked);
+  if (thrumi_load_relaxed(&k->lease.inside)) {
     come_back(look, look->now + SOON);
-    if (thrumi_load(&k->asked)) thrumi_preempt_request(k, false);
     return;
   }
   enum thrumi_activity activity = thrumi_os.activity(k->tid);
+  if (asked && (activity != THRUMI_ACTIVITY_BLOCKED || look->now - asked < ASKED_LONG)) {
+    if (activity != THRUMI_ACTIVITY_BLOCKED) thrumi_preempt_request(k, false);
+    come_back(look, look->now + SOON);
+    return;
+  }
   bool mostly = burnt >= MOST_OF(elapsed) || elapsed > STRETCH * interval;
   if (activity == THRUMI_ACTIVITY_UNKNOWN) activity = mostly ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
   if (activity == THRUMI_ACTIVITY_BLOCKED) {
@@ -209,10 +215,17 @@ static void look_at_lost(struct thrumi_kthread *k, struct look *look) {
 
 static void look_at_all_lost(struct look *look) {
   if (!thrumi_load(&thrumi_sched.lost)) return;
+  struct thrumi_kthread *lost[LOST_BATCH];
+  int n = 0;
   thrumi_spin_lock(&thrumi_sched.lock);
-  for (struct thrumi_kthread *k = thrumi_sched.all; k; k = k->next)
-    if (thrumi_load(&k->lease.attention) & THRUMI_LOST) look_at_lost(k, look);
+  struct thrumi_kthread *k = thrumi_sched.all;
+  for (uint32_t skip = seen.lost_skip; k && skip; skip--) k = k->next;
+  for (; k && n < LOST_BATCH; k = k->next, seen.lost_skip++)
+    if (thrumi_load(&k->lease.attention) & THRUMI_LOST) lost[n++] = k;
+  if (!k) seen.lost_skip = 0;
   thrumi_spin_unlock(&thrumi_sched.lock);
+  if (k) come_back(look, look->now + TICK); /* the rest */
+  for (int i = 0; i < n; i++) look_at_lost(lost[i], look);
 }
 
 /* ---- Sleeping --------------------------------------------------------------------------------------------------- */
@@ -258,11 +271,12 @@ static bool anything_waits(void) {
 
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
  * queues are looked at once more. */
-static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll) {
+static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bool watched) {
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();
-  if (!anything_waits()) thrumi_doze(k, deadline, poll);
+  bool unwatched = watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next(); /* the poller left */
+  if (!unwatched && !anything_waits()) thrumi_doze(k, deadline, poll);
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
 }
 
@@ -276,7 +290,7 @@ static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
   thrumi_swap(&thrumi_sched.monitor_watch, deadline);
   if (watched || thrumi_timeouts_next() >= deadline) {
     if (deadline - look->now > 2 * TICK)
-      sleep_deep(k, deadline, poll);
+      sleep_deep(k, deadline, poll, watched);
     else
       thrumi_doze(k, deadline, poll);
   }
@@ -318,7 +332,8 @@ void *thrumi_monitor_main(void *arg) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};
     look_once(&look);
-    if (!look.busy && !look.waiting && seen.quiet >= 2) thrumi_deadlock_check();
+    bool still = !look.busy && !look.waiting && seen.quiet >= 2;
+    if (still && thrumi_deadlock_check()) come_back(&look, look.now + RECHECK);
     sleep_for_now(k, &look);
   }
   return NULL;

@@ -22,19 +22,26 @@ static bool cancelled(struct thrumi_thread *t) {
   return thrumi_unlikely(thrumi_load(&t->cancel));
 }
 
+void thrumi_less_outside(void) {
+  if (thrumi_add(&thrumi_sched.outside, -1u) == 1) thrumi_monitor_rouse(); /* it may have been the last hope */
+}
+
 /* A foreign thread sleeps on the lower half of its own wait word. */
 static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   thrumi_futex *half = (thrumi_futex *)&t->wait; /* little-endian: the half with the state */
   uint32_t parked = (uint32_t)(ticket + THRUMI_WAIT_PARKED);
+  struct thrumi_kthread *k = thrumi_self();
   if (deadline != INT64_MAX) thrumi_add(&thrumi_sched.outside, 1u); /* it will wake by itself */
-  thrumi_add(&thrumi_sched.outside, -1u);
+  thrumi_store(&k->resting, true);
+  thrumi_less_outside();
   if (thrumi_wait_park(&t->wait, ticket)) {
     while (thrumi_load(&t->wait) == ticket + THRUMI_WAIT_PARKED)
       if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT) thrumi_wake(t, ticket, THRUMI_TIMED_OUT);
   } else {
     thrumi_add(&thrumi_sched.outside, 1u);
   }
-  if (deadline != INT64_MAX) thrumi_add(&thrumi_sched.outside, -1u);
+  thrumi_store(&k->resting, false);
+  if (deadline != INT64_MAX) thrumi_less_outside();
 }
 
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {

@@ -190,8 +190,17 @@ void thrumi_share(struct thrumi_worker *w) {
   thrumi_wake_idle();
 }
 
-void thrumi_ring(struct thrumi_worker *w) {
+/* The bell, read after what was pushed before: who sets it issues membarrier. */
+static uint32_t read_bell(void) {
+  atomic_signal_fence(memory_order_seq_cst);
   uint32_t bell = thrumi_load(&thrumi_sched.bell);
+  if (thrumi_likely(!(bell & THRUMI_BELL_FENCE))) return bell;
+  atomic_thread_fence(memory_order_seq_cst);
+  return thrumi_load(&thrumi_sched.bell) & ~(uint32_t)THRUMI_BELL_FENCE;
+}
+
+void thrumi_ring(struct thrumi_worker *w) {
+  uint32_t bell = read_bell();
   if (thrumi_likely(!bell)) return;
   if (bell & (THRUMI_BELL_MONITOR - 1)) {
     if (w)
@@ -208,7 +217,7 @@ void thrumi_ring(struct thrumi_worker *w) {
  * time would cost more than it brings. So they are woken for every 2^backoff-th of these only, the backoff
  * growing while it proves useless (idle.c resets it); the monitor looks after what waits longer. */
 static void ring_for_next(struct thrumi_worker *w) {
-  uint32_t bell = thrumi_load(&thrumi_sched.bell);
+  uint32_t bell = read_bell();
   if (thrumi_likely(!bell)) return;
   if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
   if (bell % THRUMI_BELL_HUNGRY == 0 || w->wake_skip++ < (1u << w->wake_backoff)) return;

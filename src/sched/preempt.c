@@ -96,9 +96,10 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
   int64_t asked = thrumi_load(&k->asked);
   if (!asked || !k->current) return;
   if (thrumi_load_relaxed(&k->lease.inside)) {
-    if (!k->worker) return;
+    struct thrumi_worker *w = __atomic_load_n(&k->worker, __ATOMIC_RELAXED); /* a revoker may take it now */
+    if (!w) return;
     thrumi_or(&k->lease.attention, (uint32_t)THRUMI_PREEMPT);
-    k->preempt_at = thrumi_load_relaxed(&k->worker->switches);
+    k->preempt_at = thrumi_load_relaxed(&w->switches);
     return;
   }
   if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);

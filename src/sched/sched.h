@@ -17,7 +17,7 @@
  * ever, pinned ones until unpinned, preempted and BLOCKED ones until their next switch. To resume such a thread
  * is to hand the worker to its kthread. A kthread that some light thread owns is *captured*.
  *
- * Invariant S (spares): scheduler kthreads that are not captured >= workers. Whoever gives a worker away
+ * Invariant S (spares): scheduler kthreads that are not captured >= workers, wanted or still held. Whoever gives a worker away
  * without getting another thread to run on the same kthread therefore always finds a spare to give it to.
  * Capturing is refused when it would break the invariant.
  *
@@ -181,6 +181,8 @@ struct thrumi_kthread {
   _Atomic int64_t asked;         /* when its preemption was first asked, 0: not */
   _Atomic bool for_woken;        /* ... on behalf of a woken thread */
   struct thrumi_kthread *next_spare, *next_idle;
+  struct thrumi_worker *staffs;  /* what it is about to be handed first */
+  _Atomic bool resting;          /* inside, but asleep with no lock: may be stopped for a dump */
   int64_t lost_cpu, lost_at;     /* the monitor's, while LOST */
   bool released;                 /* LOST of its own will: thrum_blocking */
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
@@ -201,6 +203,7 @@ enum thrumi_bell {
   THRUMI_BELL_IDLE = 1,             /* for each worker that sleeps */
   THRUMI_BELL_HUNGRY = 1 << 12,     /* for each worker that looks for work */
   THRUMI_BELL_MONITOR = 1 << 24,    /* the monitor sleeps until rung for */
+  THRUMI_BELL_FENCE = 1 << 30,      /* always, where there is no membarrier: look again behind a fence */
 };
 
 struct thrumi_sched {
@@ -236,6 +239,7 @@ struct thrumi_sched {
   _Atomic uint64_t spawned_outside; /* by foreign threads */
   uint32_t kthread_max;
   bool clean_stacks; /* before each use */
+  uint32_t held; /* workers that some kthread holds; under the lock */
   bool staffed; /* the workers have been given out for the first time */
   int preempt_signal;
   bool no_membarrier;
@@ -250,6 +254,7 @@ extern struct thrumi_sched thrumi_sched;
 
 /* table.c: records and handles */
 struct thrumi_thread *thrumi_record_take(struct thrumi_worker *w); /* NULL: no memory; w may be NULL */
+void thrumi_record_reset(struct thrumi_thread *t); /* as if it had never been used */
 void thrumi_record_free(struct thrumi_worker *w, struct thrumi_thread *t);
 thrum_thread thrumi_handle(const struct thrumi_thread *t);
 struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life); /* NULL: stale */
@@ -277,6 +282,7 @@ void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ti
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);
 void thrumi_surrender(struct thrumi_kthread *k); /* gives the worker to a spare */
+bool thrumi_may_capture_locked(void); /* would invariant S hold with one more captured? */
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_scheduler_loop(struct thrumi_kthread *k);
@@ -288,6 +294,7 @@ thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);
 void thrumi_cancel(struct thrumi_thread *t);
+void thrumi_less_outside(void); /* one foreign thread less that might wake somebody */
 
 /* timeout.c: deadlines of waits */
 int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
@@ -333,8 +340,12 @@ void thrumi_start_kthreads_again(void); /* in the child of a fork */
 
 /* thread.c, exit.c, fork.c, local.c */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
+intptr_t thrumi_thread_call(struct thrumi_thread *t); /* its function; outside */
 void thrumi_main_ends(intptr_t result); /* outside */
 void thrumi_locals_destroy(struct thrumi_thread *t); /* outside */
+void thrumi_local_fork(void);
+void thrumi_exit_fork(void);
+void thrumi_print_fork(void);
 void thrumi_locals_free(struct thrumi_thread *t);
 void thrumi_fork_start(void);
 int64_t thrumi_clock(void); /* coarse: for "since" */

@@ -394,9 +394,8 @@ ssize_t thrumi_stack_used(const struct thrumi_stack *stack) {
 /* ---- Fork ---------------------------------------------------------------------------------------------- */
 
 void thrumi_stack_fork(void) {
-  /* Somebody was in the middle of it: what the pools held is lost to this process, and costs addresses only.
-   * */
-  if (thrumi_load(&lock.word) != THRUMI_SPIN_FREE)
-    for (int i = 0; i < POOLS; i++) pools[i] = (struct pool){0};
+  /* Somebody may have been in the middle of it, and a fork copies page by page: what the pools held is lost to
+   * this process, and costs addresses only. */
+  for (int i = 0; i < POOLS; i++) pools[i] = (struct pool){0};
   lock = (struct thrumi_spin){0};
 }

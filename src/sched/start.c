@@ -50,16 +50,53 @@ static int make_workers(uint32_t n) {
   return 0;
 }
 
-/* Gives every worker in service that nobody holds to a spare. Inside. */
-static void staff_workers(void) {
+/* Under the lock: gives every worker in service that nobody holds to a spare, on paper. Returns those spares. */
+static struct thrumi_kthread *staff_locked(void) {
+  struct thrumi_kthread *list = NULL;
   uint32_t n = thrumi_load(&thrumi_sched.workers);
   for (uint32_t i = 0; i < n; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
-    struct thrumi_kthread *nobody = NULL, *spare = NULL;
-    thrumi_spin_lock(&thrumi_sched.lock);
-    if (!thrumi_load(&w->kthread) && (spare = thrumi_spare_pop_locked())) thrumi_cas(&w->kthread, &nobody, spare);
-    thrumi_spin_unlock(&thrumi_sched.lock);
-    if (spare) thrumi_hand_over(w, spare);
+    thrumi_and(&w->nudge, ~(uint32_t)THRUMI_NUDGE_RETIRE);
+    if (thrumi_load(&w->kthread)) continue;
+    struct thrumi_kthread *spare = thrumi_spare_pop_locked();
+    if (!spare) break;
+    thrumi_store(&w->kthread, spare);
+    thrumi_sched.held++;
+    spare->next_spare = list;
+    spare->staffs = w;
+    list = spare;
+  }
+  return list;
+}
+
+static void hand_out(struct thrumi_kthread *list) {
+  while (list) {
+    struct thrumi_kthread *spare = list;
+    list = list->next_spare;
+    thrumi_hand_over(spare->staffs, spare);
+  }
+}
+
+/* Inside. False: too few spares; some were captured since they were made. */
+static bool put_in_service(uint32_t n) {
+  thrumi_spin_lock(&thrumi_sched.lock);
+  uint32_t uncaptured = thrumi_load_relaxed(&thrumi_sched.schedulers) - thrumi_load_relaxed(&thrumi_sched.captured);
+  bool enough = uncaptured > n;
+  if (enough) thrumi_store(&thrumi_sched.workers, n);
+  struct thrumi_kthread *list = enough ? staff_locked() : NULL;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  hand_out(list);
+  return enough;
+}
+
+/* Inside: the workers from n on stop at their threads' next switch. */
+static void put_out_of_service(uint32_t n) {
+  for (uint32_t i = n; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    thrumi_or(&w->nudge, (uint32_t)THRUMI_NUDGE_RETIRE);
+    struct thrumi_kthread *holder = thrumi_load(&w->kthread);
+    if (holder && thrumi_load_relaxed(&w->idle)) thrumi_rouse(holder);
   }
 }
 
@@ -68,20 +105,13 @@ int thrumi_workers_set(uint32_t n) {
   thrum_pin(); /* a pthread mutex belongs to a kernel thread */
   pthread_mutex_lock(&mutex);
   int error = make_workers(n);
-  if (!error) error = thrumi_schedulers_ensure(n + 1);
-  if (!error) {
-    struct thrumi_kthread *k = thrumi_enter();
-    uint32_t former = thrumi_swap(&thrumi_sched.workers, n);
-    for (uint32_t i = n; i < former; i++) {
-      struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
-      thrumi_or(&w->nudge, (uint32_t)THRUMI_NUDGE_RETIRE);
-      struct thrumi_kthread *holder = thrumi_load(&w->kthread);
-      if (holder && thrumi_load_relaxed(&w->idle)) thrumi_rouse(holder);
-    }
-    staff_workers();
-    thrumi_leave(k);
-    thrumi_monitor_rouse();
+  for (bool done = false; !error && !done;) {
+    error = thrumi_schedulers_ensure(n + 1);
+    thrumi_enter();
+    if (!error && (done = put_in_service(n))) put_out_of_service(n);
+    thrumi_leave(thrumi_self());
   }
+  thrumi_monitor_rouse();
   pthread_mutex_unlock(&mutex);
   thrum_unpin();
   return error;
@@ -120,7 +150,7 @@ static void forget_foreign(struct thrumi_kthread *k) {
   thrumi_locals_destroy(t);
   thrumi_enter();
   thrumi_thread_finish(t, 0);
-  thrumi_add(&thrumi_sched.outside, -1u);
+  thrumi_less_outside();
   thrumi_store_relaxed(&k->current, NULL);
   thrumi_kthread_end(k);
 }
@@ -142,9 +172,9 @@ static void os_thread_ends(void *value) {
 static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kthread *k) {
   struct thrumi_thread *t = thrumi_record_take(NULL);
   if (!t) thrumi_fatal("no memory for the record of a thread");
+  thrumi_record_reset(t);
   t->kind = (uint8_t)kind;
   t->kthread = k;
-  t->fn = NULL;
   t->daemon = kind == THRUMI_FOREIGN;
   t->own_stack = true;
   thrumi_set_state(t, THRUMI_RUNNING);
@@ -178,16 +208,17 @@ static struct thrumi_kthread *adopt_main(void) {
   struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[0]);
   thrumi_spin_lock(&thrumi_sched.lock);
   bool first = !thrumi_sched.staffed;
+  struct thrumi_kthread *others = NULL;
   if (first) {
     k->worker = w;
     thrumi_store(&w->kthread, k);
+    thrumi_sched.held++;
+    others = staff_locked();
   }
   thrumi_sched.staffed = true;
   thrumi_spin_unlock(&thrumi_sched.lock);
-  if (first) {
-    staff_workers();
-    return k;
-  }
+  hand_out(others);
+  if (first) return k;
   thrumi_push_global(k->current, THRUMI_CLASS_READY);
   thrumi_ring(NULL);
   thrumi_wait_given(k);
@@ -246,6 +277,7 @@ static void start_runtime(void) {
   thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTING);
   thrumi_sched.pid = getpid();
   thrumi_sched.no_membarrier = !thrumi_os_start();
+  if (thrumi_sched.no_membarrier) thrumi_store(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_FENCE);
   thrumi_control_start();
   read_settings(&settings);
   apply_settings(&settings);
@@ -264,10 +296,10 @@ static void start_runtime(void) {
 /* Without main, the workers go to spares at once. */
 static void staff_without_main(void) {
   thrumi_spin_lock(&thrumi_sched.lock);
-  bool first = !thrumi_sched.staffed;
+  struct thrumi_kthread *list = thrumi_sched.staffed ? NULL : staff_locked();
   thrumi_sched.staffed = true;
   thrumi_spin_unlock(&thrumi_sched.lock);
-  if (first) staff_workers();
+  hand_out(list);
 }
 
 struct thrumi_kthread *thrumi_enter_first(void) {

@@ -150,6 +150,7 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
     note_hog(w, to->current);
   }
   if (thrumi_load(&to->lease.attention) & THRUMI_LOST) {
+    to->released = false;
     thrumi_and(&to->lease.attention, ~(uint32_t)THRUMI_LOST);
     thrumi_add(&thrumi_sched.lost, -1u);
   }
@@ -159,7 +160,9 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
 }
 
 void thrumi_wait_given(struct thrumi_kthread *k) {
+  thrumi_store(&k->resting, true);
   while (!thrumi_load(&k->given)) thrumi_os.futex_wait(&k->given, 0, INT64_MAX);
+  thrumi_store(&k->resting, false);
   thrumi_store(&k->given, 0);
 }
 
@@ -183,14 +186,18 @@ static void pass_on(struct thrumi_worker *w) {
 
 void thrumi_surrender(struct thrumi_kthread *k) { pass_on(let_go(k)); }
 
+bool thrumi_may_capture_locked(void) {
+  uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers);
+  if (workers < thrumi_sched.held) workers = thrumi_sched.held;
+  return thrumi_load_relaxed(&thrumi_sched.schedulers) > thrumi_load_relaxed(&thrumi_sched.captured) + workers;
+}
+
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (k->role != THRUMI_ROLE_SCHEDULER) return true;
   if (!k->captured) {
     thrumi_spin_lock(&thrumi_sched.lock);
-    uint32_t captured = thrumi_load_relaxed(&thrumi_sched.captured);
-    uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers);
-    bool allowed = thrumi_load_relaxed(&thrumi_sched.schedulers) > captured + workers;
-    if (allowed) thrumi_store_relaxed(&thrumi_sched.captured, captured + 1);
+    bool allowed = thrumi_may_capture_locked();
+    if (allowed) thrumi_store_relaxed(&thrumi_sched.captured, thrumi_load_relaxed(&thrumi_sched.captured) + 1);
     thrumi_spin_unlock(&thrumi_sched.lock);
     if (!allowed) return false;
     k->captured = true;
@@ -357,7 +364,7 @@ void thrumi_thread_main(void) {
     struct thrumi_kthread *k = thrumi_self();
     struct thrumi_thread *t = k->current;
     thrumi_leave(k);
-    intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+    intptr_t result = thrumi_thread_call(t);
     k = thrumi_enter();
     struct thrumi_stack stack = t->stack;
     void *fiber = get_fiber(t);

@@ -34,13 +34,9 @@ uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *crea
   return ++w->number;
 }
 
-/* A record for fn(arg), not queued yet; NULL: no memory. */
-static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, void *arg, bool detached) {
-  struct thrumi_thread *t = thrumi_record_take(k->worker);
-  if (thrumi_unlikely(!t)) return NULL;
-  t->fn = fn;
-  t->arg = arg;
-  t->sp = NULL;
+void thrumi_record_reset(struct thrumi_thread *t) {
+  t->fn = NULL;
+  t->arg = t->sp = NULL;
   t->kthread = NULL;
   t->stack.low = NULL;
   t->guest_of = NULL;
@@ -48,11 +44,21 @@ static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, voi
   t->cxa[0] = t->cxa[1] = 0;
   t->pins = 0;
   t->kind = THRUMI_LIGHT;
-  t->hog = t->own_stack = false;
+  t->hog = t->own_stack = t->cancellable = false;
   t->shield = 0;
-  t->daemon = k->current->kind != THRUMI_FOREIGN && k->current->daemon;
+  t->waits_for = NULL;
   thrumi_store_relaxed(&t->cancel, 0);
   thrumi_set_state(t, THRUMI_NEW);
+}
+
+/* A record for fn(arg), not queued yet; NULL: no memory. */
+static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, void *arg, bool detached) {
+  struct thrumi_thread *t = thrumi_record_take(k->worker);
+  if (thrumi_unlikely(!t)) return NULL;
+  thrumi_record_reset(t);
+  t->fn = fn;
+  t->arg = arg;
+  t->daemon = k->current->kind != THRUMI_FOREIGN && k->current->daemon;
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
   return t;
@@ -208,6 +214,14 @@ intptr_t thrum_run(thrum_fn *fn, void *arg) {
   return error ? error : result;
 }
 
+/* Calls its function. The child of a fork goes on as main on whatever stack it was forked: it never returns
+ * to the runtime that was there. */
+intptr_t thrumi_thread_call(struct thrumi_thread *t) {
+  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  if (thrumi_unlikely(t->kind == THRUMI_MAIN)) thrumi_exit_main(result);
+  return result;
+}
+
 /* ---- Ending ------------------------------------------------------------------------------------------------------ */
 
 static void print_uncaught(thrum_thread t, intptr_t failure, const char *sentence) {
@@ -303,7 +317,7 @@ static void *bound_main(void *arg) {
   struct thrumi_thread *t = k->current;
   thrumi_leave(k);
   thrumi_name_show(t);
-  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  intptr_t result = thrumi_thread_call(t);
   thrumi_enter();
   thrumi_thread_finish(t, result);
   thrumi_store_relaxed(&k->current, NULL);
@@ -440,7 +454,7 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
   thrumi_leave(k);
-  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  intptr_t result = thrumi_thread_call(t);
   k = thrumi_enter();
   conclude(t, result);
   k = thrumi_self();

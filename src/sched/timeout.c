@@ -47,10 +47,11 @@ void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64
   start_wheel(i);
   thrumi_wheel_add(&shards[i].wheel, &timeout->timer, when);
   thrumi_add(&shards[i].pending, (size_t)1);
-  bool sooner = when < thrumi_load_relaxed(&shards[i].earliest);
-  if (sooner) thrumi_store(&shards[i].earliest, when);
+  int64_t due = thrumi_wheel_due(when);
+  bool sooner = due < thrumi_load_relaxed(&shards[i].earliest);
+  if (sooner) thrumi_store(&shards[i].earliest, due);
   thrumi_spin_unlock(&shards[i].lock);
-  if (sooner) ring_watch(when);
+  if (sooner) ring_watch(due);
 }
 
 void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
