@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -339,6 +340,17 @@ size_t thrumi_os_page(void) {
 }
 
 void thrumi_os_name_thread(const char *name) { QUIETLY(prctl(PR_SET_NAME, name, 0, 0, 0)); }
+
+void thrumi_os_short_slice(int64_t ns) {
+  struct { /* the kernel's sched_attr, version 0 */
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {.size = sizeof attributes, .nice = getpriority(PRIO_PROCESS, (id_t)thrumi_os_tid()), .runtime = (uint64_t)ns};
+  QUIETLY(syscall(SYS_sched_setattr, 0, &attributes, 0));
+}
 
 /* The kernel's sigaction; the C library's differs in order and in the size of the mask. */
 struct kernel_action {

@@ -40,7 +40,7 @@ struct thrumi_os {
   void *(*allocate)(size_t bytes);           /* zeroed, from the C library; NULL */
   void (*free)(void *block);
 
-  /* Kernel threads. create starts fn(arg) with all signals blocked but `unblocked` (0: none). */
+  /* Kernel threads. create starts fn(arg) with all asynchronous signals blocked but `unblocked` (0: none). */
   int (*create)(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked);
   int (*signal)(pid_t tid, int signo);
   int (*barrier)(void); /* expedited membarrier: every running thread of ours passes a full fence */
@@ -69,6 +69,10 @@ bool thrumi_os_start(void);
 pid_t thrumi_os_tid(void);
 size_t thrumi_os_page(void);
 void thrumi_os_name_thread(const char *name); /* the calling kernel thread's, cut to 15 bytes */
+
+/* Asks the kernel for short slices of CPU for the calling kernel thread, which it may start sooner; kernels before
+ * 6.12 do not know them. */
+void thrumi_os_short_slice(int64_t ns);
 
 /* Installs a handler past libc (ThreadSanitizer would defer it): with SA_SIGINFO, SA_ONSTACK, SA_RESTART and
  * all asynchronous signals masked in it. The former action goes to *old. */

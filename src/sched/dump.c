@@ -120,8 +120,7 @@ static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kt
   ucontext_t *context = thrumi_load(&k->interrupted);
   bool stopped = !context && stop(k);
   if (stopped) context = thrumi_load(&k->interrupted);
-  bool light = t->kind == THRUMI_LIGHT;
-  uintptr_t low = light ? (uintptr_t)t->stack.low : 0, high = light ? low + t->stack.size : 0;
+  uintptr_t low = (uintptr_t)t->stack.low, high = low ? low + t->stack.size : 0;
   struct trace trace = {0};
   if (context) walk(&trace, context, low, high, true);
   if (stopped) let_go(k);

@@ -27,7 +27,7 @@ static void pass_on(int signo, siginfo_t *info, void *context) {
 static void on_fault(int signo, siginfo_t *info, void *context) {
   struct thrumi_kthread *k = thrumi_self();
   struct thrumi_thread *t = k ? thrumi_running_on(k) : NULL;
-  if (!t || t->kind != THRUMI_LIGHT || !thrumi_stack_guard_hit(&t->stack, (uintptr_t)info->si_addr)) {
+  if (!t || !t->stack.low || !thrumi_stack_guard_hit(&t->stack, (uintptr_t)info->si_addr)) {
     pass_on(signo, info, context);
     return;
   }

@@ -61,7 +61,10 @@ size_t thrum_enumerate(thrum_thread *out, size_t max) {
 
 size_t thrum_active_count(void) { return thrum_enumerate(NULL, 0); }
 
-size_t thrum_stack_size(void) { return thrumi_stack_default(); }
+size_t thrum_stack_size(void) {
+  thrumi_leave(thrumi_enter());
+  return thrumi_stack_default();
+}
 
 int thrum_set_stack_size(size_t bytes) {
   if (bytes < THRUM_STACK_MIN || bytes > (size_t)1 << 40) return -EINVAL;
@@ -75,10 +78,10 @@ ssize_t thrum_stack_used(thrum_thread handle) {
   uint64_t life;
   struct thrumi_thread *t = thrumi_lookup(handle, &life);
   struct thrumi_stack stack = t ? t->stack : (struct thrumi_stack){0};
-  bool light = t && t->kind == THRUMI_LIGHT;
+  bool ours = t && (t->kind == THRUMI_LIGHT || stack.low);
   thrumi_leave(k);
   if (!t) return -ESRCH;
-  if (!light) return -ENOTSUP;
+  if (!ours) return -ENOTSUP;
   return stack.low ? thrumi_stack_used(&stack) : 0;
 }
 

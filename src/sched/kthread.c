@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { SIGNAL_STACK = 64 * 1024, SPARES_KEPT = 4 };
-#define SPARE_LIFE THRUM_S(10)
+#define TRIM_EVERY THRUM_MS(100)
 
 _Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("initial-exec")));
 
@@ -219,26 +219,34 @@ void thrumi_breed(void) {
   if (thrumi_sched.breeder) thrumi_rouse(thrumi_sched.breeder);
 }
 
-/* Sends one spare home if there are more than are needed. It wakes without a worker, and ends. */
-static void trim_one(void) {
+static bool too_many(void) {
+  return uncaptured() > thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+}
+
+/* Sends one spare home if there are more than are needed. It wakes without a worker, and ends. False: none. */
+static bool trim_one(void) {
   thrumi_spin_lock(&thrumi_sched.lock);
   uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
   struct thrumi_kthread *k = NULL;
   if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && uncaptured() > needed) k = thrumi_spare_pop_locked();
   if (k) count_schedulers_locked(-1);
   thrumi_spin_unlock(&thrumi_sched.lock);
-  if (!k) return;
+  if (!k) return false;
   thrumi_swap(&k->given, 1);
   thrumi_os.futex_wake(&k->given, 1);
+  return true;
+}
+
+/* A quarter of what is too much at a time: the next burst may be near. */
+static void trim(void) {
+  uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT, have = uncaptured();
+  for (uint32_t n = have > needed ? (have - needed + 3) / 4 : 0; n && trim_one(); n--) {
+  }
 }
 
 static bool wants_spares(void) {
   return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 &&
          uncaptured() < thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
-}
-
-static bool too_many(void) {
-  return uncaptured() > thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
 }
 
 void *thrumi_breeder_main(void *arg) {
@@ -250,12 +258,10 @@ void *thrumi_breeder_main(void *arg) {
     bool refused = false;
     while (wants_spares() && !refused) refused = make_spare() != 0;
     if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
-    int64_t deadline = too_many() ? thrumi_os.now() + SPARE_LIFE / 10 : INT64_MAX;
-    thrumi_doze(k, deadline, false);
-    if (thrumi_os.now() >= deadline) {
-      trim_one();
-      thrumi_stack_trim(thrumi_os.now());
-    }
+    int64_t now = thrumi_os.now(), trim_at = too_many() ? now + TRIM_EVERY : INT64_MAX;
+    int64_t stacks_at = thrumi_stack_trim(now);
+    thrumi_doze(k, trim_at < stacks_at ? trim_at : stacks_at, false);
+    if (thrumi_os.now() >= trim_at) trim();
   }
   return NULL;
 }

@@ -22,6 +22,7 @@
 
 #define TICK THRUM_MS(1)
 #define SOON THRUM_US(100)
+#define SLICE THRUM_US(100) /* of the kernel's: it runs for microseconds, and should be let in at once */
 #define ASKED_LONG THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
 #define RECHECK THRUM_MS(250)
@@ -272,6 +273,7 @@ static bool anything_waits(void) {
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
  * queues are looked at once more. */
 static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bool watched) {
+  thrumi_breed(); /* the rush is over: it gives back what is too much */
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();
@@ -328,6 +330,7 @@ void *thrumi_monitor_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-monitor");
   thrumi_kthread_adopt(k);
+  thrumi_os_short_slice(SLICE);
   for (;;) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};

@@ -188,6 +188,7 @@ struct thrumi_kthread {
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
   _Atomic(ucontext_t *) interrupted;   /* while it sleeps in the handler; for dumps */
   thrumi_futex dump;                   /* enum thrumi_dump_state; see dump.c */
+  struct thrumi_stack bound_stack; /* of its bound thread that has ended */
   char *native_low;
   size_t native_size;
   void *signal_stack;
@@ -279,6 +280,7 @@ void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was p
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
 void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c);
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
+void thrumi_run_bound(struct thrumi_kthread *k); /* its thread, to the end */
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);
 void thrumi_surrender(struct thrumi_kthread *k); /* gives the worker to a spare */

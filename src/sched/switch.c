@@ -355,6 +355,21 @@ static THRUM_NORETURN void abandon_stack(struct thrumi_kthread *k, struct thrumi
   __builtin_unreachable();
 }
 
+/* The same for a bound thread: its kernel thread goes on natively, and ends. */
+static THRUM_NORETURN void leave_bound(struct thrumi_kthread *k, struct thrumi_stack stack, void *fiber) {
+  k->bound_stack = stack;
+  k->dead_fiber = fiber;
+  switch_context(k, NULL, NULL, &k->abandoned_sp);
+  __builtin_unreachable();
+}
+
+void thrumi_run_bound(struct thrumi_kthread *k) {
+  struct thrumi_thread *t = thrumi_running_on(k);
+  bind_stack(k->worker, t); /* it has one since its birth: only the first frame is made */
+  switch_context(k, NULL, t, &k->scheduler_sp);
+  thrumi_stack_give(NULL, &k->bound_stack);
+}
+
 void thrumi_thread_main(void) {
 #if THRUMI_ASAN
   __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
@@ -364,6 +379,7 @@ void thrumi_thread_main(void) {
     struct thrumi_kthread *k = thrumi_self();
     struct thrumi_thread *t = k->current;
     thrumi_leave(k);
+    if (thrumi_unlikely(t->kind == THRUMI_BOUND)) thrumi_name_show(t);
     intptr_t result = thrumi_thread_call(t);
     k = thrumi_enter();
     struct thrumi_stack stack = t->stack;
@@ -371,6 +387,7 @@ void thrumi_thread_main(void) {
     bool default_stack = !t->own_stack;
     thrumi_thread_finish(t, result);
     k = thrumi_self();
+    if (thrumi_unlikely(k->role == THRUMI_ROLE_OWNED)) leave_bound(k, stack, fiber);
     if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, NULL); /* its record may be another's by now */
     struct thrumi_thread *to = thrumi_pick(k->worker);
     if (!inherits_stack(to, default_stack)) abandon_stack(k, stack, fiber, to);

@@ -109,7 +109,7 @@ static void *bound_main(void *arg);
 
 /* Inside: gives the record what it was born with. False: no memory for its stack. */
 static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struct birth *birth) {
-  if (birth->stack_size && !birth->kthread) {
+  if (birth->stack_size || birth->kthread) {
     if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0) return false;
     t->own_stack = true;
   }
@@ -148,6 +148,7 @@ static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *
     k = thrumi_enter();
     t->name = NULL;
     t->copy = NULL;
+    thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
     thrumi_record_free(k->worker, t);
     thrumi_leave(k);
     if (out) *out = (thrum_thread){0};
@@ -314,13 +315,7 @@ static void *bound_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_kthread_adopt(k);
   thrumi_wait_given(k);
-  struct thrumi_thread *t = k->current;
-  thrumi_leave(k);
-  thrumi_name_show(t);
-  intptr_t result = thrumi_thread_call(t);
-  thrumi_enter();
-  thrumi_thread_finish(t, result);
-  thrumi_store_relaxed(&k->current, NULL);
+  thrumi_run_bound(k);
   thrumi_surrender(k);
   thrumi_kthread_end(k);
   return NULL;
