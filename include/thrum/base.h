@@ -59,8 +59,8 @@ typedef int64_t thrum_time;
 
 /* The macros take fractions: THRUM_MS(0.5) is half a millisecond. */
 #define THRUM_NS(n) ((thrum_duration)(n))
-#define THRUM_US(n) ((thrum_duration)((n) * 1000))
-#define THRUM_MS(n) ((thrum_duration)((n) * 1000000))
+#define THRUM_US(n) ((thrum_duration)((n) * 1000LL))
+#define THRUM_MS(n) ((thrum_duration)((n) * 1000000LL))
 #define THRUM_S(n) ((thrum_duration)((n) * 1000000000LL))
 
 /* Wait for ever. */

@@ -40,6 +40,10 @@ void thrumi_control_start(void);
 /* Loads them if the caller's differ. */
 void thrumi_control_reset(void);
 
+/* Stacks begin at multiples of a power of two, so their tops would share few sets of the cache. Each begins up to
+ * 1 KiB lower than it could, by its address. */
+#define THRUMI_STACK_COLOUR(low) (((uintptr_t)(low) >> 15) % 16 * 64)
+
 /* A frame at the top of a fresh stack that begins at thrumi_thread_entry. */
 void *thrumi_frame_make(void *low, size_t size);
 

@@ -183,8 +183,9 @@ static int poll_events(int64_t timeout) {
 
 /* ---- Waiting ------------------------------------------------------------------------------------------------------ */
 
-static int enrol(int fd) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
+/* Asks for what is waited for, and no more: an unwanted report is a needless wake-up of the poller. */
+static int enrol(int fd, uint32_t wanted) {
+  struct epoll_event event = {.events = wanted | EPOLLET, .data.fd = fd};
   int epoll = thrumi_load(&netpoll.epoll);
   int error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
   if (error == -ENOENT) error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
@@ -214,9 +215,11 @@ int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, 
   w.ticket = thrumi_arm(me, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor", (void *)(intptr_t)fd,
                         THRUMI_CANCELLABLE);
   append(d, direction, &w);
-  thrumi_spin_unlock(&d->lock);
-  thrumi_add(&netpoll.waiting, 1u);
-  int error = enrol(fd); /* reports what is ready at once, so nothing before it is missed */
+  uint32_t wanted = (d->waiters[THRUMI_IN] ? EPOLLIN | EPOLLRDHUP : 0u) | (d->waiters[THRUMI_OUT] ? EPOLLOUT : 0u);
+  int error = enrol(fd, wanted); /* reports what is ready at once, so nothing before it is missed */
+  thrumi_spin_unlock(&d->lock);  /* after it: another's enrolment must not undo ours */
+  thrumi_add(&netpoll.waiting, (size_t)1);
+  if (!thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse(); /* it may sleep, with nothing to watch until now */
   if (error) thrumi_wake(me, w.ticket, THRUMI_WOKEN);
   enum thrumi_wait_state outcome = thrumi_park(me, w.ticket, deadline);
   thrumi_add(&netpoll.waiting, -(size_t)1);

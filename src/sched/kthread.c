@@ -219,16 +219,18 @@ void thrumi_breed(void) {
   if (thrumi_sched.breeder) thrumi_rouse(thrumi_sched.breeder);
 }
 
-static bool too_many(void) {
-  return uncaptured() > thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+static uint32_t needed(void) {
+  uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers), held = thrumi_load_relaxed(&thrumi_sched.held);
+  return (workers > held ? workers : held) + SPARES_KEPT;
 }
+
+bool thrumi_too_many_spares(void) { return uncaptured() > needed(); }
 
 /* Sends one spare home if there are more than are needed. It wakes without a worker, and ends. False: none. */
 static bool trim_one(void) {
   thrumi_spin_lock(&thrumi_sched.lock);
-  uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
   struct thrumi_kthread *k = NULL;
-  if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && uncaptured() > needed) k = thrumi_spare_pop_locked();
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && thrumi_too_many_spares()) k = thrumi_spare_pop_locked();
   if (k) count_schedulers_locked(-1);
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (!k) return false;
@@ -239,14 +241,14 @@ static bool trim_one(void) {
 
 /* A quarter of what is too much at a time: the next burst may be near. */
 static void trim(void) {
-  uint32_t needed = thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT, have = uncaptured();
-  for (uint32_t n = have > needed ? (have - needed + 3) / 4 : 0; n && trim_one(); n--) {
+  uint32_t have = uncaptured(), need = needed();
+  for (uint32_t n = have > need ? (have - need + 3) / 4 : 0; n && trim_one(); n--) {
   }
 }
 
 static bool wants_spares(void) {
   return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 &&
-         uncaptured() < thrumi_load_relaxed(&thrumi_sched.workers) + SPARES_KEPT;
+         uncaptured() < needed();
 }
 
 void *thrumi_breeder_main(void *arg) {
@@ -258,7 +260,7 @@ void *thrumi_breeder_main(void *arg) {
     bool refused = false;
     while (wants_spares() && !refused) refused = make_spare() != 0;
     if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
-    int64_t now = thrumi_os.now(), trim_at = too_many() ? now + TRIM_EVERY : INT64_MAX;
+    int64_t now = thrumi_os.now(), trim_at = thrumi_too_many_spares() ? now + TRIM_EVERY : INT64_MAX;
     int64_t stacks_at = thrumi_stack_trim(now);
     thrumi_doze(k, trim_at < stacks_at ? trim_at : stacks_at, false);
     if (thrumi_os.now() >= trim_at) trim();

@@ -173,7 +173,11 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
   uint32_t turn = thrumi_load_relaxed(&w->turn), switches = thrumi_load_relaxed(&w->switches);
   bool same = switches == w->seen.switches && k == w->seen.kthread;
   if (turn != w->seen.turn || k != w->seen.kthread) begin_slice(w, k, turn, look);
-  if (!same) w->seen.running = look->now;
+  if (!same) {
+    w->seen.running = look->now;
+    thrumi_store(&k->asked, 0); /* it was for another thread */
+  }
+  if ((global || hogs) && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) thrumi_wake_idle();
   w->seen.switches = switches;
   if (!own && !global && !hogs && !retiring) return;
   look->waiting = true;
@@ -273,7 +277,7 @@ static bool anything_waits(void) {
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
  * queues are looked at once more. */
 static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bool watched) {
-  thrumi_breed(); /* the rush is over: it gives back what is too much */
+  if (thrumi_too_many_spares()) thrumi_breed(); /* the rush is over: it gives back what is too much */
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();
@@ -291,7 +295,7 @@ static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
   if (!watched && timer < deadline) deadline = timer;
   thrumi_swap(&thrumi_sched.monitor_watch, deadline);
   if (watched || thrumi_timeouts_next() >= deadline) {
-    if (deadline - look->now > 2 * TICK)
+    if (!look->waiting && deadline - look->now > 2 * TICK)
       sleep_deep(k, deadline, poll, watched);
     else
       thrumi_doze(k, deadline, poll);

@@ -240,7 +240,7 @@ struct thrumi_sched {
   _Atomic uint64_t spawned_outside; /* by foreign threads */
   uint32_t kthread_max;
   bool clean_stacks; /* before each use */
-  uint32_t held; /* workers that some kthread holds; under the lock */
+  _Atomic uint32_t held; /* workers that some kthread holds; under the lock */
   bool staffed; /* the workers have been given out for the first time */
   int preempt_signal;
   bool no_membarrier;
@@ -248,6 +248,7 @@ struct thrumi_sched {
   thrumi_futex born;    /* counts scheduler kthreads that have begun */
   _Atomic bool dump_wanted; /* the breeder is to print the dump */
   pid_t pid;
+  sigset_t main_mask; /* main's, when it was adopted; for the child of a fork */
   _Atomic(struct thrumi_worker *) worker[THRUM_WORKERS_MAX];
 };
 
@@ -322,6 +323,7 @@ void thrumi_kthread_end(struct thrumi_kthread *k); /* the calling one is about t
 int thrumi_schedulers_ensure(uint32_t n); /* that many that are not captured; outside; 0 or -EAGAIN */
 void *thrumi_breeder_main(void *arg);
 void thrumi_breed(void); /* asks for spares */
+bool thrumi_too_many_spares(void);
 struct thrumi_kthread *thrumi_spare_pop_locked(void);
 void thrumi_spare_push_locked(struct thrumi_kthread *k);
 

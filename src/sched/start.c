@@ -205,6 +205,7 @@ static struct thrumi_kthread *adopt_main(void) {
   struct thrumi_kthread *k = adopt(THRUMI_ROLE_OWNED);
   thrumi_store_relaxed(&k->current, thrumi_sched.main);
   k->current->kthread = k;
+  pthread_sigmask(SIG_SETMASK, NULL, &thrumi_sched.main_mask);
   struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[0]);
   thrumi_spin_lock(&thrumi_sched.lock);
   bool first = !thrumi_sched.staffed;
@@ -268,8 +269,12 @@ static int start_kthreads(void) {
   return error;
 }
 
+/* Outside. The forker holds worker 0; the others go to spares. */
 void thrumi_start_kthreads_again(void) {
   if (start_kthreads() != 0) thrumi_fatal("the child of a fork cannot start its kernel threads");
+  thrumi_enter();
+  put_in_service(thrumi_load(&thrumi_sched.workers));
+  thrumi_leave(thrumi_self());
 }
 
 static void start_runtime(void) {

@@ -39,6 +39,7 @@ static void after_switch(void) {
   if (thrumi_unlikely(k->yielded_hog != NULL)) {
     thrumi_push(k->worker, k->yielded_hog, THRUMI_CLASS_HOG);
     k->yielded_hog = NULL;
+    thrumi_ring(NULL);
   }
 }
 
@@ -188,7 +189,8 @@ void thrumi_surrender(struct thrumi_kthread *k) { pass_on(let_go(k)); }
 
 bool thrumi_may_capture_locked(void) {
   uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers);
-  if (workers < thrumi_sched.held) workers = thrumi_sched.held;
+  uint32_t held = thrumi_load_relaxed(&thrumi_sched.held);
+  if (workers < held) workers = held;
   return thrumi_load_relaxed(&thrumi_sched.schedulers) > thrumi_load_relaxed(&thrumi_sched.captured) + workers;
 }
 
@@ -234,6 +236,7 @@ void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum t
   t->kthread = k;
   thrumi_push(w, t, c);
   pass_on(w);
+  if (c == THRUMI_CLASS_HOG) thrumi_ring(NULL); /* any worker may take it */
   thrumi_wait_given(k);
 }
 

@@ -57,14 +57,13 @@ static struct thrumi_thread *take_shared_locked(void) {
 }
 
 static void refill(struct thrumi_worker *w) {
+  struct thrumi_thread **end = &w->records; /* in the order of their slots: lists of threads follow it */
   thrumi_spin_lock(&table.lock);
-  for (int i = 0; i < MAGAZINE / 2; i++) {
-    struct thrumi_thread *t = take_shared_locked();
-    if (!t) break;
-    t->next = w->records;
-    w->records = t;
+  for (int i = 0; i < MAGAZINE / 2 && (*end = take_shared_locked()); i++) {
+    end = &(*end)->next;
     w->record_count++;
   }
+  *end = NULL;
   thrumi_spin_unlock(&table.lock);
 }
 

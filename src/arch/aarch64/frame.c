@@ -24,7 +24,7 @@ void thrumi_control_reset(void) {
 }
 
 void *thrumi_frame_make(void *low, size_t size) {
-  uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
+  uintptr_t top = (((uintptr_t)low + size) & ~(uintptr_t)15) - THRUMI_STACK_COLOUR(low);
   uintptr_t *frame = (uintptr_t *)top - THRUMI_FRAME_WORDS;
   memset(frame, 0, THRUMI_FRAME_WORDS * sizeof *frame);
   frame[CONTROL] = control;

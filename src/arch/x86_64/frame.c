@@ -27,7 +27,7 @@ void thrumi_control_reset(void) {
 }
 
 void *thrumi_frame_make(void *low, size_t size) {
-  uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
+  uintptr_t top = (((uintptr_t)low + size) & ~(uintptr_t)15) - THRUMI_STACK_COLOUR(low);
   uintptr_t *frame = (uintptr_t *)(top - 16) - THRUMI_FRAME_WORDS; /* 16 aligned after the return */
   memset(frame, 0, (THRUMI_FRAME_WORDS + 2) * sizeof *frame);
   frame[0] = control.sse | (uintptr_t)control.x87 << 32;
