@@ -6,7 +6,8 @@
 
 enum { FIRST_KEPT = 19, CONTROL = 20 }; /* frame[0] is x19 and so on up to x30; frame[CONTROL] is fpcr */
 
-_Static_assert(THRUMI_FRAME_WORDS == 22 && THRUMI_FRAME_FP == 29 - FIRST_KEPT && THRUMI_FRAME_PC == 30 - FIRST_KEPT,
+_Static_assert(THRUMI_FRAME_WORDS == 22 && THRUMI_FRAME_FP == 29 - FIRST_KEPT &&
+                   THRUMI_FRAME_PC == 30 - FIRST_KEPT,
                "switch.S stores these");
 
 static uint64_t control; /* what was raised so far is in fpsr, another register */

@@ -1,0 +1,394 @@
+/* See explore.h. A node of the tree is a decision: who goes on, or a number from explore_choose. The path from the root
+ * to the present schedule is kept in `path`; what hangs below a node depends on the path alone. */
+#include "explore.h"
+
+#include <arch/arch.h>
+#include <errno.h>
+#include <sched/sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STACK_SIZE = 64 * 1024, DEPTH_MAX = 2000, BUFFER_MAX = 16, ACTORS = 2 * EXPLORE_THREADS, MAIN = -1 };
+
+_Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("initial-exec")));
+
+enum state { READY, AWAITING, ASLEEP, ENDED };
+
+struct store {
+  volatile void *word;
+  uint64_t value;
+  size_t size;
+};
+
+static struct thread {
+  void *sp;
+  char *stack;
+  enum state state;
+  enum explore_kind kind; /* of its next operation */
+  const volatile void *address;
+  _Atomic uint32_t *awaited;   /* AWAITING: until it is not 0; ASLEEP: the futex */
+  const struct thread *drains; /* its next step waits for that thread's buffer */
+  unsigned asleep_since;
+  bool paused;
+  const volatile void *read_last;
+  struct store buffer[BUFFER_MAX];
+  int buffered;
+} threads[EXPLORE_THREADS];
+
+/* Actors are threads, and above EXPLORE_THREADS the store buffers of the same threads. */
+static struct node {
+  uint32_t enabled, sleeping, done; /* sets of actors; count == 0 */
+  unsigned chosen, count;           /* count > 0: a choice of a number */
+} path[DEPTH_MAX];
+
+static const struct explore_model *model;
+static int n_threads, current = MAIN;
+static unsigned depth, known; /* path[0] to path[known - 1] are given */
+static uint32_t sleeping;
+static unsigned steps; /* orders sleepers on a futex */
+static void *main_sp;
+static bool cut, replaying;
+static unsigned long long walked, cut_short;
+static unsigned longest;
+
+/* ---- Telling ------------------------------------------------------------------------------------------- */
+
+static char digit(unsigned n) { return "0123456789abcdefghijklmnopqrstuvwxyz"[n % 36]; }
+
+void explore_fail(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  printf("%s: ", model->name);
+  vprintf(format, args);
+  va_end(args);
+  printf("\nafter %llu schedules, by the schedule\n  ", walked);
+  for (unsigned i = 0; i < depth; i++) putchar(digit(path[i].chosen));
+  printf("\nto see its steps run this program with '%s' and that string\n", model->name);
+  fflush(stdout);
+  _exit(1);
+}
+
+static void tell(unsigned actor) {
+  static const char *const kinds[] = {"goes on", "reads", "writes", "updates", "fence", "barrier"};
+  const struct thread *t = &threads[actor % EXPLORE_THREADS];
+  const char *name = model->threads[actor % EXPLORE_THREADS].name;
+  if (actor >= EXPLORE_THREADS)
+    printf("%-12s store of %llu to %p becomes visible\n", name, (unsigned long long)t->buffer[0].value,
+           (void *)(uintptr_t)t->buffer[0].word);
+  else
+    printf("%-12s %s %p\n", name, kinds[t->kind], (void *)(uintptr_t)t->address);
+}
+
+/* ---- Who may go on, and whether the order of two matters ----------------------------------------------- */
+
+static bool may_go_on(const struct thread *t) {
+  if (t->state == ENDED || t->state == ASLEEP) return false;
+  if (t->state == AWAITING && atomic_load(t->awaited) == 0) return false;
+  if ((t->kind == EXPLORE_UPDATE || t->kind == EXPLORE_FENCE) && t->buffered) return false;
+  return t->kind != EXPLORE_DRAIN || !t->drains->buffered;
+}
+
+static uint32_t enabled_actors(void) {
+  uint32_t set = 0;
+  for (int i = 0; i < n_threads; i++) {
+    if (may_go_on(&threads[i])) set |= 1u << i;
+    if (threads[i].buffered) set |= 1u << (EXPLORE_THREADS + i);
+  }
+  return set;
+}
+
+static enum explore_kind kind_of(unsigned actor, const volatile void **address) {
+  const struct thread *t = &threads[actor % EXPLORE_THREADS];
+  bool buffer = actor >= EXPLORE_THREADS;
+  *address = buffer ? t->buffer[0].word : t->address;
+  return buffer ? EXPLORE_WRITE : t->kind;
+}
+
+/* Whether a waits for the store buffer that b fills or empties. */
+static bool drains(unsigned a, unsigned b) {
+  return a < EXPLORE_THREADS && threads[a].kind == EXPLORE_DRAIN &&
+         threads[a].drains == &threads[b % EXPLORE_THREADS];
+}
+
+static bool touches_word(enum explore_kind kind) { return kind >= EXPLORE_READ && kind <= EXPLORE_UPDATE; }
+
+static bool order_matters(unsigned a, unsigned b) {
+  const volatile void *at_a, *at_b;
+  enum explore_kind kind_a = kind_of(a, &at_a), kind_b = kind_of(b, &at_b);
+  if (drains(a, b) || drains(b, a)) return true;
+  if (!touches_word(kind_a) || !touches_word(kind_b) || at_a != at_b) return false;
+  return kind_a != EXPLORE_READ || kind_b != EXPLORE_READ;
+}
+
+/* ---- Deciding ------------------------------------------------------------------------------------------ */
+
+static struct node *next_node(void) {
+  if (depth == DEPTH_MAX) explore_fail("a schedule does not end");
+  return &path[depth];
+}
+
+static unsigned first_of(uint32_t set) { return (unsigned)__builtin_ctz(set); }
+
+/* Who goes on. False: whatever happens from here on is like something walked before. */
+static bool decide(unsigned *actor) {
+  struct node *node = next_node();
+  uint32_t enabled = enabled_actors();
+  if (!enabled) explore_fail("all threads that have not ended wait: a wake-up was lost");
+  if (depth >= known) {
+    *node = (struct node){.enabled = enabled, .sleeping = sleeping};
+    if (!(enabled & ~sleeping)) return false;
+    node->chosen = first_of(enabled & ~sleeping);
+    known = depth + 1;
+  } else if (!(enabled & 1u << node->chosen)) {
+    explore_fail("the schedule does not fit this program");
+  }
+  *actor = node->chosen;
+  uint32_t others = replaying ? 0 : (node->sleeping | node->done) & ~(1u << *actor);
+  sleeping = 0;
+  for (unsigned i = 0; i < ACTORS; i++)
+    if (others & 1u << i && !order_matters(i, *actor)) sleeping |= 1u << i;
+  depth++;
+  if (replaying) tell(*actor);
+  return true;
+}
+
+unsigned explore_choose(unsigned n) {
+  struct node *node = next_node();
+  if (depth >= known) {
+    *node = (struct node){.count = n};
+    known = depth + 1;
+  }
+  node->count = n;
+  depth++;
+  return node->chosen;
+}
+
+/* To the next path, depth first. False: there is none. */
+static bool advance(void) {
+  for (; known > 0; known--) {
+    struct node *node = &path[known - 1];
+    if (node->count) {
+      if (++node->chosen < node->count) return true;
+      continue;
+    }
+    node->done |= 1u << node->chosen;
+    uint32_t left = node->enabled & ~node->sleeping & ~node->done;
+    if (!left) continue;
+    node->chosen = first_of(left);
+    return true;
+  }
+  return false;
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------- */
+
+static void write_through(const struct store *store) {
+  memcpy((void *)(uintptr_t)store->word, &store->value, store->size); /* little-endian */
+}
+
+static void drain_one(struct thread *t) {
+  write_through(&t->buffer[0]);
+  memmove(&t->buffer[0], &t->buffer[1], (size_t)--t->buffered * sizeof t->buffer[0]);
+}
+
+static bool all_ended(void) {
+  for (int i = 0; i < n_threads; i++)
+    if (threads[i].state != ENDED || threads[i].buffered) return false;
+  return true;
+}
+
+static void switch_to(int next) {
+  void **save = current == MAIN ? &main_sp : &threads[current].sp;
+  current = next;
+  thrumi_self_tls = next == MAIN ? NULL : model->threads[next].self;
+  thrumi_switch(save, next == MAIN ? main_sp : threads[next].sp);
+}
+
+/* Lets whoever is decided on go on; returns when it is the caller's turn. */
+static void schedule(void) {
+  for (;;) {
+    unsigned actor;
+    if (all_ended() || (cut = !decide(&actor))) {
+      switch_to(MAIN);
+      return;
+    }
+    if (actor >= EXPLORE_THREADS) {
+      drain_one(&threads[actor - EXPLORE_THREADS]);
+      continue;
+    }
+    threads[actor].state = READY;
+    if ((int)actor != current) switch_to((int)actor);
+    return;
+  }
+}
+
+void thrumi_thread_main(void) {
+  model->threads[current].run(model->threads[current].arg);
+  threads[current].state = ENDED;
+  schedule();
+  abort();
+}
+
+static void run_once(void) {
+  depth = 0;
+  sleeping = 0;
+  steps = 0;
+  cut = false;
+  for (int i = 0; i < n_threads; i++) {
+    char *stack = threads[i].stack;
+    void *sp = thrumi_frame_make(stack, STACK_SIZE);
+    threads[i] = (struct thread){.sp = sp, .stack = stack};
+  }
+  model->reset();
+  schedule();
+  walked += !cut;
+  cut_short += cut;
+  if (depth > longest) longest = depth;
+  if (!cut && model->check) model->check();
+}
+
+static void replay(const char *schedule_text) {
+  replaying = true;
+  for (known = 0; schedule_text[known] && known < DEPTH_MAX; known++) {
+    char c = schedule_text[known];
+    path[known] = (struct node){.chosen = (unsigned)(c >= 'a' ? c - 'a' + 10 : c - '0')};
+  }
+  run_once();
+  printf("%s: that schedule succeeds\n", model->name);
+}
+
+static void walk(void) {
+  walked = cut_short = 0;
+  longest = known = 0;
+  do run_once();
+  while (advance());
+  printf("%s: %llu schedules, %llu more cut short as equal to one of these; at most %u steps\n", model->name,
+         walked, cut_short, longest);
+  fflush(stdout);
+}
+
+int explore(const struct explore_model *models, int argc, char **argv) {
+  thrumi_control_start();
+  for (int i = 0; i < EXPLORE_THREADS; i++)
+    if (!(threads[i].stack = malloc(STACK_SIZE))) abort();
+  for (model = models; model->name; model++) {
+    for (n_threads = 0; n_threads < EXPLORE_THREADS && model->threads[n_threads].run;) n_threads++;
+    if (argc == 1)
+      walk();
+    else if (argc == 3 && strcmp(argv[1], model->name) == 0)
+      replay(argv[2]);
+  }
+  for (int i = 0; i < EXPLORE_THREADS; i++) free(threads[i].stack);
+  return 0;
+}
+
+/* ---- Points -------------------------------------------------------------------------------------------- */
+
+static void wait_for_turn(struct thread *t, enum explore_kind kind, const volatile void *address) {
+  t->kind = kind;
+  t->address = address;
+  t->read_last = kind == EXPLORE_READ ? address : NULL;
+  t->paused = false;
+  schedule();
+}
+
+void explore_point(enum explore_kind kind, const volatile void *address) {
+  if (current != MAIN) wait_for_turn(&threads[current], kind, address);
+}
+
+/* A thread that spins looks once more at the same word: nothing new can be seen in between that it would not see by
+ * looking later, so the rest of its spinning is one step. */
+void explore_pause(void) {
+  if (current != MAIN) threads[current].paused = true;
+}
+
+void explore_await(_Atomic uint32_t *word) {
+  struct thread *t = &threads[current];
+  t->state = AWAITING;
+  t->awaited = word;
+  wait_for_turn(t, EXPLORE_READ, word);
+}
+
+uint64_t explore_load(const volatile void *word, size_t size) {
+  uint64_t value = 0;
+  if (current != MAIN) {
+    struct thread *t = &threads[current];
+    if (t->paused && t->read_last == word)
+      t->paused = false;
+    else
+      wait_for_turn(t, EXPLORE_READ, word);
+    for (int i = t->buffered - 1; i >= 0; i--)
+      if (t->buffer[i].word == word) return t->buffer[i].value;
+  }
+  memcpy(&value, (const void *)(uintptr_t)word, size);
+  return value;
+}
+
+void explore_store(volatile void *word, uint64_t value, size_t size) {
+  struct store store = {word, value, size};
+  bool buffered = current != MAIN && model->buffered;
+  explore_point(buffered ? EXPLORE_LOCAL : EXPLORE_WRITE, word);
+  if (!buffered) {
+    write_through(&store);
+    return;
+  }
+  struct thread *t = &threads[current];
+  if (t->buffered == BUFFER_MAX) explore_fail("a store buffer overflows");
+  t->buffer[t->buffered++] = store;
+}
+
+void explore_fence(void) { explore_point(EXPLORE_FENCE, NULL); }
+
+void explore_barrier(void) {
+  struct thread *me = &threads[current];
+  explore_fence();
+  for (int i = 0; i < n_threads; i++) {
+    if (i == current) continue;
+    me->drains = &threads[i];
+    explore_point(EXPLORE_DRAIN, NULL);
+  }
+}
+
+int explore_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline) {
+  struct thread *t = &threads[current];
+  (void)deadline;
+  explore_point(EXPLORE_UPDATE, word);
+  if (atomic_load(word) != expected) return -EAGAIN;
+  t->state = ASLEEP;
+  t->awaited = word;
+  t->asleep_since = ++steps;
+  wait_for_turn(t, EXPLORE_LOCAL, NULL);
+  return 0;
+}
+
+static struct thread *longest_asleep(const _Atomic uint32_t *word) {
+  struct thread *first = NULL;
+  for (int i = 0; i < n_threads; i++) {
+    struct thread *t = &threads[i];
+    if (t->state != ASLEEP || t->awaited != word) continue;
+    if (!first || t->asleep_since < first->asleep_since) first = t;
+  }
+  return first;
+}
+
+int explore_futex_wake(_Atomic uint32_t *word, int count) {
+  int woken = 0;
+  explore_point(EXPLORE_UPDATE, word);
+  for (struct thread *t; woken < count && (t = longest_asleep(word)); woken++) t->state = READY;
+  return woken;
+}
+
+/* ---- The operating system ------------------------------------------------------------------------------ */
+
+static int64_t no_time(void) { return 1; }
+
+static int barrier(void) {
+  explore_barrier();
+  return 0;
+}
+
+struct thrumi_os thrumi_os = {
+    .now = no_time, .futex_wait = explore_futex_wait, .futex_wake = explore_futex_wake, .barrier = barrier};

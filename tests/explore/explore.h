@@ -1,0 +1,126 @@
+/* The exhaustive driver: runs two or more threads, as coroutines on one kernel thread, through every order of
+ * their operations on shared memory.
+ *
+ * The runtime's own sources are compiled with this header in front of them. It replaces the operations of
+ * core/atomic.h by the same ones with a point before each, at which the driver decides who goes on. A schedule is
+ * the list of these decisions; the driver walks the tree of all schedules depth first and runs the model anew
+ * for each. A schedule that differs from one already walked only in the order of neighbours that do not touch
+ * the same word (or only read it) is not run again (sleep sets, Godefroid 1996): it cannot end otherwise.
+ *
+ * Memory. Without `buffered`, stores are seen by all at once. With it, every thread has a store buffer, as
+ * x86-64 has: a store waits there until the driver decides to let it through, loads of the same thread see it,
+ * read-modify-writes and fences wait until the buffer is empty. explore_barrier does what membarrier does: it waits
+ * until each buffer has been empty once.
+ *
+ *     static const struct explore_model models[] = {
+ *         {.name = "...", .reset = reset, .check = check, .threads = {{"one", one}, {"two", two}}}, {0}};
+ *     int main(int argc, char **argv) { return explore(models, argc, argv); }
+ *
+ * A failure prints the schedule; the program run with the model's name and that string repeats it and says each step.
+ * What it cannot see: compilers and CPUs that reorder loads, and plain data outside of the model's checks. */
+#ifndef TESTS_EXPLORE_H
+#define TESTS_EXPLORE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* the sources behind this header define it too late */
+#endif
+
+#define thrumi_pause thrumi_pause_of_cpu
+#include <core/atomic.h>
+#undef thrumi_pause
+
+#include <stddef.h>
+
+enum { EXPLORE_THREADS = 6 };
+
+enum explore_kind {
+  EXPLORE_LOCAL,  /* touches nothing that others see */
+  EXPLORE_READ,   /* of one word */
+  EXPLORE_WRITE,  /* of one word */
+  EXPLORE_UPDATE, /* read-modify-write, or a call of the kernel: the store buffer is empty then */
+  EXPLORE_FENCE,  /* the store buffer is empty then */
+  EXPLORE_DRAIN,  /* another thread's store buffer is empty then */
+};
+
+struct explore_model {
+  const char *name;
+  bool buffered;
+  void (*reset)(void); /* before each schedule */
+  void (*check)(void); /* after it, when all threads have ended; may be NULL */
+  struct {
+    const char *name;
+    void (*run)(void *arg);
+    void *arg;
+    void *self; /* becomes thrumi_self() */
+  } threads[EXPLORE_THREADS];
+};
+
+/* Walks all schedules of each model, up to the one without name. The exit status: 0, or 1 if one failed. */
+int explore(const struct explore_model *models, int argc, char **argv);
+
+/* For models. Each is also a point. */
+void explore_point(enum explore_kind kind, const volatile void *address);
+void explore_await(_Atomic uint32_t *word); /* goes on when it is not 0 */
+unsigned explore_choose(unsigned n);        /* each of 0 to n - 1 in some schedule */
+void explore_barrier(void);
+void explore_fence(void);
+int explore_futex_wait(_Atomic uint32_t *word, uint32_t expected,
+                       int64_t deadline); /* the deadline never comes */
+int explore_futex_wake(_Atomic uint32_t *word, int count);
+
+__attribute__((noreturn, format(printf, 1, 2))) void explore_fail(const char *format, ...);
+#define EXPECT(condition) \
+  ((condition) ? (void)0 : explore_fail("%s:%d: %s is false", __FILE__, __LINE__, #condition))
+
+/* ---- The operations of core/atomic.h ------------------------------------------------------------------- */
+
+uint64_t explore_load(const volatile void *word, size_t size);
+void explore_store(volatile void *word, uint64_t value, size_t size);
+void explore_pause(void);
+
+#undef thrumi_load
+#undef thrumi_load_relaxed
+#undef thrumi_store
+#undef thrumi_store_relaxed
+#undef thrumi_swap
+#undef thrumi_or
+#undef thrumi_and
+#undef thrumi_add
+#undef thrumi_cas
+#undef thrumi_bump
+#undef atomic_thread_fence
+
+#define EXPLORE_VALUE(p) __typeof__(atomic_load_explicit(p, memory_order_relaxed))
+#define EXPLORE_UPDATED(p, operation) (explore_point(EXPLORE_UPDATE, p), operation)
+
+#define thrumi_load(p) ((EXPLORE_VALUE(p))explore_load(p, sizeof *(p)))
+#define thrumi_load_relaxed(p) thrumi_load(p)
+#define thrumi_store(p, v) explore_store(p, (uint64_t)(EXPLORE_VALUE(p))(v), sizeof *(p))
+#define thrumi_store_relaxed(p, v) thrumi_store(p, v)
+#ifdef MUTATE_SWAP /* a mutation: what reads and what writes are two steps */
+#define thrumi_swap(p, v) \
+  ({ \
+    EXPLORE_VALUE(p) swapped = thrumi_load(p); \
+    explore_point(EXPLORE_UPDATE, p); \
+    atomic_store(p, v); \
+    swapped; \
+  })
+#else
+#define thrumi_swap(p, v) EXPLORE_UPDATED(p, atomic_exchange(p, v))
+#endif
+#define thrumi_or(p, v) EXPLORE_UPDATED(p, atomic_fetch_or(p, v))
+#define thrumi_and(p, v) EXPLORE_UPDATED(p, atomic_fetch_and(p, v))
+#define thrumi_add(p, v) EXPLORE_UPDATED(p, atomic_fetch_add(p, v))
+#ifdef MUTATE_CAS /* the same for the comparison */
+#define thrumi_cas(p, expected, v) \
+  (thrumi_load(p) == *(expected) ? (explore_point(EXPLORE_UPDATE, p), atomic_store(p, v), true) \
+                                 : (*(expected) = atomic_load(p), false))
+#else
+#define thrumi_cas(p, expected, v) EXPLORE_UPDATED(p, atomic_compare_exchange_strong(p, expected, v))
+#endif
+#define thrumi_bump(p) ((void)atomic_fetch_add(p, 1)) /* counters: no decision depends on them */
+#define atomic_thread_fence(order) explore_fence()
+
+static inline void thrumi_pause(void) { explore_pause(); }
+
+#endif
