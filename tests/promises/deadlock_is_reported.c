@@ -120,7 +120,8 @@ static void names_the_circle(const char *name) {
   CHECK_HAS(child.err_text, "circle-0");
   CHECK_HAS(child.err_text, "circle-1");
   CHECK_HAS(child.err_text, "circle-2");
-  CHECK_HAS(child.err_text, "MainThread");
+  bool main_ended = strcmp(name, "main-returned") == 0 || strcmp(name, "main-has-ended") == 0;
+  if (!main_ended) CHECK_HAS(child.err_text, "MainThread");
   child_free(&child);
 }
 
