@@ -141,7 +141,8 @@ static bool is_file_of(const struct dl_phdr_info *info, int file) {
   if (!read_header(file, &h) || h.e_phnum != info->dlpi_phnum) return false;
   for (size_t i = 0; i < h.e_phnum; i++) {
     ElfW(Phdr) p;
-    if (!read_at(file, h.e_phoff + i * sizeof p, &p, sizeof p) || memcmp(&p, &info->dlpi_phdr[i], sizeof p) != 0)
+    if (!read_at(file, h.e_phoff + i * sizeof p, &p, sizeof p) ||
+        memcmp(&p, &info->dlpi_phdr[i], sizeof p) != 0)
       return false;
   }
   return true;

@@ -1,12 +1,14 @@
-/* Each call to the OS that may fail is made to fail in turn: the first allocation of a program, its second one, and
- * so on, alone and with all that follow, until a run has made fewer of them. Each run is a process of its own.
+/* Each call to the OS that may fail is made to fail in turn: the first allocation of a program, its second
+ * one, and so on, alone and with all that follow, until a run has made fewer of them. Each run is a process
+ * of its own.
  *
  *     failures KIND             all of that
  *     failures KIND repeat      the same failures again and again in one process, which must not grow
+ *     failures KIND starve      no thread gets a stack at all, again and again
  *
  * A step of the workload reports a documented error, and succeeds when it is made again without failures; or
- * the program aborts and says what is missing, where nobody could be told. Whatever happens, it does not hang, every
- * thread ends, and all is given back that is not kept on purpose. */
+ * the program aborts and says what is missing, where nobody could be told. Whatever happens, it does not
+ * hang, every thread ends, and all is given back that is not kept on purpose. */
 #include "../child.h"
 #include "../support.h"
 
@@ -17,7 +19,7 @@
 #include <sched/sched.h>
 #include <sys/resource.h>
 
-enum { REPEATED = 60, REPEATED_KINDS = 4, STEADY_FROM = 24 };
+enum { REPEATED = 60, REPEATED_CALLS = 4, DENSE = TESTS_SANITIZED ? 8 : 16 };
 
 #define CHECK_AT_MOST(a, b) check_at_most(__LINE__, #a, (long)(a), #b, (long)(b))
 
@@ -25,16 +27,18 @@ static void check_at_most(int line, const char *a_text, long a, const char *b_te
   if (a > b) check_failed(__FILE__, line, "%s is %ld, more than %s = %ld", a_text, a, b_text, b);
 }
 
-/* ---- In the child ------------------------------------------------------------------------------------------ */
+/* ---- In the child -------------------------------------------------------------------------------------- */
 
-static int count_descriptors(void) {
-  DIR *folder = opendir("/proc/self/fd");
+static int count_entries(const char *path) {
+  DIR *folder = opendir(path);
   CHECK(folder);
   int n = 0;
   for (struct dirent *entry; (entry = readdir(folder));) n += entry->d_name[0] != '.';
   closedir(folder);
   return n;
 }
+
+static int count_descriptors(void) { return count_entries("/proc/self/fd"); }
 
 static void say(const char *what, const char *name) { dprintf(1, "\n%s: %s\n", what, name); }
 
@@ -56,9 +60,15 @@ static void take(const struct step *step) {
   CHECK_EQ(step->run(), 0);
 }
 
+static void take_all(const char *kind) {
+  for (const struct step *step = workload; step->name; step++)
+    if (!step->only || strcmp(step->only, kind) == 0) take(step);
+}
+
 /* Everybody but main has ended; their kernel threads follow. A stack for signals each, for main too. */
 static void check_quiet(void) {
   AWAIT(thrum_active_count() == 1);
+  AWAIT(count_entries("/proc/self/task") == (int)statistics().kernel_threads);
   AWAIT(inject_balance().signal_stacks <= (long)statistics().kernel_threads);
 }
 
@@ -96,7 +106,7 @@ static int run_once(void) {
   prepare();
   int descriptors = count_descriptors();
   inject_arm(inject_find(plan.kind), plan.from, plan.length);
-  for (const struct step *step = workload; step->name; step++) take(step);
+  take_all(plan.kind);
   inject_disarm();
   check_quiet();
   AWAIT(count_descriptors() == descriptors + 2); /* epoll and its eventfd; the monitor may be reading /proc */
@@ -132,7 +142,7 @@ static void check_growth(struct size before, struct size after) {
 static int run_repeated(void) {
   read_plan();
   prepare();
-  for (const struct step *step = workload; step->name; step++) take(step);
+  take_all("");
   for (const struct step *step = workload; step->name; step++) {
     if (!step->again) continue;
     fail_again_and_again(step);
@@ -145,7 +155,24 @@ static int run_repeated(void) {
   return 0;
 }
 
-/* ---- In the parent ----------------------------------------------------------------------------------------- */
+/* Each stack of each thread fails, before there is any. They all stay as they are. */
+static int run_starved(void) {
+  read_plan();
+  prepare();
+  const struct step *start = workload, *spawn = workload + 1;
+  take(start);
+  inject_arm(inject_find(plan.kind), plan.from, plan.length);
+  CHECK_EQ(spawn->run(), -ENOMEM);
+  long reserved = inject_balance().reserved;
+  for (int i = 0; i < REPEATED; i++) CHECK_EQ(spawn->run(), -ENOMEM);
+  CHECK_EQ(inject_balance().reserved, reserved);
+  inject_disarm();
+  CHECK_EQ(spawn->run(), 0);
+  check_quiet();
+  return 0;
+}
+
+/* ---- In the parent ------------------------------------------------------------------------------------- */
 
 static const struct step *last_step(const char *output) {
   const struct step *last = NULL;
@@ -162,8 +189,8 @@ static void check_abort(const struct child *child, const char *setting) {
   const struct step *step = last_step(child->out_text);
   const char *said = strstr(child->err_text, "thrum: no ");
   if (step && step->may_abort && said) return;
-  check_failed(__FILE__, __LINE__, "%s: aborted in step %s\n-- stdout:\n%.1000s\n-- stderr:\n%.2500s", setting,
-               step ? step->name : "?", child->out_text, child->err_text);
+  check_failed(__FILE__, __LINE__, "%s: aborted in step %s\n-- stdout:\n%.1000s\n-- stderr:\n%.2500s",
+               setting, step ? step->name : "?", child->out_text, child->err_text);
 }
 
 /* Whether a failure was injected. */
@@ -187,21 +214,23 @@ static bool run_child(const char *name, const char *kind, long from, long length
 
 /* How many calls of a kind a run makes varies where they depend on time; there, the later the sparser. */
 static long next(const struct inject_kind *kind, long from) {
-  return kind->steady || from < STEADY_FROM ? from + 1 : from + from / 6;
+  return kind->steady || from < DENSE ? from + 1 : from + from / 4;
 }
 
 static void fail_in_turn(const struct inject_kind *kind, long length) {
   long from = 1, runs = 1;
   for (; run_child("once", kind->name, from, length); from = next(kind, from)) runs++;
-  printf("%s, %s: %ld runs, up to call %ld\n", kind->name, length == 1 ? "one" : "and the next", runs, from - 1);
+  printf("%s, %s: %ld runs, up to call %ld\n", kind->name, length == 1 ? "one" : "and the next", runs,
+         from - 1);
   CHECK(from > 1);
 }
 
 static void fail_repeatedly(const struct inject_kind *kind) {
-  for (long from = 1; from <= REPEATED_KINDS; from++) run_child("repeated", kind->name, from, 1);
+  for (long from = 1; from <= REPEATED_CALLS; from++) run_child("repeated", kind->name, from, 1);
 }
 
-static const struct child_case cases[] = {{"once", run_once}, {"repeated", run_repeated}, {0}};
+static const struct child_case cases[] = {
+    {"once", run_once}, {"repeated", run_repeated}, {"starved", run_starved}, {0}};
 
 int main(int argc, char **argv) {
   if (getenv("FAULT")) CHILD_CASES(argc, argv, cases);
@@ -209,11 +238,13 @@ int main(int argc, char **argv) {
   const struct inject_kind *kind = inject_find(argv[1]);
   CHECK(kind);
   setvbuf(stdout, NULL, _IOLBF, 0);
-  if (argc > 2) {
-    fail_repeatedly(kind);
-  } else {
+  if (argc == 2) {
     fail_in_turn(kind, 1);
     fail_in_turn(kind, kind->longest);
+  } else if (strcmp(argv[2], "repeat") == 0) {
+    fail_repeatedly(kind);
+  } else {
+    CHECK(run_child("starved", kind->name, 1, LONG_MAX));
   }
   return 0;
 }

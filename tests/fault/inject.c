@@ -9,35 +9,53 @@
 enum { SIGNAL_STACK = 64 * 1024 };
 
 enum kind {
-  ALLOCATE, RESERVE, RELEASE, DISCARD, GUARD, PROTECT, CREATE, SIGNAL, BARRIER, FUTEX_INTERRUPTED, FUTEX_SPURIOUS,
-  EPOLL_CREATE, EVENT_CREATE, EPOLL_CONTROL, EPOLL_INTERRUPTED, READ, WRITE, READY, CPU_TIME, ACTIVITY,
+  ALLOCATE,
+  RESERVE,
+  RELEASE,
+  DISCARD,
+  GUARD,
+  PROTECT,
+  CREATE,
+  SIGNAL,
+  BARRIER,
+  FUTEX_INTERRUPTED,
+  FUTEX_SPURIOUS,
+  EPOLL_CREATE,
+  EVENT_CREATE,
+  EPOLL_CONTROL,
+  EPOLL_INTERRUPTED,
+  READ,
+  WRITE,
+  READY,
+  CPU_TIME,
+  ACTIVITY,
   KINDS
 };
 
-/* A wake of a futex is not among them: it fails for an address that is not there, and for nothing else. Calls that
- * are made again until they succeed fail so often only as leaves the program its time. */
+/* A wake of a futex is not among them: it fails for an address that is not there, and for nothing else.
+ * Calls that are made again until they succeed fail so often only as leaves the program its time. */
 const struct inject_kind inject_kinds[] = {
-  [ALLOCATE] = {"allocate", 0, LONG_MAX, true},
-  [RESERVE] = {"reserve", 0, LONG_MAX, true},
-  [RELEASE] = {"release", -ENOMEM, LONG_MAX, true},
-  [DISCARD] = {"discard", -EAGAIN, LONG_MAX, false},
-  [GUARD] = {"guard", -ENOMEM, LONG_MAX, true},
-  [PROTECT] = {"protect", -ENOMEM, LONG_MAX, true},
-  [CREATE] = {"create", -EAGAIN, LONG_MAX, true},
-  [SIGNAL] = {"signal", -EAGAIN, 3, true},
-  [BARRIER] = {"barrier", -ENOMEM, 5, false},
-  [FUTEX_INTERRUPTED] = {"futex-interrupted", -EINTR, 500, false},
-  [FUTEX_SPURIOUS] = {"futex-spurious", 0, 500, false},
-  [EPOLL_CREATE] = {"epoll-create", -EMFILE, LONG_MAX, true},
-  [EVENT_CREATE] = {"event-create", -EMFILE, LONG_MAX, true},
-  [EPOLL_CONTROL] = {"epoll-control", -ENOSPC, LONG_MAX, true},
-  [EPOLL_INTERRUPTED] = {"epoll-interrupted", -EINTR, 500, false},
-  [READ] = {"read", -EINTR, 10, false},
-  [WRITE] = {"write", -EINTR, 10, false},
-  [READY] = {"ready", -ENOMEM, LONG_MAX, false},
-  [CPU_TIME] = {"cpu-time", -EINVAL, LONG_MAX, false},
-  [ACTIVITY] = {"activity", THRUMI_ACTIVITY_UNKNOWN, LONG_MAX, false},
-  [KINDS] = {0},
+    [ALLOCATE] = {"allocate", 0, LONG_MAX, true},
+    [RESERVE] = {"reserve", 0, LONG_MAX, true},
+    [RELEASE] = {"release", -ENOMEM, LONG_MAX, true},
+    [DISCARD] = {"discard", -EAGAIN, LONG_MAX, false},
+    [GUARD] = {"guard", -ENOMEM, LONG_MAX, true},
+    [PROTECT] = {"protect", -ENOMEM, LONG_MAX, true},
+    [CREATE] = {"create", -EAGAIN, LONG_MAX, true},
+    [SIGNAL] = {"signal", -EAGAIN, 3, true},
+    [BARRIER] = {"barrier", -ENOMEM, 5, false},
+    [FUTEX_INTERRUPTED] = {"futex-interrupted", -EINTR, 500, false},
+    [FUTEX_SPURIOUS] = {"futex-spurious", 0, 500, false},
+    [EPOLL_CREATE] = {"epoll-create", -EMFILE, LONG_MAX, true},
+    [EVENT_CREATE] = {"event-create", -EMFILE, LONG_MAX, true},
+    [EPOLL_CONTROL] = {"epoll-control", -ENOSPC, LONG_MAX, true},
+    [EPOLL_INTERRUPTED] = {"epoll-interrupted", -EINTR, 500, false},
+    [READ] = {"read", -EINTR, 10, false},
+    [WRITE] = {"write", -EINTR, 10, false},
+    [READY] = {"ready", -ENOMEM, LONG_MAX, false},
+    [CPU_TIME] = {"cpu-time", -EINVAL, LONG_MAX, false},
+    [ACTIVITY] = {"activity", THRUMI_ACTIVITY_UNKNOWN, LONG_MAX, false},
+    [KINDS] = {0},
 };
 
 static struct {
@@ -45,15 +63,14 @@ static struct {
   _Atomic long from, length, calls, injected;
 } armed = {.kind = KINDS};
 
-static struct {
-  _Atomic long blocks, signal_stacks;
-} out;
+static struct { _Atomic long blocks, reserved, signal_stacks; } out;
 
-/* Whether this call fails. A failed membarrier leaves threads that look at each other without the fence that they
- * count on, so nothing may be done before it is repeated. */
+/* Whether this call fails. A failed membarrier leaves threads that look at each other without the fence that
+ * they count on, so nothing may be done before it is repeated. */
 static bool fails(enum kind kind) {
   static _Thread_local bool owes_barrier;
-  if (owes_barrier && kind != BARRIER) check_failed(__FILE__, __LINE__, "a failed membarrier was not repeated");
+  if (owes_barrier && kind != BARRIER)
+    check_failed(__FILE__, __LINE__, "a failed membarrier was not repeated");
   owes_barrier = false;
   if (atomic_load(&armed.kind) != (int)kind) return false;
   long call = atomic_fetch_add(&armed.calls, 1) + 1, from = atomic_load(&armed.from);
@@ -68,7 +85,7 @@ static bool fails(enum kind kind) {
     if (fails(kind)) return inject_kinds[kind].error; \
   } while (0)
 
-/* ---- Memory ---------------------------------------------------------------------------------------------- */
+/* ---- Memory -------------------------------------------------------------------------------------------- */
 
 /* Before each block; FREED in those that were given back. */
 struct header {
@@ -97,12 +114,14 @@ static void free_block(void *block) {
 static void *reserve(size_t size) {
   if (fails(RESERVE)) return NULL;
   void *start = thrumi_os_linux.reserve(size);
+  if (start) atomic_fetch_add(&out.reserved, 1);
   if (start && size == SIGNAL_STACK) atomic_fetch_add(&out.signal_stacks, 1);
   return start;
 }
 
 static int release(void *start, size_t size) {
-  if (size == SIGNAL_STACK) atomic_fetch_sub(&out.signal_stacks, 1); /* it was tried */
+  atomic_fetch_sub(&out.reserved, 1); /* it was tried */
+  if (size == SIGNAL_STACK) atomic_fetch_sub(&out.signal_stacks, 1);
   FAIL_IF_DUE(RELEASE);
   return thrumi_os_linux.release(start, size);
 }
@@ -125,7 +144,7 @@ static int protect(void *start, size_t size) {
   return thrumi_os_linux.protect(start, size);
 }
 
-/* ---- Kernel threads and sleeping --------------------------------------------------------------------------- */
+/* ---- Kernel threads and sleeping ----------------------------------------------------------------------- */
 
 static int create(pthread_t *id, void *(*fn)(void *), void *arg, int unblocked) {
   FAIL_IF_DUE(CREATE);
@@ -158,7 +177,7 @@ static enum thrumi_activity activity(pid_t tid) {
   return thrumi_os_linux.activity(tid);
 }
 
-/* ---- Descriptors --------------------------------------------------------------------------------------------- */
+/* ---- Descriptors --------------------------------------------------------------------------------------- */
 
 static int epoll_create_(void) {
   FAIL_IF_DUE(EPOLL_CREATE);
@@ -195,7 +214,7 @@ static int ready(int fd, short events) {
   return thrumi_os_linux.ready(fd, events);
 }
 
-/* ---- For the test ---------------------------------------------------------------------------------------------- */
+/* ---- For the test -------------------------------------------------------------------------------------- */
 
 void inject_install(void) {
   thrumi_os.allocate = allocate;
@@ -239,5 +258,6 @@ void inject_disarm(void) { atomic_store(&armed.length, 0); }
 long inject_count(void) { return atomic_load(&armed.injected); }
 
 struct inject_balance inject_balance(void) {
-  return (struct inject_balance){atomic_load(&out.blocks), atomic_load(&out.signal_stacks)};
+  return (struct inject_balance){atomic_load(&out.blocks), atomic_load(&out.reserved),
+                                 atomic_load(&out.signal_stacks)};
 }

@@ -31,7 +31,8 @@ long inject_count(void); /* failures so far */
 /* What is out at this moment. */
 struct inject_balance {
   long blocks;        /* allocated */
-  long signal_stacks; /* reserved */
+  long reserved;      /* pieces of memory */
+  long signal_stacks; /* of these */
 };
 struct inject_balance inject_balance(void);
 

@@ -1,5 +1,5 @@
-/* Systems that lack a call: a filter refuses it from the start. The workload goes on without it, or the program says
- * what is missing and aborts. */
+/* Systems that lack a call: a filter refuses it from the start. The workload goes on without it, or the
+ * program says what is missing and aborts. */
 #include "../child.h"
 #include "../support.h"
 
@@ -25,12 +25,12 @@ enum { ANY = -1 };
 /* Refuses the call, if its first argument is that (or ANY), with an error. */
 static void refuse(long call, long first, int error) {
   struct sock_filter code[] = {
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3),
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)first, 0, first == ANY ? 0 : 1),
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)first, 0, first == ANY ? 0 : 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   struct sock_fprog program = {sizeof code / sizeof *code, code};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
@@ -96,16 +96,16 @@ static int without_kernel_threads(void) {
 }
 
 static const struct child_case cases[] = {
-  {"without-membarrier", without_membarrier},
-  {"membarrier-forbidden", membarrier_forbidden},
-  {"without-epoll-pwait2", without_epoll_pwait2},
-  {"epoll-pwait2-forbidden", epoll_pwait2_forbidden},
-  {"without-fault-handler", without_fault_handler},
-  {"without-dump-handler", without_dump_handler},
-  {"without-preemption-signal", without_preemption_signal},
-  {"without-signal-stacks", without_signal_stacks},
-  {"without-kernel-threads", without_kernel_threads},
-  {0},
+    {"without-membarrier", without_membarrier},
+    {"membarrier-forbidden", membarrier_forbidden},
+    {"without-epoll-pwait2", without_epoll_pwait2},
+    {"epoll-pwait2-forbidden", epoll_pwait2_forbidden},
+    {"without-fault-handler", without_fault_handler},
+    {"without-dump-handler", without_dump_handler},
+    {"without-preemption-signal", without_preemption_signal},
+    {"without-signal-stacks", without_signal_stacks},
+    {"without-kernel-threads", without_kernel_threads},
+    {0},
 };
 
 static void goes_on(const char *name) {

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { MANY = 40, FEW = 6, WORKERS = 2 };
+enum { MANY = 40, FEW = 6, WORKERS = 2, CROWD = 1200 };
 
-/* ---- Starting and joining ---------------------------------------------------------------------------------- */
+/* ---- Starting and joining ------------------------------------------------------------------------------ */
 
 static uint64_t ran;
 
@@ -66,8 +66,8 @@ static int spawn_named(void) {
   struct batch batch = batch_of_none();
   int error = 0;
   for (; !error && batch.count < FEW; batch.count += !error)
-    error = thrum_spawn_named(&batch.threads[batch.count], check_name, (void *)(intptr_t)batch.count, "named-%d",
-                              batch.count);
+    error = thrum_spawn_named(&batch.threads[batch.count], check_name, (void *)(intptr_t)batch.count,
+                              "named-%d", batch.count);
   return batch_end(&batch, error);
 }
 
@@ -115,7 +115,8 @@ static int spawn_bound(void) {
   options.name = "bound";
   int error = 0;
   for (; !error && batch.count < 3; batch.count += !error)
-    error = thrum_spawn_with(&batch.threads[batch.count], &options, check_bound, (void *)(intptr_t)batch.count);
+    error =
+        thrum_spawn_with(&batch.threads[batch.count], &options, check_bound, (void *)(intptr_t)batch.count);
   return batch_end(&batch, error);
 }
 
@@ -151,6 +152,26 @@ static int spawn_many(void) {
   return batch_end(&batch, error);
 }
 
+/* As many as need a second chunk of records, which last until the join. With copies and names, which must
+ * not be lost if there is none. */
+static int crowd(void) {
+  static thrum_thread threads[CROWD];
+  int error = 0, count = 0;
+  for (int i = 0; !error && i < CROWD; i++) {
+    if (i % 2)
+      error = thrum_spawn_copy(&threads[i], run_with_copy, &i, sizeof i);
+    else
+      error = thrum_spawn_named(&threads[i], run_once, (void *)(intptr_t)i, "crowd-%d", i);
+    count += !error;
+  }
+  for (int i = 0; i < count; i++) {
+    intptr_t result = must_join(threads[i]);
+    CHECK(result == i || result == -ENOMEM);
+    if (result == -ENOMEM && !error) error = -ENOMEM;
+  }
+  return error;
+}
+
 /* A light joiner runs who has not begun on its own stack. */
 static intptr_t run_guests(void *arg) {
   (void)arg;
@@ -184,7 +205,7 @@ static int detach(void) {
   return error ? error : LOAD(uncaught) > uncaught_before ? -ENOMEM : 0;
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------------------- */
+/* ---- Waiting ------------------------------------------------------------------------------------------- */
 
 static intptr_t sleep_a_little(void *arg) {
   CHECK_EQ(thrum_sleep(THRUM_US(500)), 0);
@@ -291,7 +312,7 @@ static int preempting(void) {
   return error ? error : last_error;
 }
 
-/* ---- What threads say of themselves ----------------------------------------------------------------------------- */
+/* ---- What threads say of themselves -------------------------------------------------------------------- */
 
 static uint64_t destroyed;
 
@@ -401,7 +422,7 @@ static int pinning(void) {
   return (int)result;
 }
 
-/* ---- The whole program ------------------------------------------------------------------------------------------- */
+/* ---- The whole program --------------------------------------------------------------------------------- */
 
 static int workers(void) {
   int error = thrum_set_workers(WORKERS + 2);
@@ -469,29 +490,30 @@ static intptr_t spawn_outside(void *arg) {
 static int foreign(void) { return (int)run_outside(spawn_outside, NULL); }
 
 const struct step workload[] = {
-  {.name = "start", start, .may_abort = true},
-  {.name = "spawn", spawn, {-ENOMEM}, .again = true},
-  {.name = "spawn_named", spawn_named, {-ENOMEM}, .again = true},
-  {.name = "spawn_copy", spawn_copy, {-ENOMEM}, .again = true},
-  {.name = "spawn_sized", spawn_sized, {-ENOMEM}, .again = true},
-  {.name = "spawn_bound", spawn_bound, {-ENOMEM, -EAGAIN}, .again = true},
-  {.name = "spawn_many", spawn_many, {-ENOMEM}},
-  {.name = "hosted", run_hosted, {-ENOMEM}, .again = true},
-  {.name = "detach", detach, {-ENOMEM}, .again = true},
-  {.name = "sleeping", sleeping, {-ENOMEM}},
-  {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
-  {.name = "blocking", blocking, {-ENOMEM}, .again = true},
-  {.name = "preempting", preempting, {-ENOMEM}},
-  {.name = "locals", locals, {-ENOMEM}, .again = true},
-  {.name = "renaming", renaming, {-ENOMEM}, .again = true},
-  {.name = "unnamed", unnamed, {-ENOMEM}, .again = true},
-  {.name = "failing", failing, {-ENOMEM}, .again = true},
-  {.name = "pinning", pinning, {-ENOMEM, -EAGAIN}},
-  {.name = "workers", workers, {-ENOMEM, -EAGAIN}},
-  {.name = "printing", printing, {-ENOMEM}},
-  {.name = "dumping", dumping, {-ENOMEM}},
-  {.name = "exiting", exiting, {-ENOMEM}},
-  {.name = "foreign", foreign, {-ENOMEM}, .may_abort = true},
-  {.name = "spawn, at the end", spawn, {-ENOMEM}},
-  {0},
+    {.name = "start", start, .may_abort = true},
+    {.name = "spawn", spawn, {-ENOMEM}, .again = true},
+    {.name = "spawn_named", spawn_named, {-ENOMEM}, .again = true},
+    {.name = "spawn_copy", spawn_copy, {-ENOMEM}, .again = true},
+    {.name = "spawn_sized", spawn_sized, {-ENOMEM}, .again = true},
+    {.name = "spawn_bound", spawn_bound, {-ENOMEM, -EAGAIN}, .again = true},
+    {.name = "spawn_many", spawn_many, {-ENOMEM}},
+    {.name = "crowd", crowd, {-ENOMEM}, .only = "reserve"},
+    {.name = "hosted", run_hosted, {-ENOMEM}, .again = true},
+    {.name = "detach", detach, {-ENOMEM}, .again = true},
+    {.name = "sleeping", sleeping, {-ENOMEM}},
+    {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
+    {.name = "blocking", blocking, {-ENOMEM}, .again = true},
+    {.name = "preempting", preempting, {-ENOMEM}},
+    {.name = "locals", locals, {-ENOMEM}, .again = true},
+    {.name = "renaming", renaming, {-ENOMEM}, .again = true},
+    {.name = "unnamed", unnamed, {-ENOMEM}, .again = true},
+    {.name = "failing", failing, {-ENOMEM}, .again = true},
+    {.name = "pinning", pinning, {-ENOMEM, -EAGAIN}},
+    {.name = "workers", workers, {-ENOMEM, -EAGAIN}},
+    {.name = "printing", printing, {-ENOMEM}},
+    {.name = "dumping", dumping, {-ENOMEM}},
+    {.name = "exiting", exiting, {-ENOMEM}},
+    {.name = "foreign", foreign, {-ENOMEM}, .may_abort = true},
+    {.name = "spawn, at the end", spawn, {-ENOMEM}},
+    {0},
 };

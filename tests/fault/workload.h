@@ -1,4 +1,5 @@
-/* What a program does with thrum, in steps that either succeed or report an error and leave nothing behind. */
+/* What a program does with thrum, in steps that either succeed or report an error and leave nothing
+ * behind. */
 #ifndef TESTS_FAULT_WORKLOAD_H
 #define TESTS_FAULT_WORKLOAD_H
 
@@ -12,6 +13,7 @@ struct step {
   int errors[STEP_ERRORS]; /* that the documentation has for its calls */
   bool may_abort;          /* there is nobody to tell */
   bool again;              /* may be run any number of times, and takes next to no time */
+  const char *only;        /* for this kind of failure; NULL: all */
 };
 
 /* The last one has no name. */
