@@ -12,7 +12,7 @@
  * Takes libc's locks and may open a file. */
 bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size);
 
-/* The same by the symbol table (.symtab) of an ELF file of any contents, for the function of this st_value. */
+/* The same by the symbol table (.symtab) of an ELF file of any contents; `value` is its st_value. */
 bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size);
 
 #endif

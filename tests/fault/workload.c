@@ -299,6 +299,8 @@ static int preempting(void) {
     hogs.each[hogs.count].all = &hogs;
     error = thrum_spawn(&hogs.threads[hogs.count], hog_loop, &hogs.each[hogs.count]);
   }
+  /* Each hog has come to run, main too after each look. One that got no stack has ended. */
+  for (int i = 0; i < hogs.count; i++) AWAIT(hog_loops(&hogs, i) || !thrum_is_alive(hogs.threads[i]));
   thrum_thread last;
   int last_error = error ? error : thrum_spawn(&last, pass_by, NULL);
   if (!last_error) last_error = (int)must_join(last);
