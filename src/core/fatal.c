@@ -72,13 +72,13 @@ static void format_line(struct line *line, const char *format, va_list *args) {
   line->text[line->length] = 0;
 }
 
-static void emit(const struct line *line) {
+void thrumi_log_write(const char *message, size_t length) {
   if (thrumi_log_function) {
-    thrumi_log_function(line->text, line->length);
+    thrumi_log_function(message, length);
     return;
   }
-  for (size_t done = 0; done < line->length;) {
-    ssize_t n = write(STDERR_FILENO, line->text + done, line->length - done);
+  for (size_t done = 0; done < length;) {
+    ssize_t n = write(STDERR_FILENO, message + done, length - done);
     if (n <= 0) return; /* nobody to tell */
     done += (size_t)n;
   }
@@ -90,7 +90,7 @@ void thrumi_log(const char *format, ...) {
   va_start(args, format);
   format_line(&line, format, &args);
   va_end(args);
-  emit(&line);
+  thrumi_log_write(line.text, line.length);
 }
 
 void thrumi_fatal(const char *format, ...) {
@@ -101,6 +101,6 @@ void thrumi_fatal(const char *format, ...) {
   va_end(args);
   thrum_fatal_fn *hook = atomic_exchange(&fatal_hook, NULL);
   if (hook) hook(line.text);
-  emit(&line);
+  thrumi_log_write(line.text, line.length);
   abort();
 }

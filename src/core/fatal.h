@@ -7,6 +7,9 @@
 /* Where messages go: the log function of thrum_configure, else descriptor 2. Set before the first thread. */
 extern void (*thrumi_log_function)(const char *message, size_t length);
 
+/* Writes a message to where messages go. */
+void thrumi_log_write(const char *message, size_t length);
+
 /* One line "thrum: ..." to the log. Formats %s %d %u %x %p %l of printf's, by itself: async-signal-safe. */
 void thrumi_log(const char *format, ...) THRUM_PRINTF(1, 2);
 

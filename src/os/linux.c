@@ -163,6 +163,7 @@ static int create_with(pthread_t *out, void *(*fn)(void *), void *arg) {
   pthread_attr_t attributes;
   int error = pthread_attr_init(&attributes);
   if (error) return -error;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); /* nobody joins them */
   /* EINVAL: too small for what the C library puts there beside the thread-locals that we know of. */
   error = EINVAL;
   for (size_t size = kernel_stack_size(); error == EINVAL && size <= KERNEL_STACK_MOST; size *= 2) {

@@ -33,7 +33,8 @@ pid_t thrum_native_id(thrum_thread handle) {
   uint64_t life;
   struct thrumi_thread *t = thrumi_lookup(handle, &life);
   pid_t tid = t ? 0 : -ESRCH;
-  if (t && t->kthread) tid = t->kthread->tid;
+  struct thrumi_kthread *own = t ? __atomic_load_n(&t->kthread, __ATOMIC_RELAXED) : NULL;
+  if (own) tid = own->tid;
   if (t == k->current) tid = k->tid;
   for (uint32_t i = 0; t && !tid && i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);

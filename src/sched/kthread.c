@@ -251,6 +251,16 @@ static bool wants_spares(void) {
          uncaptured() < needed();
 }
 
+/* Once: what the bound, or the OS, keeps the program from having. */
+static void say_refused(void) {
+  static bool said;
+  if (said) return;
+  said = true;
+  thrumi_log("no more kernel threads (%u of at most %u): threads that never call thrum keep their workers; "
+             "THRUM_KERNEL_THREADS, RLIMIT_NPROC and pids.max are the bounds",
+             thrumi_load_relaxed(&thrumi_sched.kthreads), thrumi_sched.kthread_max);
+}
+
 void *thrumi_breeder_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-breeder");
@@ -259,6 +269,7 @@ void *thrumi_breeder_main(void *arg) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     bool refused = false;
     while (wants_spares() && !refused) refused = make_spare() != 0;
+    if (refused && thrumi_load_relaxed(&thrumi_sched.refused)) say_refused();
     if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
     int64_t now = thrumi_os.now(), trim_at = thrumi_too_many_spares() ? now + TRIM_EVERY : INT64_MAX;
     int64_t stacks_at = thrumi_stack_trim(now);

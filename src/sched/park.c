@@ -60,10 +60,12 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
   }
   t->waits_for = NULL;
   thrumi_set_state(t, THRUMI_RUNNING);
+  thrumi_rely_on(&t->wait);
   return thrumi_wait_finish(&t->wait, ticket);
 }
 
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome) {
+  thrumi_announce(&t->wait);
   enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
   if (claim == THRUMI_CLAIM_LOST) return false;
   thrumi_trace(THRUMI_EVENT_UNPARK, thrumi_handle(t).value, 0);

@@ -1,8 +1,8 @@
 /* What runs next.
  *
- * A worker looks, in this order, at: the run-next slot; then the classes WOKEN (by I/O, timers, others), READY
- * (yielded, regained), and HOG (used up their interval; one queue for all workers) and NEW (never run) in turn.
- * HOG goes before NEW once many
+ * A worker looks, in this order, at: the run-next slot; then the classes WOKEN (by I/O, timers, others); READY
+ * (yielded, regained) and NEW (never run) in the order in which they were queued; and HOG (used up their interval; one
+ * queue for all workers), which takes turns with NEW. HOG goes before NEW once many
  * preempted threads hold kernel threads, so that ten thousand hashing threads do not become ten thousand
  * kernel threads. Threads on the global queue are fetched in fair shares before anything local is chosen.
  *
@@ -99,13 +99,17 @@ static bool hog_before_new(struct thrumi_worker *w) {
   return w->picks % 2 == 0;
 }
 
+static bool ready_first(const struct thrumi_thread *ready, const struct thrumi_thread *new) {
+  return !new || (ready && (int32_t)(ready->place - new->place) < 0);
+}
+
 static struct thrumi_thread *pick_class(struct thrumi_worker *w) {
   struct thrumi_thread *t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_WOKEN);
-  if (!t) t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
   if (t) return t;
-  if (w->queues.of[THRUMI_CLASS_NEW].head && hog_before_new(w) && (t = pop_hog())) return t;
-  t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_NEW);
-  return t ? t : pop_hog();
+  const struct thrumi_thread *ready = w->queues.of[THRUMI_CLASS_READY].head, *new = w->queues.of[THRUMI_CLASS_NEW].head;
+  if (thrumi_likely(ready && ready_first(ready, new))) return thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
+  if (new && hog_before_new(w) && (t = pop_hog())) return t;
+  return new ? thrumi_queue_pop(&w->queues, THRUMI_CLASS_NEW) : pop_hog();
 }
 
 /* Puts the run-next thread in line with the others. */

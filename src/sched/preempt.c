@@ -30,14 +30,18 @@ enum { RANGES = 16 };
 static struct {
   struct {
     uintptr_t low, high;
+    bool never; /* ThreadSanitizer's own: the runtime calls it while inside, and must not wait for its locks */
   } range[RANGES];
   int count;
   struct sigaction former;
 } preempt;
 
-static bool is_delicate(const char *path) {
+static const char *base_name(const char *path) {
   const char *slash = strrchr(path, '/');
-  const char *name = slash ? slash + 1 : path;
+  return slash ? slash + 1 : path;
+}
+
+static bool is_delicate(const char *name) {
   static const char *const delicate[] = {"libc.so", "ld-linux", "ld-musl", "libtsan", "libasan", "libpthread"};
   for (size_t i = 0; i < sizeof delicate / sizeof *delicate; i++)
     if (strncmp(name, delicate[i], strlen(delicate[i])) == 0) return true;
@@ -46,19 +50,22 @@ static bool is_delicate(const char *path) {
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
   (void)size, (void)arg;
-  if (!is_delicate(info->dlpi_name)) return 0;
+  const char *name = base_name(info->dlpi_name);
+  if (!is_delicate(name)) return 0;
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || preempt.count == RANGES) continue;
+    preempt.range[preempt.count].never = strncmp(name, "libtsan", strlen("libtsan")) == 0;
     preempt.range[preempt.count].low = info->dlpi_addr + segment->p_vaddr;
     preempt.range[preempt.count++].high = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
   }
   return 0;
 }
 
-static bool in_delicate_code(uintptr_t pc) {
+/* Whether to let the code there run on a little, or until it is elsewhere. */
+static bool is_spared(uintptr_t pc, bool patient) {
   for (int i = 0; i < preempt.count; i++)
-    if (pc >= preempt.range[i].low && pc < preempt.range[i].high) return true;
+    if (pc >= preempt.range[i].low && pc < preempt.range[i].high) return patient || preempt.range[i].never;
   return false;
 }
 
@@ -68,20 +75,16 @@ static bool must_go(const struct thrumi_worker *w) {
   return thrumi_somebody_waits(w) || w->id >= thrumi_load_relaxed(&thrumi_sched.workers);
 }
 
-static void say_refused(void) {
+static void note_refused(void) {
   thrumi_add(&thrumi_sched.refused, 1u);
-  thrumi_breed();
-  if (thrumi_load_relaxed(&thrumi_sched.kthreads) < thrumi_sched.kthread_max || thrumi_sched.refused_said) return;
-  thrumi_sched.refused_said = true;
-  thrumi_log("all %u kernel threads are in use: threads that never call thrum keep their workers "
-             "(THRUM_KERNEL_THREADS raises the bound)", thrumi_sched.kthread_max);
+  thrumi_breed(); /* which makes spares, or says why not: the log function is the user's and not for a handler */
 }
 
 /* The thread keeps this kernel thread; the worker goes on with another one until it is this thread's turn. */
 static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool for_woken) {
   if (!must_go(k->worker)) return;
   if (!thrumi_capture(k, t)) {
-    say_refused();
+    note_refused();
     return;
   }
   thrumi_add(for_woken ? &thrumi_sched.wakeup_preemptions : &thrumi_sched.preemptions, 1u);
@@ -104,7 +107,7 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
   }
   if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);
   bool patient = thrumi_os.now() - asked < PATIENCE;
-  if (patient && in_delicate_code(thrumi_context_pc(context))) {
+  if (is_spared(thrumi_context_pc(context), patient)) {
     thrumi_monitor_rouse(); /* it asks again soon */
     return;
   }

@@ -8,6 +8,7 @@
 static inline void thrumi_queue_append(struct thrumi_queues *qs, struct thrumi_thread *t, enum thrumi_class c) {
   struct thrumi_queue *q = &qs->of[c];
   t->next = NULL;
+  t->place = qs->appended++;
   t->prev = q->tail;
   *(q->tail ? &q->tail->next : &q->head) = t;
   q->tail = t;

@@ -1,13 +1,26 @@
-/* What the sanitizers and valgrind must be told of each stack. Empty in a plain build. */
+/* What the sanitizers and valgrind must be told. Empty in a plain build.
+ *
+ * ThreadSanitizer. A switch orders nothing by itself (no-sync fibers): what one thread did before is not visible
+ * to the next one only because both ran on one worker. The order that thrum does promise is announced:
+ *
+ *     who says so first (release)      who may rely on it (acquire)
+ *     spawn                            the thread's first instruction
+ *     the thread's end                 a join or wait of it that succeeded
+ *     whoever wakes a waiting thread   the thread, when its wait returns
+ *
+ * The runtime itself is therefore not instrumented in these builds (-Db_sanitize for the programs, THRUMI_TSAN for the
+ * library): it passes its private data from context to context of one worker, which no-sync fibers would
+ * report; and its signal handler interrupts ThreadSanitizer's own code and must not call into it. What the runtime
+ * does with its shared words is checked by exhaustive interleaving instead (tests/explore).
+ *
+ * AddressSanitizer is told of each switch, and that the table of records and the stacks are roots for leaks. */
 #ifndef THRUMI_SANITIZE_H
 #define THRUMI_SANITIZE_H
 
-#if defined(__SANITIZE_THREAD__)
-#define THRUMI_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THRUMI_TSAN 1
-#endif
+#include <stddef.h>
+
+#ifndef THRUMI_TSAN
+#define THRUMI_TSAN 0
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 #define THRUMI_ASAN 1
@@ -15,9 +28,6 @@
 #if __has_feature(address_sanitizer)
 #define THRUMI_ASAN 1
 #endif
-#endif
-#ifndef THRUMI_TSAN
-#define THRUMI_TSAN 0
 #endif
 #ifndef THRUMI_ASAN
 #define THRUMI_ASAN 0
@@ -29,15 +39,25 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
-enum { THRUMI_TSAN_NO_SYNC = 1 }; /* a switch orders nothing: only our atomics do */
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+enum { THRUMI_TSAN_NO_SYNC = 1 };
+#define thrumi_announce(address) __tsan_release((void *)(address))
+#define thrumi_rely_on(address) __tsan_acquire((void *)(address))
+#else
+#define thrumi_announce(address) ((void)(address))
+#define thrumi_rely_on(address) ((void)(address))
 #endif
 
 #if THRUMI_ASAN
-#include <stddef.h>
 void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
 void __asan_unpoison_memory_region(const volatile void *low, size_t size);
 void __asan_handle_no_return(void);
+void __lsan_register_root_region(const void *start, size_t size);
+#define thrumi_leak_root(start, size) __lsan_register_root_region(start, size)
+#else
+#define thrumi_leak_root(start, size) ((void)(start), (void)(size))
 #endif
 
 #endif

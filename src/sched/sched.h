@@ -87,6 +87,7 @@ struct thrumi_thread {
   uint32_t slot;                   /* index of this record */
   uint32_t number;                 /* N of Thread-N; 0: named */
   uint32_t pins;
+  uint32_t place;                  /* in the order of its queues' appends */
   int saved_errno;
   _Atomic uint8_t state;           /* enum thrumi_state; for dumps and queues */
   uint8_t kind;                    /* enum thrumi_kind */
@@ -97,9 +98,7 @@ struct thrumi_thread {
   _Atomic uint8_t cancel;          /* cancelled; see park.c */
   uint8_t shield;                  /* > 0: cancellation waits */
   bool cancellable;                /* the present wait is a cancellation point; set before it is armed */
-#if THRUMI_TSAN || THRUMI_ASAN
-  void *fiber;                     /* the sanitizer's idea of the stack */
-#endif
+  void *fiber;                     /* ThreadSanitizer's idea of its context */
 };
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
@@ -111,6 +110,7 @@ struct thrumi_queue {
 
 struct thrumi_queues {
   struct thrumi_queue of[THRUMI_CLASSES];
+  uint32_t appended; /* so far: says which of two classes' heads came first */
   _Atomic uint32_t count; /* of all; others read it as a hint */
 };
 
@@ -192,9 +192,7 @@ struct thrumi_kthread {
   char *native_low;
   size_t native_size;
   void *signal_stack;
-#if THRUMI_TSAN || THRUMI_ASAN
   void *fiber;
-#endif
 };
 
 /* ---- The whole ------------------------------------------------------------------------------------- */
@@ -216,7 +214,6 @@ struct thrumi_sched {
   _Atomic uint32_t spare_count;
   _Atomic uint32_t schedulers; /* scheduler kthreads, with spares and captured ones */
   _Atomic uint32_t captured;
-  bool refused_said;
   _Atomic uint32_t kthreads, kthreads_peak;
 
   _Alignas(64) _Atomic uint32_t bell;
@@ -281,6 +278,8 @@ void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was p
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
 void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c);
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
+void thrumi_fiber_begin(struct thrumi_thread *t);
+void thrumi_fiber_end(void *fiber, struct thrumi_thread *next);
 void thrumi_run_bound(struct thrumi_kthread *k); /* its thread, to the end */
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <sched/sanitize.h>
 #include <sched/stack.h>
 
 #include <core/spin.h>
@@ -35,6 +36,7 @@ struct warm {
 };
 
 struct pool {
+  uint64_t total; /* stacks of all its slabs */
   struct thrumi_stack_slab *slabs;
   struct warm *warm;
   size_t count;    /* warm ones */
@@ -172,14 +174,27 @@ static int grow(struct pool *pool, size_t size) {
   thrumi_spin_unlock(&lock);
   struct thrumi_stack_slab *slab = map_slab(size, wished, &count);
   if (!slab) return -ENOMEM;
+  thrumi_leak_root(slab, thrumi_os_page() + count * stride_of(size));
   slab->first = (char *)slab + thrumi_os_page();
   slab->size = size;
   for (size_t i = 0; i < count; i++) set_bit(slab->raw, i);
   thrumi_spin_lock(&lock);
   list_slab(pool, slab);
+  pool->total += count;
   pool->growth = wished * 4 < SLAB_MOST ? wished * 4 : SLAB_MOST;
   thrumi_spin_unlock(&lock);
   return 0;
+}
+
+int thrumi_stack_reserve(uint64_t count) {
+  size_t size = thrumi_load_relaxed(&default_size);
+  for (struct pool *pool = pool_of(size);;) {
+    thrumi_spin_lock(&lock);
+    bool enough = pool->total >= count;
+    thrumi_spin_unlock(&lock);
+    if (enough) return 0;
+    if (grow(pool, size) != 0) return -ENOMEM;
+  }
 }
 
 /* ---- Pools: warm stacks -------------------------------------------------------------------------------- */

@@ -59,6 +59,9 @@ struct thrumi_stack_cache {
  * arbitrary. -ENOMEM: none to be had now. */
 int thrumi_stack_take(struct thrumi_stack_cache *cache, size_t size, struct thrumi_stack *out);
 
+/* Sees to it that there are at least so many stacks of the default size, in use or not. 0 or -ENOMEM. */
+int thrumi_stack_reserve(uint64_t count);
+
 /* Without a cache the caller does not run on it. */
 void thrumi_stack_give(struct thrumi_stack_cache *cache, struct thrumi_stack *stack);
 

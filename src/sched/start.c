@@ -243,7 +243,7 @@ static void read_settings(struct thrumi_settings *s) {
   const thrum_config *c = &start.config;
   thrumi_log_function = c->log;
   thrumi_settings_default(s);
-  if (!c->ignore_environment) thrumi_settings_environment(s, c->log);
+  if (!c->ignore_environment) thrumi_settings_environment(s, thrumi_log_write);
   if (c->workers) s->workers = c->workers;
   if (c->kernel_threads) s->kernel_threads = c->kernel_threads;
   if (c->stack_size) s->stack_size = c->stack_size;

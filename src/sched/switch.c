@@ -15,13 +15,23 @@ enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_m
 
 /* ---- Switching stacks ---------------------------------------------------------------------------------- */
 
-#if THRUMI_TSAN || THRUMI_ASAN
-static void *get_fiber(const struct thrumi_thread *t) { return t->fiber; }
-static void set_fiber(struct thrumi_thread *t, void *fiber) { t->fiber = fiber; }
-#else
-static void *get_fiber(const struct thrumi_thread *t) { return (void)t, NULL; }
-static void set_fiber(struct thrumi_thread *t, void *fiber) { (void)t, (void)fiber; }
+/* A thread's context as ThreadSanitizer knows it; made when it first runs, also where it needs no stack of its own. */
+void thrumi_fiber_begin(struct thrumi_thread *t) {
+#if THRUMI_TSAN
+  t->fiber = __tsan_create_fiber(0);
+  __tsan_switch_to_fiber(t->fiber, THRUMI_TSAN_NO_SYNC);
 #endif
+  thrumi_rely_on(t);
+}
+
+/* Back to the joiner's after its guest has ended; NULL: to none, the next switch says whose. */
+void thrumi_fiber_end(void *fiber, struct thrumi_thread *next) {
+#if THRUMI_TSAN
+  __tsan_switch_to_fiber(next->fiber, THRUMI_TSAN_NO_SYNC);
+  __tsan_destroy_fiber(fiber);
+#endif
+  (void)fiber, (void)next;
+}
 
 /* First thing on every context that was switched to: publishes who was switched away from, whose context is
  * saved only now. */
@@ -336,7 +346,11 @@ static bool inherits_stack(const struct thrumi_thread *to, bool default_stack) {
 
 static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack, void *fiber) {
   to->stack = stack;
-  set_fiber(to, fiber);
+  thrumi_fiber_begin(to);
+#if THRUMI_TSAN
+  __tsan_destroy_fiber(fiber);
+#endif
+  (void)fiber;
 #if THRUMI_ASAN
   __asan_unpoison_memory_region(stack.low, stack.size - INHERITED_FRAMES);
 #endif
@@ -378,6 +392,7 @@ void thrumi_thread_main(void) {
   __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 #endif
   after_switch();
+  thrumi_rely_on(thrumi_running_on(thrumi_self()));
   for (;;) {
     struct thrumi_kthread *k = thrumi_self();
     struct thrumi_thread *t = k->current;
@@ -386,7 +401,7 @@ void thrumi_thread_main(void) {
     intptr_t result = thrumi_thread_call(t);
     k = thrumi_enter();
     struct thrumi_stack stack = t->stack;
-    void *fiber = get_fiber(t);
+    void *fiber = t->fiber;
     bool default_stack = !t->own_stack;
     thrumi_thread_finish(t, result);
     k = thrumi_self();

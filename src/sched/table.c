@@ -19,6 +19,7 @@ static struct {
   struct thrumi_spin lock;
   struct thrumi_thread *free;
   uint32_t free_count;
+  uint32_t with_stacks; /* slots below this have a stack reserved */
   _Atomic uint32_t made; /* slots that have a record, slot 0 among them */
   _Atomic(struct thrumi_thread *) chunk[CHUNKS];
 } table;
@@ -30,15 +31,27 @@ struct thrumi_thread *thrumi_record(uint32_t slot) {
 
 uint32_t thrumi_record_count(void) { return thrumi_load(&table.made); }
 
+/* Every thread that is spawned must get a stack when it first runs: for each record there is one, and for each
+ * worker a magazine of them that it may keep from the others. Asked for ahead, so that memory that ends is spawn's error. */
+static bool reserve_stack(uint32_t slot) {
+  if (slot < table.with_stacks) return true;
+  uint32_t ahead = slot + CHUNK / 4;
+  uint64_t magazines = (uint64_t)thrumi_load_relaxed(&thrumi_sched.workers) * THRUMI_STACK_MAGAZINE;
+  if (thrumi_stack_reserve(ahead + magazines) != 0) return false;
+  table.with_stacks = ahead;
+  return true;
+}
+
 /* Under the lock: one more record for a slot that never had one. Its generation begins at 1. */
 static struct thrumi_thread *make(void) {
   uint32_t slot = thrumi_load_relaxed(&table.made);
   if (slot == 0) slot = 1;
-  if (slot >= (uint32_t)CHUNKS * CHUNK) return NULL;
+  if (slot >= (uint32_t)CHUNKS * CHUNK || !reserve_stack(slot)) return NULL;
   struct thrumi_thread *chunk = thrumi_load_relaxed(&table.chunk[slot / CHUNK]);
   if (!chunk) {
     chunk = thrumi_os.reserve(CHUNK * sizeof *chunk);
     if (!chunk) return NULL;
+    thrumi_leak_root(chunk, CHUNK * sizeof *chunk);
     thrumi_store(&table.chunk[slot / CHUNK], chunk);
   }
   struct thrumi_thread *t = &chunk[slot % CHUNK];

@@ -66,6 +66,7 @@ static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, voi
 
 /* Makes it run some time. */
 static void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  thrumi_announce(t);
   thrumi_trace(THRUMI_EVENT_SPAWN, thrumi_handle(k->current).value, thrumi_handle(t).value);
   if (thrumi_likely(k->worker != NULL)) {
     thrumi_bump(&k->worker->spawned);
@@ -280,6 +281,7 @@ static void last_rites(struct thrumi_thread *t, intptr_t result) {
 
 /* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */
 static uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
+  thrumi_announce(&t->life);
   uint64_t before = thrumi_or(&t->life, flags);
   if (thrumi_unlikely(before & THRUMI_WAITED)) wake_joiners(t);
   return before;
@@ -325,7 +327,11 @@ void thrum_exit(intptr_t result) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
   thrumi_leave(k);
-  if (t->kind == THRUMI_FOREIGN) thrumi_fatal("thrum_exit was called in a thread that thrum did not start; use pthread_exit there");
+  if (t->kind == THRUMI_FOREIGN) {
+    char name[THRUM_NAME_MAX];
+    thrumi_name_in_handler(t, name, sizeof name);
+    thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there", name);
+  }
   if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
 #if THRUMI_ASAN
   __asan_handle_no_return();
@@ -442,9 +448,7 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   t->guest_of = me;
   t->stack = me->stack;
   t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
-#if THRUMI_TSAN || THRUMI_ASAN
-  t->fiber = me->fiber;
-#endif
+  thrumi_fiber_begin(t);
   thrumi_store_relaxed(&k->current, t);
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
@@ -452,6 +456,9 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   intptr_t result = thrumi_thread_call(t);
   k = thrumi_enter();
   conclude(t, result);
+  thrumi_announce(&t->life);
+  thrumi_fiber_end(t->fiber, me);
+  thrumi_rely_on(&t->life);
   k = thrumi_self();
   me->kthread = t->kthread;
   thrumi_store_relaxed(&k->current, me);
@@ -494,6 +501,7 @@ static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, i
     }
     error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
   }
+  if (!error) thrumi_rely_on(&t->life);
   if (!error) error = take_result(t, THRUMI_GENERATION(life), result);
   if (!error && t != thrumi_sched.main) {
     take_sentence(me, t);
@@ -509,6 +517,7 @@ static int wait_until(thrum_thread handle, int64_t deadline, int flags) {
   uint64_t life;
   int error = joinable(k, handle, &t, &life, false);
   if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
+  if (!error) thrumi_rely_on(&t->life);
   thrumi_leave(thrumi_self());
   return error;
 }
