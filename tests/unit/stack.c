@@ -338,7 +338,7 @@ static int guard_for_free(void *start, size_t bytes) {
 /* Without guards: each costs page tables, and it is the mappings that this is about. */
 static void million_fits(void) {
   struct thrumi_stack_cache cache = {0};
-  thrumi_os.guard = guard_for_free;
+  thrumi_os.guard = thrumi_os.protect = guard_for_free;
   for (int i = 0; i < 1000000; i++) {
     struct thrumi_stack stack;
     CHECK_EQ(thrumi_stack_take(&cache, 0, &stack), 0);
