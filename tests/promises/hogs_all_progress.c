@@ -43,7 +43,7 @@ int main(void) {
   hogs_start(&hogs, 4 * thrum_workers(), hog_loop);
   AWAIT(hogs_all_beyond(&hogs, NULL));
   in_rounds();
-  at_the_same_pace();
+  if (!TESTS_TSAN) at_the_same_pace(); /* there a hog is mostly in the sanitizer, which is left in peace */
   hogs_stop(&hogs);
   return 0;
 }

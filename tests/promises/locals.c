@@ -8,7 +8,7 @@ static int destroyed;
 static uint64_t destroyed_in;
 
 static void destroy(void *value) {
-  destroyed_in = thrum_id(thrum_current());
+  STORE(destroyed_in, thrum_id(thrum_current()));
   CHECK(value != NULL);
   free(value);
   ADD(destroyed, 1);
