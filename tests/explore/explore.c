@@ -11,11 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 64 * 1024, DEPTH_MAX = 2000, BUFFER_MAX = 16, ACTORS = 2 * EXPLORE_THREADS, MAIN = -1 };
+enum {
+  STACK_SIZE = 64 * 1024,
+  DEPTH_MAX = 2000,
+  BUFFER_MAX = 16,
+  SEEN_MAX = 16,
+  ACTORS = 2 * EXPLORE_THREADS,
+  MAIN = -1
+};
 
 _Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("initial-exec")));
 
-enum state { READY, AWAITING, ASLEEP, ENDED };
+enum state { READY, AWAITING, LOCKING, ASLEEP, ENDED };
 
 struct store {
   volatile void *word;
@@ -29,11 +36,13 @@ static struct thread {
   enum state state;
   enum explore_kind kind; /* of its next operation */
   const volatile void *address;
-  _Atomic uint32_t *awaited;   /* AWAITING: until it is not 0; ASLEEP: the futex */
+  _Atomic uint32_t *awaited;   /* AWAITING: until it is not 0; LOCKING: until it is; ASLEEP: the futex */
   const struct thread *drains; /* its next step waits for that thread's buffer */
   unsigned asleep_since;
-  bool paused;
-  const volatile void *read_last;
+  bool paused; /* spins: reads again what it has read since its last other operation */
+  const volatile void *seen[SEEN_MAX];
+  int n_seen;
+  unsigned steps;
   struct store buffer[BUFFER_MAX];
   int buffered;
 } threads[EXPLORE_THREADS];
@@ -50,8 +59,8 @@ static unsigned depth, known; /* path[0] to path[known - 1] are given */
 static uint32_t sleeping;
 static unsigned steps; /* orders sleepers on a futex */
 static void *main_sp;
-static bool cut, replaying;
-static unsigned long long walked, cut_short;
+static bool cut, impatient, replaying;
+static unsigned long long walked, cut_short, given_up;
 static unsigned longest;
 
 /* ---- Telling ------------------------------------------------------------------------------------------- */
@@ -87,6 +96,7 @@ static void tell(unsigned actor) {
 static bool may_go_on(const struct thread *t) {
   if (t->state == ENDED || t->state == ASLEEP) return false;
   if (t->state == AWAITING && atomic_load(t->awaited) == 0) return false;
+  if (t->state == LOCKING && atomic_load(t->awaited) != 0) return false;
   if ((t->kind == EXPLORE_UPDATE || t->kind == EXPLORE_FENCE) && t->buffered) return false;
   return t->kind != EXPLORE_DRAIN || !t->drains->buffered;
 }
@@ -146,6 +156,8 @@ static bool decide(unsigned *actor) {
     explore_fail("the schedule does not fit this program");
   }
   *actor = node->chosen;
+  unsigned made = *actor < EXPLORE_THREADS ? ++threads[*actor].steps : 0;
+  if (model->patience && made > model->patience && enabled & (enabled - 1)) return !(impatient = true);
   uint32_t others = replaying ? 0 : (node->sleeping | node->done) & ~(1u << *actor);
   sleeping = 0;
   for (unsigned i = 0; i < ACTORS; i++)
@@ -236,7 +248,7 @@ static void run_once(void) {
   depth = 0;
   sleeping = 0;
   steps = 0;
-  cut = false;
+  cut = impatient = false;
   for (int i = 0; i < n_threads; i++) {
     char *stack = threads[i].stack;
     void *sp = thrumi_frame_make(stack, STACK_SIZE);
@@ -245,7 +257,8 @@ static void run_once(void) {
   model->reset();
   schedule();
   walked += !cut;
-  cut_short += cut;
+  cut_short += cut && !impatient;
+  given_up += impatient;
   if (depth > longest) longest = depth;
   if (!cut && model->check) model->check();
 }
@@ -261,12 +274,14 @@ static void replay(const char *schedule_text) {
 }
 
 static void walk(void) {
-  walked = cut_short = 0;
+  walked = cut_short = given_up = 0;
   longest = known = 0;
   do run_once();
   while (advance());
-  printf("%s: %llu schedules, %llu more cut short as equal to one of these; at most %u steps\n", model->name,
-         walked, cut_short, longest);
+  printf("%s: %llu schedules of at most %u steps, %llu more cut short as equal to one of these", model->name,
+         walked, longest, cut_short);
+  if (given_up) printf(", %llu given up after %u steps of one thread", given_up, model->patience);
+  putchar('\n');
   fflush(stdout);
 }
 
@@ -290,8 +305,9 @@ int explore(const struct explore_model *models, int argc, char **argv) {
 static void wait_for_turn(struct thread *t, enum explore_kind kind, const volatile void *address) {
   t->kind = kind;
   t->address = address;
-  t->read_last = kind == EXPLORE_READ ? address : NULL;
+  if (kind != EXPLORE_READ || t->paused || t->n_seen == SEEN_MAX) t->n_seen = 0;
   t->paused = false;
+  if (kind == EXPLORE_READ) t->seen[t->n_seen++] = address;
   schedule();
 }
 
@@ -299,10 +315,16 @@ void explore_point(enum explore_kind kind, const volatile void *address) {
   if (current != MAIN) wait_for_turn(&threads[current], kind, address);
 }
 
-/* A thread that spins looks once more at the same word: nothing new can be seen in between that it would not see by
- * looking later, so the rest of its spinning is one step. */
+/* A thread that spins looks at the same words once more. If nobody else goes on meanwhile it sees the same, so that is no
+ * step of its own; what others do meanwhile it would also see by looking for the first time later. */
 void explore_pause(void) {
   if (current != MAIN) threads[current].paused = true;
+}
+
+static bool looks_again(const struct thread *t, const volatile void *word) {
+  for (int i = 0; t->paused && i < t->n_seen; i++)
+    if (t->seen[i] == word) return true;
+  return false;
 }
 
 void explore_await(_Atomic uint32_t *word) {
@@ -312,14 +334,20 @@ void explore_await(_Atomic uint32_t *word) {
   wait_for_turn(t, EXPLORE_READ, word);
 }
 
+void explore_lock(_Atomic uint32_t *word) {
+  if (current != MAIN) {
+    threads[current].state = LOCKING;
+    threads[current].awaited = word;
+    wait_for_turn(&threads[current], EXPLORE_UPDATE, word);
+  }
+  atomic_store(word, 1);
+}
+
 uint64_t explore_load(const volatile void *word, size_t size) {
   uint64_t value = 0;
   if (current != MAIN) {
     struct thread *t = &threads[current];
-    if (t->paused && t->read_last == word)
-      t->paused = false;
-    else
-      wait_for_turn(t, EXPLORE_READ, word);
+    if (!looks_again(t, word)) wait_for_turn(t, EXPLORE_READ, word);
     for (int i = t->buffered - 1; i >= 0; i--)
       if (t->buffer[i].word == word) return t->buffer[i].value;
   }
@@ -392,3 +420,9 @@ static int barrier(void) {
 
 struct thrumi_os thrumi_os = {
     .now = no_time, .futex_wait = explore_futex_wait, .futex_wake = explore_futex_wake, .barrier = barrier};
+
+void thrumi_lease_wait(_Atomic uint32_t *attention, uint32_t seen) {
+  explore_futex_wait(attention, seen, INT64_MAX);
+}
+
+void thrumi_lease_notify(_Atomic uint32_t *attention) { explore_futex_wake(attention, INT32_MAX); }

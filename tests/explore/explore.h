@@ -45,6 +45,8 @@ enum explore_kind {
 struct explore_model {
   const char *name;
   bool buffered;
+  unsigned
+      patience; /* > 0: a schedule in which one thread makes so many steps while others could is given up */
   void (*reset)(void); /* before each schedule */
   void (*check)(void); /* after it, when all threads have ended; may be NULL */
   struct {
@@ -77,6 +79,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void explore_fail(const char *fo
 uint64_t explore_load(const volatile void *word, size_t size);
 void explore_store(volatile void *word, uint64_t value, size_t size);
 void explore_pause(void);
+void explore_lock(_Atomic uint32_t *word);
 
 #undef thrumi_load
 #undef thrumi_load_relaxed
@@ -108,7 +111,17 @@ void explore_pause(void);
 #else
 #define thrumi_swap(p, v) EXPLORE_UPDATED(p, atomic_exchange(p, v))
 #endif
+#ifdef MUTATE_OR
+#define thrumi_or(p, v) \
+  ({ \
+    EXPLORE_VALUE(p) found = thrumi_load(p); \
+    explore_point(EXPLORE_UPDATE, p); \
+    atomic_store(p, found | (v)); \
+    found; \
+  })
+#else
 #define thrumi_or(p, v) EXPLORE_UPDATED(p, atomic_fetch_or(p, v))
+#endif
 #define thrumi_and(p, v) EXPLORE_UPDATED(p, atomic_fetch_and(p, v))
 #define thrumi_add(p, v) EXPLORE_UPDATED(p, atomic_fetch_add(p, v))
 #ifdef MUTATE_CAS /* the same for the comparison */
@@ -122,5 +135,19 @@ void explore_pause(void);
 #define atomic_thread_fence(order) explore_fence()
 
 static inline void thrumi_pause(void) { explore_pause(); }
+
+/* ---- The small lock in place of core/spin.h's ---------------------------------------------------------- */
+
+/* Taken in one step, when it is free. The steps of the real one have a test of their own, spin.c. */
+#ifdef EXPLORE_LOCK
+#define THRUMI_SPIN_H
+struct thrumi_spin {
+  _Atomic uint32_t word;
+};
+static inline void thrumi_spin_lock(struct thrumi_spin *spin) { explore_lock(&spin->word); }
+static inline void thrumi_spin_unlock(struct thrumi_spin *spin) {
+  EXPLORE_UPDATED(&spin->word, atomic_store(&spin->word, 0));
+}
+#endif
 
 #endif

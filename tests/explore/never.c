@@ -1,0 +1,31 @@
+/* Functions of the scheduler that the sources under test refer to but no model reaches. They are weak: a model that
+ * does reach one brings its own. Their types do not matter, since none returns. */
+#include "explore.h"
+
+#define NEVER(name) \
+  __attribute__((weak)) void name(void); \
+  __attribute__((weak)) void name(void) { explore_fail(#name " was called"); }
+
+NEVER(thrum_name)
+NEVER(thrumi_enter_first)
+NEVER(thrumi_enter_slow)
+NEVER(thrumi_exit_main)
+NEVER(thrumi_fatal)
+NEVER(thrumi_fiber_begin)
+NEVER(thrumi_fiber_end)
+NEVER(thrumi_leave_slow)
+NEVER(thrumi_locals_destroy)
+NEVER(thrumi_locals_free)
+NEVER(thrumi_log)
+NEVER(thrumi_monitor_rouse)
+NEVER(thrumi_name_detach)
+NEVER(thrumi_name_free)
+NEVER(thrumi_pour_out)
+NEVER(thrumi_preempt_hog)
+NEVER(thrumi_preempt_self)
+NEVER(thrumi_spare_push_locked)
+NEVER(thrumi_stack_drain)
+NEVER(thrumi_timeout_start)
+NEVER(thrumi_timeout_stop)
+NEVER(thrumi_uncapture)
+NEVER(thrumi_unqueue)
