@@ -3,7 +3,6 @@
 #include <sched/self.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { SHORT = 512 };
 
@@ -63,10 +62,10 @@ int thrum_print(const char *format, ...) {
   if (length >= 0 && length < SHORT) {
     result = put(text, (size_t)length);
   } else if (length >= 0) {
-    char *block = malloc((size_t)length + 1);
+    char *block = thrumi_os.allocate((size_t)length + 1);
     if (block) vsnprintf(block, (size_t)length + 1, format, again);
     result = block ? put(block, (size_t)length) : -ENOMEM;
-    free(block);
+    if (block) thrumi_os.free(block);
   }
   va_end(again);
   return result;
