@@ -238,7 +238,8 @@ int main(int argc, char **argv) {
   CHECK(argc > 1);
   const struct inject_kind *kind = inject_find(argv[1]);
   CHECK(kind);
-  if (TESTS_ASAN && strcmp(kind->name, "guard") == 0) CHECK_SKIP("guards are mappings under AddressSanitizer");
+  if (TESTS_ASAN && strcmp(kind->name, "guard") == 0)
+    CHECK_SKIP("guards are mappings under AddressSanitizer");
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc == 2) {
     fail_in_turn(kind, 1);
