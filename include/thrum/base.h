@@ -59,9 +59,9 @@ typedef int64_t thrum_time;
 
 /* The macros take fractions: THRUM_MS(0.5) is half a millisecond. */
 #define THRUM_NS(n) ((thrum_duration)(n))
-#define THRUM_US(n) ((thrum_duration)((n) * 1000LL))
-#define THRUM_MS(n) ((thrum_duration)((n) * 1000000LL))
-#define THRUM_S(n) ((thrum_duration)((n) * 1000000000LL))
+#define THRUM_US(n) ((thrum_duration)((n)*1000LL))
+#define THRUM_MS(n) ((thrum_duration)((n)*1000000LL))
+#define THRUM_S(n) ((thrum_duration)((n)*1000000000LL))
 
 /* Wait for ever. */
 #define THRUM_FOREVER INT64_MAX

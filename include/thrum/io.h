@@ -20,7 +20,8 @@ extern "C" {
 THRUM_API ssize_t thrum_read(int fd, void *buffer, size_t size);
 THRUM_API ssize_t thrum_write(int fd, const void *buffer, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout);
-THRUM_API THRUM_MUST_CHECK ssize_t thrum_write_for(int fd, const void *buffer, size_t size, thrum_duration timeout);
+THRUM_API THRUM_MUST_CHECK ssize_t thrum_write_for(int fd, const void *buffer, size_t size,
+                                                   thrum_duration timeout);
 
 /* Closes a descriptor that thrum has waited on, and wakes whoever waits on it with -EBADF. Not a
  * cancellation point. 0 or a negative errno. */

@@ -58,11 +58,11 @@ struct thrum_scope;
 /* All-zero (with size set) means the defaults:
  *     thrum_options o = THRUM_OPTIONS_INIT; o.bound = true; thrum_spawn_with(&t, &o, fn, arg); */
 typedef struct thrum_options {
-  size_t size;               /* sizeof(thrum_options) */
-  const char *name;          /* NULL or "": Thread-N (function); copied */
-  size_t stack_size;         /* bytes, 0: the default; rounded up to pages */
-  int daemon;                /* THRUM_YES: the program does not wait for it at exit; default: as its creator */
-  bool bound;                /* owns a kernel thread for its life: _Thread_local and the like work in it */
+  size_t size;       /* sizeof(thrum_options) */
+  const char *name;  /* NULL or "": Thread-N (function); copied */
+  size_t stack_size; /* bytes, 0: the default; rounded up to pages */
+  int daemon;        /* THRUM_YES: the program does not wait for it at exit; default: as its creator */
+  bool bound;        /* owns a kernel thread for its life: _Thread_local and the like work in it */
   struct thrum_scope *scope; /* must be NULL: scopes come with a later version */
 } thrum_options;
 

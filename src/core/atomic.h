@@ -28,9 +28,9 @@ void thrumi_explore_point(void);
 #define thrumi_add(p, v) (THRUMI_POINT(), atomic_fetch_add_explicit(p, v, memory_order_seq_cst))
 
 /* On failure *expected becomes what was there. */
-#define thrumi_cas(p, expected, v)                                                                         \
-  (THRUMI_POINT(), atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_seq_cst,          \
-                                                           memory_order_acquire))
+#define thrumi_cas(p, expected, v) \
+  (THRUMI_POINT(), \
+   atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_seq_cst, memory_order_acquire))
 
 /* A counter that one thread writes and others may read a little late. */
 #define thrumi_bump(p) \

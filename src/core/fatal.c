@@ -44,17 +44,17 @@ static const char *convert(struct line *line, const char *f, va_list *args) {
   int longs = 0;
   while (*f == 'l' || *f == 'z') longs++, f++;
   switch (*f) {
-    case 's': put_text(line, va_arg(*args, const char *)); break;
-    case 'c': put(line, (char)va_arg(*args, int)); break;
-    case 'd': put_signed(line, longs ? va_arg(*args, long) : va_arg(*args, int)); break;
-    case 'u': put_number(line, longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), 10); break;
-    case 'x': put_number(line, longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), 16); break;
-    case 'p':
-      put_text(line, "0x");
-      put_number(line, (uintptr_t)va_arg(*args, void *), 16);
-      break;
-    case '%': put(line, '%'); break;
-    default: abort(); /* a conversion that this formatter does not have: a bug of the caller */
+  case 's': put_text(line, va_arg(*args, const char *)); break;
+  case 'c': put(line, (char)va_arg(*args, int)); break;
+  case 'd': put_signed(line, longs ? va_arg(*args, long) : va_arg(*args, int)); break;
+  case 'u': put_number(line, longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), 10); break;
+  case 'x': put_number(line, longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned), 16); break;
+  case 'p':
+    put_text(line, "0x");
+    put_number(line, (uintptr_t)va_arg(*args, void *), 16);
+    break;
+  case '%': put(line, '%'); break;
+  default: abort(); /* a conversion that this formatter does not have: a bug of the caller */
   }
   return f + 1;
 }

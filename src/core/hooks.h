@@ -31,10 +31,10 @@ extern struct thrumi_hooks thrumi_hooks;
 enum thrumi_mode { THRUMI_MODE_TRACE = 1, THRUMI_MODE_CHECK = 2, THRUMI_MODE_EXPLORE = 4 };
 extern _Atomic uint32_t thrumi_mode;
 
-#define thrumi_trace(kind, thread, object)                                                               \
-  do {                                                                                                   \
-    if (thrumi_unlikely(atomic_load_explicit(&thrumi_mode, memory_order_relaxed) & THRUMI_MODE_TRACE))   \
-      thrumi_hooks.trace(kind, thread, object);                                                          \
+#define thrumi_trace(kind, thread, object) \
+  do { \
+    if (thrumi_unlikely(atomic_load_explicit(&thrumi_mode, memory_order_relaxed) & THRUMI_MODE_TRACE)) \
+      thrumi_hooks.trace(kind, thread, object); \
   } while (0)
 
 #endif

@@ -15,7 +15,8 @@ uint32_t thrumi_lease_settle(struct thrumi_lease *lease) {
       thrumi_cas(&lease->attention, &seen, seen | THRUMI_SLEEPING);
     }
   }
-  if (seen & THRUMI_SLEEPING) seen = thrumi_and(&lease->attention, ~(uint32_t)THRUMI_SLEEPING) & ~(uint32_t)THRUMI_SLEEPING;
+  if (seen & THRUMI_SLEEPING)
+    seen = thrumi_and(&lease->attention, ~(uint32_t)THRUMI_SLEEPING) & ~(uint32_t)THRUMI_SLEEPING;
   return seen;
 }
 

@@ -4,9 +4,7 @@
 
 enum { BUCKETS = 256 };
 
-static struct {
-  _Alignas(64) struct thrumi_bucket bucket;
-} table[BUCKETS];
+static struct { _Alignas(64) struct thrumi_bucket bucket; } table[BUCKETS];
 
 struct thrumi_bucket *thrumi_bucket_lock(const void *address) {
   uint64_t mixed = ((uintptr_t)address >> 3) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */

@@ -5,6 +5,7 @@
  *
  * Dumps ask for the same names again and again, so found ones are kept. */
 #define _GNU_SOURCE
+#include <core/sanitize.h>
 #include <core/symbol.h>
 
 #include <dlfcn.h>
@@ -94,22 +95,33 @@ static struct {
 
 static struct kept *kept_for(uintptr_t function) { return &cache.of[function / 16 % KEPT]; }
 
-static bool recall(uintptr_t function, unsigned long long unloaded, char *buffer, size_t size) {
+static bool take_cache(void) {
   if (atomic_flag_test_and_set(&cache.busy)) return false;
+  thrumi_rely_on(&cache);
+  return true;
+}
+
+static void give_cache(void) {
+  thrumi_announce(&cache);
+  atomic_flag_clear(&cache.busy);
+}
+
+static bool recall(uintptr_t function, unsigned long long unloaded, char *buffer, size_t size) {
+  if (!take_cache()) return false;
   const struct kept *kept = kept_for(function);
   bool known = kept->function == function && kept->unloaded == unloaded;
   if (known) snprintf(buffer, size, "%s", kept->name);
-  atomic_flag_clear(&cache.busy);
+  give_cache();
   return known;
 }
 
 static void keep(uintptr_t function, unsigned long long unloaded, const char *name) {
-  if (strlen(name) >= KEPT_NAME || atomic_flag_test_and_set(&cache.busy)) return;
+  if (strlen(name) >= KEPT_NAME || !take_cache()) return;
   struct kept *kept = kept_for(function);
   kept->function = function;
   kept->unloaded = unloaded;
   strcpy(kept->name, name);
-  atomic_flag_clear(&cache.busy);
+  give_cache();
 }
 
 /* ---- The object ---------------------------------------------------------------------------------------- */

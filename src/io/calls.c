@@ -34,7 +34,8 @@ static ssize_t try_once(const struct transfer *x) {
   if (!never_blocks(x->fd) && !is_ready(x)) return -EAGAIN;
   ssize_t n;
   do {
-    n = x->direction == THRUMI_IN ? thrumi_os.read(x->fd, x->buffer, x->size) : thrumi_os.write(x->fd, x->buffer, x->size);
+    n = x->direction == THRUMI_IN ? thrumi_os.read(x->fd, x->buffer, x->size)
+                                  : thrumi_os.write(x->fd, x->buffer, x->size);
   } while (n == -EINTR);
   return n;
 }
@@ -70,7 +71,7 @@ static ssize_t transfer(struct transfer *x, int64_t timeout) {
     thrumi_leave(thrumi_self());
     if (error && error != -EPERM) return error;
     n = error == -EPERM ? (x->direction == THRUMI_IN ? thrumi_os.read(x->fd, x->buffer, x->size)
-                                                      : thrumi_os.write(x->fd, x->buffer, x->size))
+                                                     : thrumi_os.write(x->fd, x->buffer, x->size))
                         : -EAGAIN;
   }
   return n;
@@ -86,9 +87,13 @@ ssize_t thrum_write_for(int fd, const void *buffer, size_t size, thrum_duration 
   return transfer(&x, timeout);
 }
 
-ssize_t thrum_read(int fd, void *buffer, size_t size) { return thrum_read_for(fd, buffer, size, THRUM_FOREVER); }
+ssize_t thrum_read(int fd, void *buffer, size_t size) {
+  return thrum_read_for(fd, buffer, size, THRUM_FOREVER);
+}
 
-ssize_t thrum_write(int fd, const void *buffer, size_t size) { return thrum_write_for(fd, buffer, size, THRUM_FOREVER); }
+ssize_t thrum_write(int fd, const void *buffer, size_t size) {
+  return thrum_write_for(fd, buffer, size, THRUM_FOREVER);
+}
 
 int thrum_close(int fd) {
   struct thrumi_kthread *k = thrumi_enter();

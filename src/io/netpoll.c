@@ -158,7 +158,8 @@ static int deliver(int fd, uint32_t what) {
   bool both = what & (EPOLLERR | EPOLLHUP);
   int woken = 0;
   thrumi_spin_lock(&d->lock);
-  if (both || what & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) d->events[THRUMI_IN]++, woken += wake_all(d, THRUMI_IN, 0);
+  if (both || what & (EPOLLIN | EPOLLRDHUP | EPOLLPRI))
+    d->events[THRUMI_IN]++, woken += wake_all(d, THRUMI_IN, 0);
   if (both || what & EPOLLOUT) d->events[THRUMI_OUT]++, woken += wake_all(d, THRUMI_OUT, 0);
   thrumi_spin_unlock(&d->lock);
   return woken;
@@ -212,14 +213,16 @@ int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, 
     thrumi_spin_unlock(&d->lock);
     return 0;
   }
-  w.ticket = thrumi_arm(me, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor", (void *)(intptr_t)fd,
-                        THRUMI_CANCELLABLE);
+  w.ticket = thrumi_arm(me, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor",
+                        (void *)(intptr_t)fd, THRUMI_CANCELLABLE);
   append(d, direction, &w);
-  uint32_t wanted = (d->waiters[THRUMI_IN] ? EPOLLIN | EPOLLRDHUP : 0u) | (d->waiters[THRUMI_OUT] ? EPOLLOUT : 0u);
+  uint32_t wanted =
+      (d->waiters[THRUMI_IN] ? EPOLLIN | EPOLLRDHUP : 0u) | (d->waiters[THRUMI_OUT] ? EPOLLOUT : 0u);
   int error = enrol(fd, wanted); /* reports what is ready at once, so nothing before it is missed */
   thrumi_spin_unlock(&d->lock);  /* after it: another's enrolment must not undo ours */
   thrumi_add(&netpoll.waiting, (size_t)1);
-  if (!thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse(); /* it may sleep, with nothing to watch until now */
+  if (!thrumi_load(&thrumi_sched.poller))
+    thrumi_monitor_rouse(); /* it may sleep, with nothing to watch until now */
   if (error) thrumi_wake(me, w.ticket, THRUMI_WOKEN);
   enum thrumi_wait_state outcome = thrumi_park(me, w.ticket, deadline);
   thrumi_add(&netpoll.waiting, -(size_t)1);
@@ -243,7 +246,8 @@ static void wake_both(int fd, int result) {
 }
 
 void thrumi_netpoll_forget(int fd) {
-  if (thrumi_load(&netpoll.started)) thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
+  if (thrumi_load(&netpoll.started))
+    thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
   wake_both(fd, -EBADF);
 }
 

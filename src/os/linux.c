@@ -349,7 +349,9 @@ void thrumi_os_short_slice(int64_t ns) {
     int32_t nice;
     uint32_t priority;
     uint64_t runtime, deadline, period;
-  } attributes = {.size = sizeof attributes, .nice = getpriority(PRIO_PROCESS, (id_t)thrumi_os_tid()), .runtime = (uint64_t)ns};
+  } attributes = {.size = sizeof attributes,
+                  .nice = getpriority(PRIO_PROCESS, (id_t)thrumi_os_tid()),
+                  .runtime = (uint64_t)ns};
   QUIETLY(syscall(SYS_sched_setattr, 0, &attributes, 0));
 }
 

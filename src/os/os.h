@@ -43,7 +43,7 @@ struct thrumi_os {
   /* Kernel threads. create starts fn(arg) with all asynchronous signals blocked but `unblocked` (0: none). */
   int (*create)(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked);
   int (*signal)(pid_t tid, int signo);
-  int (*barrier)(void); /* expedited membarrier: every running thread of ours passes a full fence */
+  int (*barrier)(void);           /* expedited membarrier: every running thread of ours passes a full fence */
   int64_t (*cpu_time)(pid_t tid); /* what it has burnt so far, in ns; negative if unknown */
   enum thrumi_activity (*activity)(pid_t tid);
   int (*thread_count)(void); /* kernel threads of this process; negative if unknown */
@@ -52,7 +52,7 @@ struct thrumi_os {
   int (*epoll_create)(void);
   int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
   int (*epoll_wait)(int epoll, struct epoll_event *events, int max, int64_t timeout); /* ns, -1 for ever */
-  int (*event_create)(void); /* an eventfd */
+  int (*event_create)(void);                                                          /* an eventfd */
   ssize_t (*read)(int fd, void *buffer, size_t size);
   ssize_t (*write)(int fd, const void *buffer, size_t size);
   int (*ready)(int fd, short events); /* poll without waiting: revents, or a negative errno */

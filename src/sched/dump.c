@@ -70,7 +70,8 @@ static void print_trace(struct dump *d, const struct trace *trace) {
   }
 }
 
-static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high, bool exact) {
+static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high,
+                        bool exact) {
   struct trace trace;
   walk(&trace, context, low, high, exact);
   print_trace(d, &trace);
@@ -156,7 +157,8 @@ static void print_wait(struct dump *d, struct thrumi_thread *t) {
   if (other && length > 6 && strcmp(what + length - 6, "thread") == 0) {
     char name[THRUM_NAME_MAX];
     uint64_t generation = THRUMI_GENERATION(thrumi_load(&((struct thrumi_thread *)other)->life));
-    if (thrumi_name_copy((struct thrumi_thread *)other, generation, name, sizeof name) > 0) say(d, " \"%s\"", name);
+    if (thrumi_name_copy((struct thrumi_thread *)other, generation, name, sizeof name) > 0)
+      say(d, " \"%s\"", name);
   } else if (other) {
     say(d, " %p", t->waits_on);
   }
@@ -165,7 +167,8 @@ static void print_wait(struct dump *d, struct thrumi_thread *t) {
 
 static void print_thread(struct dump *d, struct thrumi_thread *t, uint64_t life) {
   static const char *const kinds[] = {"light", "bound", "main", "foreign"};
-  static const char *const states[] = {"new", "ready", "running", "waiting", "blocked in a plain call", "ended"};
+  static const char *const states[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
+                                       "ended"};
   char name[THRUM_NAME_MAX];
   if (thrumi_name_copy(t, THRUMI_GENERATION(life), name, sizeof name) < 0) return;
   enum thrumi_state state = (enum thrumi_state)thrumi_load_relaxed(&t->state);

@@ -200,6 +200,7 @@ bool thrumi_deadlock_check(void) {
   if (hook) hook();
   thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");
   thrum_dump(STDERR_FILENO);
-  fflush(NULL); /* what was printed before is not lost; no thread can hold a stream's lock and wait for ever */
+  fflush(
+      NULL); /* what was printed before is not lost; no thread can hold a stream's lock and wait for ever */
   _exit(THRUM_EXIT_DEADLOCK);
 }

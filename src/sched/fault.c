@@ -4,9 +4,7 @@
 #include <sched/self.h>
 #include <string.h>
 
-static struct {
-  struct sigaction former_fault, former_dump;
-} fault;
+static struct { struct sigaction former_fault, former_dump; } fault;
 
 static bool is_default(int signo) {
   struct sigaction now;
@@ -44,7 +42,8 @@ static void on_dump(int signo, siginfo_t *info, void *context) {
 }
 
 void thrumi_fault_start(const thrum_config *config) {
-  if (config->fault_handler != THRUM_NO && is_default(SIGSEGV)) thrumi_os_handle(SIGSEGV, on_fault, &fault.former_fault);
+  if (config->fault_handler != THRUM_NO && is_default(SIGSEGV))
+    thrumi_os_handle(SIGSEGV, on_fault, &fault.former_fault);
   int dump = config->dump_signal == THRUM_INHERIT ? (is_default(SIGQUIT) ? SIGQUIT : 0) : config->dump_signal;
   if (dump > 0) thrumi_os_handle(dump, on_dump, &fault.former_dump);
 }

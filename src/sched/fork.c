@@ -97,7 +97,8 @@ static void after_in_child(void) {
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();
   end_others(survivor);
-  if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND) pthread_sigmask(SIG_SETMASK, &thrumi_sched.main_mask, NULL);
+  if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)
+    pthread_sigmask(SIG_SETMASK, &thrumi_sched.main_mask, NULL);
   make_main(survivor);
   thrumi_leave(thrumi_self());
   thrumi_start_kthreads_again();

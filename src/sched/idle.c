@@ -137,7 +137,8 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
   thrumi_store(&thrumi_sched.poller, NULL);
   delist(k); /* before a deadline stops being pending: the deadlock check must see one or the other */
   thrumi_timeouts_expire(thrumi_os.now());
-  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse(); /* it watches from now on */
+  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
+    thrumi_monitor_rouse(); /* it watches from now on */
 }
 
 static void sleep_until_called(struct thrumi_kthread *k) {

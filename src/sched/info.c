@@ -6,7 +6,9 @@
 #define STRING(x) #x
 #define VERSION(major, minor, patch) STRING(major) "." STRING(minor) "." STRING(patch)
 
-const char *thrum_version(void) { return VERSION(THRUM_VERSION_MAJOR, THRUM_VERSION_MINOR, THRUM_VERSION_PATCH); }
+const char *thrum_version(void) {
+  return VERSION(THRUM_VERSION_MAJOR, THRUM_VERSION_MINOR, THRUM_VERSION_PATCH);
+}
 
 int *thrum_errno(void) { return __errno_location(); }
 
@@ -106,7 +108,8 @@ int thrum_statistics(thrum_stats *out) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_sched *s = &thrumi_sched;
   *out = (thrum_stats){.size = sizeof *out, .spawned = thrumi_load_relaxed(&s->spawned_outside)};
-  for (uint32_t i = 0; i < THRUM_WORKERS_MAX && thrumi_load(&s->worker[i]); i++) add_worker(out, thrumi_load(&s->worker[i]));
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX && thrumi_load(&s->worker[i]); i++)
+    add_worker(out, thrumi_load(&s->worker[i]));
   out->preemptions = thrumi_load_relaxed(&s->preemptions);
   out->wakeup_preemptions = thrumi_load_relaxed(&s->wakeup_preemptions);
   out->leases_lost = thrumi_load_relaxed(&s->leases_lost);

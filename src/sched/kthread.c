@@ -18,9 +18,7 @@ _Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("i
 
 uintptr_t *__cxa_get_globals(void) __attribute__((weak));
 
-static struct {
-  struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */
-} pool;
+static struct { struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */ } pool;
 
 /* ---- Making ------------------------------------------------------------------------------------------------ */
 
@@ -41,7 +39,8 @@ static bool admit(enum thrumi_role role) {
   uint32_t n = thrumi_load_relaxed(&thrumi_sched.kthreads) + 1;
   if (n > thrumi_sched.kthread_max && role != THRUMI_ROLE_FOREIGN) return false;
   thrumi_store_relaxed(&thrumi_sched.kthreads, n);
-  if (n > thrumi_load_relaxed(&thrumi_sched.kthreads_peak)) thrumi_store_relaxed(&thrumi_sched.kthreads_peak, n);
+  if (n > thrumi_load_relaxed(&thrumi_sched.kthreads_peak))
+    thrumi_store_relaxed(&thrumi_sched.kthreads_peak, n);
   return true;
 }
 
@@ -94,7 +93,8 @@ void thrumi_kthread_discard(struct thrumi_kthread *k) {
 /* A stack for signal handlers: the thread's own may be full. */
 static void give_signal_stack(struct thrumi_kthread *k) {
   stack_t former;
-  if (sigaltstack(NULL, &former) == 0 && !(former.ss_flags & SS_DISABLE)) return; /* a foreign program's own */
+  if (sigaltstack(NULL, &former) == 0 && !(former.ss_flags & SS_DISABLE))
+    return; /* a foreign program's own */
   k->signal_stack = thrumi_os.reserve(SIGNAL_STACK);
   if (!k->signal_stack) return;
   stack_t ours = {.ss_sp = k->signal_stack, .ss_size = SIGNAL_STACK};
@@ -169,7 +169,8 @@ void thrumi_spare_push_locked(struct thrumi_kthread *k) {
 /* Scheduler kthreads count from when they are on the list of spares until they are taken off it for good: what
  * invariant S says must be true whenever the lock is free. */
 static void count_schedulers_locked(int change) {
-  thrumi_store_relaxed(&thrumi_sched.schedulers, thrumi_load_relaxed(&thrumi_sched.schedulers) + (uint32_t)change);
+  thrumi_store_relaxed(&thrumi_sched.schedulers,
+                       thrumi_load_relaxed(&thrumi_sched.schedulers) + (uint32_t)change);
 }
 
 static void *scheduler_main(void *arg) {
@@ -220,7 +221,8 @@ void thrumi_breed(void) {
 }
 
 static uint32_t needed(void) {
-  uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers), held = thrumi_load_relaxed(&thrumi_sched.held);
+  uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers),
+           held = thrumi_load_relaxed(&thrumi_sched.held);
   return (workers > held ? workers : held) + SPARES_KEPT;
 }
 
@@ -230,7 +232,8 @@ bool thrumi_too_many_spares(void) { return uncaptured() > needed(); }
 static bool trim_one(void) {
   thrumi_spin_lock(&thrumi_sched.lock);
   struct thrumi_kthread *k = NULL;
-  if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && thrumi_too_many_spares()) k = thrumi_spare_pop_locked();
+  if (thrumi_load_relaxed(&thrumi_sched.spare_count) > SPARES_KEPT && thrumi_too_many_spares())
+    k = thrumi_spare_pop_locked();
   if (k) count_schedulers_locked(-1);
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (!k) return false;
@@ -247,8 +250,7 @@ static void trim(void) {
 }
 
 static bool wants_spares(void) {
-  return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 &&
-         uncaptured() < needed();
+  return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 && uncaptured() < needed();
 }
 
 /* Once: what the bound, or the OS, keeps the program from having. */

@@ -23,7 +23,8 @@
 #define TICK THRUM_MS(1)
 #define SOON THRUM_US(100)
 #define SLICE THRUM_US(100) /* of the kernel's: it runs for microseconds, and should be let in at once */
-#define ASKED_LONG THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
+#define ASKED_LONG \
+  THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
 #define RECHECK THRUM_MS(250)
 enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9, LOST_BATCH = 128 };
@@ -35,8 +36,8 @@ struct look {
 };
 
 static struct {
-  uint32_t polls;   /* sched.polls at the last look */
-  int quiet;        /* looks at which nobody waited */
+  uint32_t polls;     /* sched.polls at the last look */
+  int quiet;          /* looks at which nobody waited */
   uint32_t lost_skip; /* kthreads looked at for LOST so far, of all */
 } seen;
 
@@ -128,7 +129,8 @@ static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct loo
     return;
   }
   bool mostly = burnt >= MOST_OF(elapsed) || elapsed > STRETCH * interval;
-  if (activity == THRUMI_ACTIVITY_UNKNOWN) activity = mostly ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
+  if (activity == THRUMI_ACTIVITY_UNKNOWN)
+    activity = mostly ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
   if (activity == THRUMI_ACTIVITY_BLOCKED) {
     if (!seize(w, k)) come_back(look, look->now + TICK);
   } else if (mostly) {
@@ -143,7 +145,8 @@ static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct loo
 static void take_if_blocked(struct thrumi_worker *w, struct thrumi_kthread *k, struct look *look) {
   if (look->now - w->seen.running < SOON) {
     come_back(look, w->seen.running + SOON);
-  } else if (!thrumi_load_relaxed(&k->lease.inside) && thrumi_os.activity(k->tid) == THRUMI_ACTIVITY_BLOCKED) {
+  } else if (!thrumi_load_relaxed(&k->lease.inside) &&
+             thrumi_os.activity(k->tid) == THRUMI_ACTIVITY_BLOCKED) {
     seize(w, k);
   } else {
     come_back(look, look->now + TICK);
@@ -153,7 +156,8 @@ static void take_if_blocked(struct thrumi_worker *w, struct thrumi_kthread *k, s
 /* Every tenth interval at the latest the oldest hog runs. */
 static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   uint32_t hog_turns = thrumi_load_relaxed(&w->hog_turns);
-  if (hog_turns != w->seen.hog_turns || !thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count) || thrumi_load_relaxed(&w->hog)) {
+  if (hog_turns != w->seen.hog_turns || !thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count) ||
+      thrumi_load_relaxed(&w->hog)) {
     w->seen.hog_turns = hog_turns;
     w->seen.hog_since = look->now;
   } else if (look->now - w->seen.hog_since >= HOG_SHARE * thrumi_load_relaxed(&thrumi_sched.interval)) {
@@ -281,7 +285,8 @@ static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bo
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();
-  bool unwatched = watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next(); /* the poller left */
+  bool unwatched =
+      watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next(); /* the poller left */
   if (!unwatched && !anything_waits()) thrumi_doze(k, deadline, poll);
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
 }

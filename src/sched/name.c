@@ -79,7 +79,8 @@ int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer,
 
 void thrumi_name_show(struct thrumi_thread *t) {
   char text[THRUM_NAME_MAX];
-  if (thrumi_name_copy(t, THRUMI_GENERATION(thrumi_load(&t->life)), text, sizeof text) > 0) thrumi_os_name_thread(text);
+  if (thrumi_name_copy(t, THRUMI_GENERATION(thrumi_load(&t->life)), text, sizeof text) > 0)
+    thrumi_os_name_thread(text);
 }
 
 /* ---- Public ------------------------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ static bool cancelled(struct thrumi_thread *t) {
 }
 
 void thrumi_less_outside(void) {
-  if (thrumi_add(&thrumi_sched.outside, -1u) == 1) thrumi_monitor_rouse(); /* it may have been the last hope */
+  if (thrumi_add(&thrumi_sched.outside, -1u) == 1)
+    thrumi_monitor_rouse(); /* it may have been the last hope */
 }
 
 /* A foreign thread sleeps on the lower half of its own wait word. */
@@ -36,7 +37,8 @@ static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64
   thrumi_less_outside();
   if (thrumi_wait_park(&t->wait, ticket)) {
     while (thrumi_load(&t->wait) == ticket + THRUMI_WAIT_PARKED)
-      if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT) thrumi_wake(t, ticket, THRUMI_TIMED_OUT);
+      if (thrumi_os.futex_wait(half, parked, deadline) == -ETIMEDOUT)
+        thrumi_wake(t, ticket, THRUMI_TIMED_OUT);
   } else {
     thrumi_add(&thrumi_sched.outside, 1u);
   }

@@ -20,11 +20,11 @@
 #include <sched/self.h>
 
 enum {
-  FAIR_TURNS = 32,      /* slices between two rotations */
-  MANY_CAPTURED = 32,   /* preempted threads beyond which HOG goes before NEW */
-  NEW_EVERY = 10,       /* ... but for every so many-th */
-  BATCH = 32,           /* threads fetched from the global queue at once */
-  ANSWER_SPINS = 400,   /* how long a thief waits for an answer to SHARE */
+  FAIR_TURNS = 32,    /* slices between two rotations */
+  MANY_CAPTURED = 32, /* preempted threads beyond which HOG goes before NEW */
+  NEW_EVERY = 10,     /* ... but for every so many-th */
+  BATCH = 32,         /* threads fetched from the global queue at once */
+  ANSWER_SPINS = 400, /* how long a thief waits for an answer to SHARE */
 };
 
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
@@ -41,11 +41,13 @@ void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_c
 }
 
 bool thrumi_somebody_waits(const struct thrumi_worker *w) {
-  return thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next) || thrumi_somebody_waits_globally();
+  return thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next) ||
+         thrumi_somebody_waits_globally();
 }
 
 bool thrumi_somebody_waits_globally(void) {
-  return thrumi_load_relaxed(&thrumi_sched.global.count) || thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count);
+  return thrumi_load_relaxed(&thrumi_sched.global.count) ||
+         thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count);
 }
 
 void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t) {
@@ -106,9 +108,11 @@ static bool ready_first(const struct thrumi_thread *ready, const struct thrumi_t
 static struct thrumi_thread *pick_class(struct thrumi_worker *w) {
   struct thrumi_thread *t = thrumi_queue_pop(&w->queues, THRUMI_CLASS_WOKEN);
   if (t) return t;
-  const struct thrumi_thread *ready = w->queues.of[THRUMI_CLASS_READY].head, *new = w->queues.of[THRUMI_CLASS_NEW].head;
-  if (thrumi_likely(ready && ready_first(ready, new))) return thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
-  if (new && hog_before_new(w) && (t = pop_hog())) return t;
+  const struct thrumi_thread *ready = w->queues.of[THRUMI_CLASS_READY].head,
+                             *new = w->queues.of[THRUMI_CLASS_NEW].head;
+  if (thrumi_likely(ready && ready_first(ready, new)))
+    return thrumi_queue_pop(&w->queues, THRUMI_CLASS_READY);
+  if (new &&hog_before_new(w) && (t = pop_hog())) return t;
   return new ? thrumi_queue_pop(&w->queues, THRUMI_CLASS_NEW) : pop_hog();
 }
 

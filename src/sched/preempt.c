@@ -30,7 +30,8 @@ enum { RANGES = 16 };
 static struct {
   struct {
     uintptr_t low, high;
-    bool never; /* ThreadSanitizer's own: the runtime calls it while inside, and must not wait for its locks */
+    bool
+        never; /* ThreadSanitizer holds its locks there, and in libc that it calls: the runtime needs them inside */
   } range[RANGES];
   int count;
   struct sigaction former;
@@ -42,7 +43,8 @@ static const char *base_name(const char *path) {
 }
 
 static bool is_delicate(const char *name) {
-  static const char *const delicate[] = {"libc.so", "ld-linux", "ld-musl", "libtsan", "libasan", "libpthread"};
+  static const char *const delicate[] = {"libc.so", "ld-linux", "ld-musl",
+                                         "libtsan", "libasan",  "libpthread"};
   for (size_t i = 0; i < sizeof delicate / sizeof *delicate; i++)
     if (strncmp(name, delicate[i], strlen(delicate[i])) == 0) return true;
   return false;
@@ -55,7 +57,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || preempt.count == RANGES) continue;
-    preempt.range[preempt.count].never = strncmp(name, "libtsan", strlen("libtsan")) == 0;
+    preempt.range[preempt.count].never = THRUMI_TSAN;
     preempt.range[preempt.count].low = info->dlpi_addr + segment->p_vaddr;
     preempt.range[preempt.count++].high = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
   }

@@ -5,7 +5,8 @@
 
 #include <sched/sched.h>
 
-static inline void thrumi_queue_append(struct thrumi_queues *qs, struct thrumi_thread *t, enum thrumi_class c) {
+static inline void thrumi_queue_append(struct thrumi_queues *qs, struct thrumi_thread *t,
+                                       enum thrumi_class c) {
   struct thrumi_queue *q = &qs->of[c];
   t->next = NULL;
   t->place = qs->appended++;
@@ -16,7 +17,8 @@ static inline void thrumi_queue_append(struct thrumi_queues *qs, struct thrumi_t
   thrumi_store_relaxed(&qs->count, thrumi_load_relaxed(&qs->count) + 1);
 }
 
-static inline void thrumi_queue_remove(struct thrumi_queues *qs, struct thrumi_queue *q, struct thrumi_thread *t) {
+static inline void thrumi_queue_remove(struct thrumi_queues *qs, struct thrumi_queue *q,
+                                       struct thrumi_thread *t) {
   *(t->prev ? &t->prev->next : &q->head) = t->next;
   *(t->next ? &t->next->prev : &q->tail) = t->prev;
   thrumi_store_relaxed(&t->queue, NULL);

@@ -33,7 +33,7 @@
 #include <core/spin.h>
 #include <core/wait.h>
 #include <os/os.h>
-#include <sched/sanitize.h>
+#include <core/sanitize.h>
 #include <sched/stack.h>
 #include <stdarg.h>
 #include <thrum/runtime.h>
@@ -62,47 +62,53 @@ struct thrumi_queue;
 
 /* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). */
 struct thrumi_thread {
-  void *sp;                        /* saved context; NULL: none */
-  struct thrumi_thread *next;      /* neighbours on the run queue; in the free list */
+  void *sp;                   /* saved context; NULL: none */
+  struct thrumi_thread *next; /* neighbours on the run queue; in the free list */
   struct thrumi_thread *prev;
   _Atomic(struct thrumi_queue *) queue; /* the run queue it is on; exact for who may touch that queue */
-  struct thrumi_kthread *kthread;  /* what it owns */
+  struct thrumi_kthread *kthread;       /* what it owns */
   thrum_fn *fn;
   void *arg;
   intptr_t result;
   thrumi_wait_word wait;
   _Atomic uint64_t life;
-  struct thrumi_stack stack;       /* low == NULL: none yet, or its joiner's */
-  void *exit_mark;                 /* where thrum_exit returns to */
-  void **locals;                   /* values of thrum_local, by slot */
-  struct thrumi_name *name;        /* NULL: made from number and fn; guarded by the bucket of its address */
-  char *sentence;                  /* thrum_fail's, of its own failure */
-  char *joined_sentence;           /* of the thread it joined last */
-  void *copy;                      /* thrum_spawn_copy's block */
-  const char *waits_for;           /* what kind of thing, for dumps */
+  struct thrumi_stack stack; /* low == NULL: none yet, or its joiner's */
+  void *exit_mark;           /* where thrum_exit returns to */
+  void **locals;             /* values of thrum_local, by slot */
+  struct thrumi_name *name;  /* NULL: made from number and fn; guarded by the bucket of its address */
+  char *sentence;            /* thrum_fail's, of its own failure */
+  char *joined_sentence;     /* of the thread it joined last */
+  void *copy;                /* thrum_spawn_copy's block */
+  const char *waits_for;     /* what kind of thing, for dumps */
   const void *waits_on;
   int64_t waits_since;
-  uintptr_t cxa[2];                /* C++ exceptions in flight */
-  struct thrumi_thread *guest_of;  /* the joiner on whose stack it runs */
-  uint32_t slot;                   /* index of this record */
-  uint32_t number;                 /* N of Thread-N; 0: named */
+  uintptr_t cxa[2];               /* C++ exceptions in flight */
+  struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
+  uint32_t slot;                  /* index of this record */
+  uint32_t number;                /* N of Thread-N; 0: named */
   uint32_t pins;
-  uint32_t place;                  /* in the order of its queues' appends */
+  uint32_t place; /* in the order of its queues' appends */
   int saved_errno;
-  _Atomic uint8_t state;           /* enum thrumi_state; for dumps and queues */
-  uint8_t kind;                    /* enum thrumi_kind */
-  uint8_t klass;                   /* enum thrumi_class of its next queueing */
+  _Atomic uint8_t state; /* enum thrumi_state; for dumps and queues */
+  uint8_t kind;          /* enum thrumi_kind */
+  uint8_t klass;         /* enum thrumi_class of its next queueing */
   bool daemon;
-  bool hog;                        /* used up its last interval */
-  bool own_stack;                  /* of a size of its own, there since the spawn */
-  _Atomic uint8_t cancel;          /* cancelled; see park.c */
-  uint8_t shield;                  /* > 0: cancellation waits */
-  bool cancellable;                /* the present wait is a cancellation point; set before it is armed */
-  void *fiber;                     /* ThreadSanitizer's idea of its context */
+  bool hog;               /* used up its last interval */
+  bool own_stack;         /* of a size of its own, there since the spawn */
+  _Atomic uint8_t cancel; /* cancelled; see park.c */
+  uint8_t shield;         /* > 0: cancellation waits */
+  bool cancellable;       /* the present wait is a cancellation point; set before it is armed */
+  void *fiber;            /* ThreadSanitizer's idea of its context */
 };
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
-enum thrumi_class { THRUMI_CLASS_WOKEN, THRUMI_CLASS_READY, THRUMI_CLASS_HOG, THRUMI_CLASS_NEW, THRUMI_CLASSES };
+enum thrumi_class {
+  THRUMI_CLASS_WOKEN,
+  THRUMI_CLASS_READY,
+  THRUMI_CLASS_HOG,
+  THRUMI_CLASS_NEW,
+  THRUMI_CLASSES
+};
 
 struct thrumi_queue {
   struct thrumi_thread *head, *tail;
@@ -110,7 +116,7 @@ struct thrumi_queue {
 
 struct thrumi_queues {
   struct thrumi_queue of[THRUMI_CLASSES];
-  uint32_t appended; /* so far: says which of two classes' heads came first */
+  uint32_t appended;      /* so far: says which of two classes' heads came first */
   _Atomic uint32_t count; /* of all; others read it as a hint */
 };
 
@@ -119,10 +125,10 @@ struct thrumi_worker {
   _Atomic(struct thrumi_thread *) next; /* run next: shares the slice of who woke it */
   struct thrumi_queues queues;
   uint32_t picks;
-  uint32_t rotation; /* the class to favour next time fairness asks */
+  uint32_t rotation;             /* the class to favour next time fairness asks */
   struct thrumi_thread *records; /* free records */
   uint32_t record_count;
-  uint32_t number, number_end;   /* block of N for Thread-N */
+  uint32_t number, number_end; /* block of N for Thread-N */
   uint32_t wake_skip, wake_backoff;
   struct thrumi_stack_cache stacks;
   uint32_t id;
@@ -130,8 +136,8 @@ struct thrumi_worker {
 
   /* Written by the holder, read by others. */
   _Alignas(64) _Atomic(struct thrumi_kthread *) kthread; /* the holder */
-  _Atomic uint32_t turn;     /* slices begun */
-  _Atomic uint32_t switches; /* threads begun or resumed */
+  _Atomic uint32_t turn;                                 /* slices begun */
+  _Atomic uint32_t switches;                             /* threads begun or resumed */
   _Atomic uint32_t hog_turns;
   _Atomic bool idle;
   _Atomic uint64_t spawned, switched, steals;
@@ -160,35 +166,35 @@ enum thrumi_sleep { THRUMI_AWAKE, THRUMI_ASLEEP_FUTEX, THRUMI_ASLEEP_POLL };
 
 struct thrumi_kthread {
   struct thrumi_lease lease;
-  struct thrumi_worker *worker;  /* held; NULL: none. Written by whoever hands over, read after `go` */
+  struct thrumi_worker *worker; /* held; NULL: none. Written by whoever hands over, read after `go` */
   _Atomic(struct thrumi_thread *) current; /* whose context is live here */
-  struct thrumi_thread *parked;  /* switched away from, still ARMED: the next one here parks it */
+  struct thrumi_thread *parked;            /* switched away from, still ARMED: the next one here parks it */
   thrumi_ticket parked_ticket;
   struct thrumi_thread *yielded_hog; /* likewise, ready: the next one here queues it for all to see */
-  struct thrumi_thread *found;   /* to be run by the scheduler context */
-  void *scheduler_sp;            /* saved scheduler context, on the native stack */
-  void *abandoned_sp;            /* of a stack that is left for good; never read */
-  void *dead_fiber;              /* of that stack, for ThreadSanitizer */
+  struct thrumi_thread *found;       /* to be run by the scheduler context */
+  void *scheduler_sp;                /* saved scheduler context, on the native stack */
+  void *abandoned_sp;                /* of a stack that is left for good; never read */
+  void *dead_fiber;                  /* of that stack, for ThreadSanitizer */
   int *errno_address;
   uintptr_t *cxa;
-  thrumi_futex given;            /* 1: a worker was handed over */
-  thrumi_futex go;               /* enum thrumi_sleep */
+  thrumi_futex given; /* 1: a worker was handed over */
+  thrumi_futex go;    /* enum thrumi_sleep */
   pid_t tid;
   pthread_t pthread;
   uint8_t role;
   bool captured;
-  uint32_t preempt_at;           /* the worker's `switches` when PREEMPT was set */
-  _Atomic int64_t asked;         /* when its preemption was first asked, 0: not */
-  _Atomic bool for_woken;        /* ... on behalf of a woken thread */
+  uint32_t preempt_at;    /* the worker's `switches` when PREEMPT was set */
+  _Atomic int64_t asked;  /* when its preemption was first asked, 0: not */
+  _Atomic bool for_woken; /* ... on behalf of a woken thread */
   struct thrumi_kthread *next_spare, *next_idle;
-  struct thrumi_worker *staffs;  /* what it is about to be handed first */
-  _Atomic bool resting;          /* inside, but asleep with no lock: may be stopped for a dump */
-  int64_t lost_cpu, lost_at;     /* the monitor's, while LOST */
-  bool released;                 /* LOST of its own will: thrum_blocking */
+  struct thrumi_worker *staffs;       /* what it is about to be handed first */
+  _Atomic bool resting;               /* inside, but asleep with no lock: may be stopped for a dump */
+  int64_t lost_cpu, lost_at;          /* the monitor's, while LOST */
+  bool released;                      /* LOST of its own will: thrum_blocking */
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
-  _Atomic(ucontext_t *) interrupted;   /* while it sleeps in the handler; for dumps */
-  thrumi_futex dump;                   /* enum thrumi_dump_state; see dump.c */
-  struct thrumi_stack bound_stack; /* of its bound thread that has ended */
+  _Atomic(ucontext_t *) interrupted;  /* while it sleeps in the handler; for dumps */
+  thrumi_futex dump;                  /* enum thrumi_dump_state; see dump.c */
+  struct thrumi_stack bound_stack;    /* of its bound thread that has ended */
   char *native_low;
   size_t native_size;
   void *signal_stack;
@@ -199,10 +205,10 @@ struct thrumi_kthread {
 
 /* The pusher's word: what a thread that made another one ready must look at. Sums of these. */
 enum thrumi_bell {
-  THRUMI_BELL_IDLE = 1,             /* for each worker that sleeps */
-  THRUMI_BELL_HUNGRY = 1 << 12,     /* for each worker that looks for work */
-  THRUMI_BELL_MONITOR = 1 << 24,    /* the monitor sleeps until rung for */
-  THRUMI_BELL_FENCE = 1 << 30,      /* always, where there is no membarrier: look again behind a fence */
+  THRUMI_BELL_IDLE = 1,          /* for each worker that sleeps */
+  THRUMI_BELL_HUNGRY = 1 << 12,  /* for each worker that looks for work */
+  THRUMI_BELL_MONITOR = 1 << 24, /* the monitor sleeps until rung for */
+  THRUMI_BELL_FENCE = 1 << 30,   /* always, where there is no membarrier: look again behind a fence */
 };
 
 struct thrumi_sched {
@@ -217,14 +223,14 @@ struct thrumi_sched {
   _Atomic uint32_t kthreads, kthreads_peak;
 
   _Alignas(64) _Atomic uint32_t bell;
-  _Atomic uint32_t hogs; /* workers that run a hog */
+  _Atomic uint32_t hogs;    /* workers that run a hog */
   _Atomic uint32_t workers; /* how many are wanted */
   _Atomic(struct thrumi_kthread *) poller;
   _Atomic int64_t poller_watch;  /* the poller looks at deadlines again by then; INT64_MAX: it does not */
   _Atomic int64_t monitor_watch; /* the monitor does */
   _Atomic int64_t interval;
-  _Atomic int64_t clock;  /* the monitor's last reading while it is awake; 0: it sleeps */
-  _Atomic uint32_t lost;  /* kthreads that run without their worker */
+  _Atomic int64_t clock;    /* the monitor's last reading while it is awake; 0: it sleeps */
+  _Atomic uint32_t lost;    /* kthreads that run without their worker */
   _Atomic uint32_t outside; /* foreign threads that are not in a wait of thrum's, or in one with a deadline */
   _Atomic uint32_t foreign_wakes;
   _Atomic uint32_t number; /* N of Thread-N, taken so far */
@@ -233,16 +239,16 @@ struct thrumi_sched {
   _Atomic uint64_t preemptions, wakeup_preemptions, leases_lost, signals, signals_blocked, refused;
   struct thrumi_thread *main;
   struct thrumi_kthread *monitor, *breeder;
-  _Atomic uint32_t polls; /* how often a worker polled */
+  _Atomic uint32_t polls;           /* how often a worker polled */
   _Atomic uint64_t spawned_outside; /* by foreign threads */
   uint32_t kthread_max;
-  bool clean_stacks; /* before each use */
+  bool clean_stacks;     /* before each use */
   _Atomic uint32_t held; /* workers that some kthread holds; under the lock */
-  bool staffed; /* the workers have been given out for the first time */
+  bool staffed;          /* the workers have been given out for the first time */
   int preempt_signal;
   bool no_membarrier;
-  pthread_key_t key;    /* tells of the end of kernel threads that we did not start */
-  thrumi_futex born;    /* counts scheduler kthreads that have begun */
+  pthread_key_t key;        /* tells of the end of kernel threads that we did not start */
+  thrumi_futex born;        /* counts scheduler kthreads that have begun */
   _Atomic bool dump_wanted; /* the breeder is to print the dump */
   pid_t pid;
   sigset_t main_mask; /* main's, when it was adopted; for the child of a fork */
@@ -253,7 +259,7 @@ extern struct thrumi_sched thrumi_sched;
 
 /* table.c: records and handles */
 struct thrumi_thread *thrumi_record_take(struct thrumi_worker *w); /* NULL: no memory; w may be NULL */
-void thrumi_record_reset(struct thrumi_thread *t); /* as if it had never been used */
+void thrumi_record_reset(struct thrumi_thread *t);                 /* as if it had never been used */
 void thrumi_record_free(struct thrumi_worker *w, struct thrumi_thread *t);
 thrum_thread thrumi_handle(const struct thrumi_thread *t);
 struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life); /* NULL: stale */
@@ -284,7 +290,7 @@ void thrumi_run_bound(struct thrumi_kthread *k); /* its thread, to the end */
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);
 void thrumi_surrender(struct thrumi_kthread *k); /* gives the worker to a spare */
-bool thrumi_may_capture_locked(void); /* would invariant S hold with one more captured? */
+bool thrumi_may_capture_locked(void);            /* would invariant S hold with one more captured? */
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_scheduler_loop(struct thrumi_kthread *k);
@@ -343,9 +349,9 @@ void thrumi_start_kthreads_again(void); /* in the child of a fork */
 
 /* thread.c, exit.c, fork.c, local.c */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
-intptr_t thrumi_thread_call(struct thrumi_thread *t); /* its function; outside */
-void thrumi_main_ends(intptr_t result); /* outside */
-void thrumi_locals_destroy(struct thrumi_thread *t); /* outside */
+intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
+void thrumi_main_ends(intptr_t result);                              /* outside */
+void thrumi_locals_destroy(struct thrumi_thread *t);                 /* outside */
 void thrumi_local_fork(void);
 void thrumi_exit_fork(void);
 void thrumi_print_fork(void);
@@ -357,15 +363,19 @@ uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *crea
 /* dump.c */
 void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context); /* in the handler */
 
-static inline struct thrumi_thread *thrumi_running_on(struct thrumi_kthread *k) { return thrumi_load(&k->current); }
+static inline struct thrumi_thread *thrumi_running_on(struct thrumi_kthread *k) {
+  return thrumi_load(&k->current);
+}
 
 /* name.c */
 struct thrumi_name;
 struct thrumi_name *thrumi_name_make(const char *format, va_list args); /* outside; NULL: no memory */
 void thrumi_name_free(struct thrumi_name *name);                        /* outside */
-int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer, size_t size); /* 0 or -ESRCH */
+int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer,
+                     size_t size); /* 0 or -ESRCH */
 struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t);
-void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer, size_t size); /* its own, in a fault */
+void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer,
+                            size_t size);       /* its own, in a fault */
 void thrumi_name_show(struct thrumi_thread *t); /* to the OS, for the calling kernel thread */
 
 #endif

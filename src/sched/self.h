@@ -13,12 +13,11 @@ static inline struct thrumi_kthread *thrumi_self(void) {
   __asm__ volatile("movq thrumi_self_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(k) : : "memory");
 #elif defined(__aarch64__)
   void *offset;
-  __asm__ volatile(
-      "adrp %1, :gottprel:thrumi_self_tls\n\tldr %1, [%1, #:gottprel_lo12:thrumi_self_tls]\n\t"
-      "mrs %0, tpidr_el0\n\tldr %0, [%0, %1]"
-      : "=&r"(k), "=&r"(offset)
-      :
-      : "memory");
+  __asm__ volatile("adrp %1, :gottprel:thrumi_self_tls\n\tldr %1, [%1, #:gottprel_lo12:thrumi_self_tls]\n\t"
+                   "mrs %0, tpidr_el0\n\tldr %0, [%0, %1]"
+                   : "=&r"(k), "=&r"(offset)
+                   :
+                   : "memory");
 #endif
   return k;
 }

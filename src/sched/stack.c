@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include <sched/sanitize.h>
+#include <core/sanitize.h>
 #include <sched/stack.h>
 
 #include <core/spin.h>

@@ -33,7 +33,9 @@ void thrumi_lease_barrier(void) {
   }
   if (error) thrumi_fatal("no membarrier any more: error %d", -error);
 }
-void thrumi_lease_wait(_Atomic uint32_t *attention, uint32_t seen) { thrumi_os.futex_wait(attention, seen, INT64_MAX); }
+void thrumi_lease_wait(_Atomic uint32_t *attention, uint32_t seen) {
+  thrumi_os.futex_wait(attention, seen, INT64_MAX);
+}
 void thrumi_lease_notify(_Atomic uint32_t *attention) { thrumi_os.futex_wake(attention, INT32_MAX); }
 
 /* ---- Workers -------------------------------------------------------------------------------------------------- */
@@ -80,7 +82,8 @@ static void hand_out(struct thrumi_kthread *list) {
 /* Inside. False: too few spares; some were captured since they were made. */
 static bool put_in_service(uint32_t n) {
   thrumi_spin_lock(&thrumi_sched.lock);
-  uint32_t uncaptured = thrumi_load_relaxed(&thrumi_sched.schedulers) - thrumi_load_relaxed(&thrumi_sched.captured);
+  uint32_t uncaptured =
+      thrumi_load_relaxed(&thrumi_sched.schedulers) - thrumi_load_relaxed(&thrumi_sched.captured);
   bool enough = uncaptured > n;
   if (enough) thrumi_store(&thrumi_sched.workers, n);
   struct thrumi_kthread *list = enough ? staff_locked() : NULL;
@@ -264,8 +267,10 @@ static void apply_settings(const struct thrumi_settings *s) {
 /* The kernel threads that must be there: without them nothing could run. */
 static int start_kthreads(void) {
   int error = thrumi_schedulers_ensure(thrumi_load(&thrumi_sched.workers) + 1);
-  if (!error && !thrumi_sched.breeder) error = start_kthread(&thrumi_sched.breeder, THRUMI_ROLE_MONITOR, thrumi_breeder_main);
-  if (!error && !thrumi_sched.monitor) error = start_kthread(&thrumi_sched.monitor, THRUMI_ROLE_MONITOR, thrumi_monitor_main);
+  if (!error && !thrumi_sched.breeder)
+    error = start_kthread(&thrumi_sched.breeder, THRUMI_ROLE_MONITOR, thrumi_breeder_main);
+  if (!error && !thrumi_sched.monitor)
+    error = start_kthread(&thrumi_sched.monitor, THRUMI_ROLE_MONITOR, thrumi_monitor_main);
   return error;
 }
 
@@ -286,12 +291,17 @@ static void start_runtime(void) {
   thrumi_control_start();
   read_settings(&settings);
   apply_settings(&settings);
-  if (pthread_key_create(&thrumi_sched.key, os_thread_ends) != 0) thrumi_fatal("libc has no thread-specific key left for thrum");
-  if (make_workers((uint32_t)settings.workers) != 0) thrumi_fatal("no memory for %d workers", settings.workers);
+  if (pthread_key_create(&thrumi_sched.key, os_thread_ends) != 0)
+    thrumi_fatal("libc has no thread-specific key left for thrum");
+  if (make_workers((uint32_t)settings.workers) != 0)
+    thrumi_fatal("no memory for %d workers", settings.workers);
   thrumi_sched.main = make_record(THRUMI_MAIN, NULL);
   thrumi_sched.main->arg = NULL;
-  if (thrumi_preempt_start() != 0) thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
-  if (start_kthreads() != 0) thrumi_fatal("no kernel threads to be had (RLIMIT_NPROC, pids.max); thrum needs %d", settings.workers + 4);
+  if (thrumi_preempt_start() != 0)
+    thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
+  if (start_kthreads() != 0)
+    thrumi_fatal("no kernel threads to be had (RLIMIT_NPROC, pids.max); thrum needs %d",
+                 settings.workers + 4);
   if (is_main()) thrumi_fault_start(&start.config);
   thrumi_exit_start();
   thrumi_fork_start();
@@ -343,10 +353,12 @@ void thrumi_leave_slow(void) {
 }
 
 static bool good_config(const thrum_config *c) {
-  bool ranges = c->workers >= 0 && c->workers <= THRUM_WORKERS_MAX && c->kernel_threads >= 0 && c->interval >= 0;
+  bool ranges =
+      c->workers >= 0 && c->workers <= THRUM_WORKERS_MAX && c->kernel_threads >= 0 && c->interval >= 0;
   bool stack = c->stack_size == 0 || (c->stack_size >= THRUM_STACK_MIN && c->stack_size <= (size_t)1 << 40);
   bool interval = c->interval == 0 || (c->interval >= THRUM_US(100) && c->interval <= THRUM_S(10));
-  bool signals = c->preempt_signal >= 0 && c->preempt_signal < NSIG && c->dump_signal >= THRUM_NO && c->dump_signal < NSIG;
+  bool signals = c->preempt_signal >= 0 && c->preempt_signal < NSIG && c->dump_signal >= THRUM_NO &&
+                 c->dump_signal < NSIG;
   return c->size == sizeof *c && ranges && stack && interval && signals;
 }
 

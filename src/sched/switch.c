@@ -8,7 +8,7 @@
 #include <arch/arch.h>
 #include <core/fatal.h>
 #include <sched/queue.h>
-#include <sched/sanitize.h>
+#include <core/sanitize.h>
 #include <sched/self.h>
 
 enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_main's own frames may take */
@@ -54,7 +54,8 @@ static void after_switch(void) {
 }
 
 /* What C libraries keep a kernel thread follows the light thread. */
-static void swap_library_state(struct thrumi_kthread *k, struct thrumi_thread *from, struct thrumi_thread *to) {
+static void swap_library_state(struct thrumi_kthread *k, struct thrumi_thread *from,
+                               struct thrumi_thread *to) {
   if (from) {
     from->saved_errno = *k->errno_address;
     if (k->cxa) {
@@ -103,7 +104,8 @@ static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from,
 #endif
 #if THRUMI_ASAN
   void *fake = NULL;
-  __sanitizer_start_switch_fiber(save == &k->abandoned_sp ? NULL : &fake, to ? to->stack.low : k->native_low, to ? to->stack.size : k->native_size);
+  __sanitizer_start_switch_fiber(save == &k->abandoned_sp ? NULL : &fake, to ? to->stack.low : k->native_low,
+                                 to ? to->stack.size : k->native_size);
 #endif
   thrumi_switch(save, to ? to->sp : k->scheduler_sp);
 #if THRUMI_ASAN
@@ -201,7 +203,8 @@ bool thrumi_may_capture_locked(void) {
   uint32_t workers = thrumi_load_relaxed(&thrumi_sched.workers);
   uint32_t held = thrumi_load_relaxed(&thrumi_sched.held);
   if (workers < held) workers = held;
-  return thrumi_load_relaxed(&thrumi_sched.schedulers) > thrumi_load_relaxed(&thrumi_sched.captured) + workers;
+  return thrumi_load_relaxed(&thrumi_sched.schedulers) >
+         thrumi_load_relaxed(&thrumi_sched.captured) + workers;
 }
 
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
@@ -209,7 +212,8 @@ bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (!k->captured) {
     thrumi_spin_lock(&thrumi_sched.lock);
     bool allowed = thrumi_may_capture_locked();
-    if (allowed) thrumi_store_relaxed(&thrumi_sched.captured, thrumi_load_relaxed(&thrumi_sched.captured) + 1);
+    if (allowed)
+      thrumi_store_relaxed(&thrumi_sched.captured, thrumi_load_relaxed(&thrumi_sched.captured) + 1);
     thrumi_spin_unlock(&thrumi_sched.lock);
     if (!allowed) return false;
     k->captured = true;
@@ -344,7 +348,8 @@ static bool inherits_stack(const struct thrumi_thread *to, bool default_stack) {
   return to && default_stack && !thrumi_sched.clean_stacks && !to->kthread && !to->sp && !to->stack.low;
 }
 
-static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack, void *fiber) {
+static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack,
+                          void *fiber) {
   to->stack = stack;
   thrumi_fiber_begin(to);
 #if THRUMI_TSAN

@@ -19,7 +19,7 @@ static struct {
   struct thrumi_spin lock;
   struct thrumi_thread *free;
   uint32_t free_count;
-  uint32_t with_stacks; /* slots below this have a stack reserved */
+  uint32_t with_stacks;  /* slots below this have a stack reserved */
   _Atomic uint32_t made; /* slots that have a record, slot 0 among them */
   _Atomic(struct thrumi_thread *) chunk[CHUNKS];
 } table;
@@ -137,7 +137,8 @@ struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life) {
   struct thrumi_thread *t = slot ? thrumi_record(slot) : NULL;
   if (!t) return NULL;
   *life = thrumi_load(&t->life);
-  if (THRUMI_GENERATION(*life) != THRUMI_GENERATION(handle.value) || THRUMI_FLAGS(*life) & THRUMI_FREE) return NULL;
+  if (THRUMI_GENERATION(*life) != THRUMI_GENERATION(handle.value) || THRUMI_FLAGS(*life) & THRUMI_FREE)
+    return NULL;
   return t;
 }
 

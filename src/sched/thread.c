@@ -111,7 +111,8 @@ static void *bound_main(void *arg);
 /* Inside: gives the record what it was born with. False: no memory for its stack. */
 static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struct birth *birth) {
   if (birth->stack_size || birth->kthread) {
-    if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0) return false;
+    if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0)
+      return false;
     t->own_stack = true;
   }
   t->name = birth->name;
@@ -276,7 +277,7 @@ static void wake_joiners(struct thrumi_thread *t) {
 static void last_rites(struct thrumi_thread *t, intptr_t result) {
   thrumi_locals_destroy(t);
   if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
-    thrumi_load(&uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
+    thrumi_load (&uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
 }
 
 /* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */
@@ -330,7 +331,8 @@ void thrum_exit(intptr_t result) {
   if (t->kind == THRUMI_FOREIGN) {
     char name[THRUM_NAME_MAX];
     thrumi_name_in_handler(t, name, sizeof name);
-    thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there", name);
+    thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there",
+                 name);
   }
   if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
 #if THRUMI_ASAN
@@ -469,7 +471,8 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
 }
 
 /* Joins t by running it. 0, or -ESRCH if another thread has joined it meanwhile. */
-static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t, intptr_t *result) {
+static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t,
+                        intptr_t *result) {
   intptr_t value = host(k, me, t);
   take_sentence(me, t);
   uint64_t before = mark_finished(t, THRUMI_FINISHED | THRUMI_RELEASED);
@@ -480,7 +483,8 @@ static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, stru
 }
 
 /* The thread that a join may wait for, or the reason why not. */
-static int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out, uint64_t *life, bool takes) {
+static int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out, uint64_t *life,
+                    bool takes) {
   struct thrumi_thread *t = *out = thrumi_lookup(handle, life);
   if (!t) return -ESRCH;
   if (t == k->current) return -EDEADLK;
@@ -516,7 +520,8 @@ static int wait_until(thrum_thread handle, int64_t deadline, int flags) {
   struct thrumi_thread *t;
   uint64_t life;
   int error = joinable(k, handle, &t, &life, false);
-  if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
+  if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED))
+    error = await_end(t, THRUMI_GENERATION(life), deadline, flags);
   if (!error) thrumi_rely_on(&t->life);
   thrumi_leave(thrumi_self());
   return error;

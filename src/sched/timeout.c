@@ -32,7 +32,8 @@ static void start_wheel(int i) {
 
 static void ring_watch(int64_t when) {
   atomic_thread_fence(memory_order_seq_cst);
-  if (when >= thrumi_load(&thrumi_sched.poller_watch) || when >= thrumi_load(&thrumi_sched.monitor_watch)) return;
+  if (when >= thrumi_load(&thrumi_sched.poller_watch) || when >= thrumi_load(&thrumi_sched.monitor_watch))
+    return;
   struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
   if (poller)
     thrumi_rouse(poller);
@@ -57,8 +58,7 @@ void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64
 void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
   uint32_t i = timeout->shard;
   thrumi_spin_lock(&shards[i].lock);
-  if (thrumi_wheel_remove(&shards[i].wheel, &timeout->timer))
-    thrumi_add(&shards[i].pending, -(size_t)1);
+  if (thrumi_wheel_remove(&shards[i].wheel, &timeout->timer)) thrumi_add(&shards[i].pending, -(size_t)1);
   thrumi_spin_unlock(&shards[i].lock);
 }
 

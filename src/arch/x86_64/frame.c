@@ -49,12 +49,17 @@ void thrumi_frame_context(void *sp, ucontext_t *out) {
   r[REG_RSP] = (greg_t)(frame + THRUMI_FRAME_WORDS);
 }
 
-uintptr_t thrumi_context_pc(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RIP]; }
+uintptr_t thrumi_context_pc(const ucontext_t *context) {
+  return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+}
 
-uintptr_t thrumi_context_sp(const ucontext_t *context) { return (uintptr_t)context->uc_mcontext.gregs[REG_RSP]; }
+uintptr_t thrumi_context_sp(const ucontext_t *context) {
+  return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+}
 
 bool thrumi_context_cut_call(const ucontext_t *context) {
   static const unsigned char syscall_insn[2] = {0x0f, 0x05};
   const void *before = (const void *)(thrumi_context_pc(context) - sizeof syscall_insn);
-  return context->uc_mcontext.gregs[REG_RAX] == -EINTR && memcmp(before, syscall_insn, sizeof syscall_insn) == 0;
+  return context->uc_mcontext.gregs[REG_RAX] == -EINTR &&
+         memcmp(before, syscall_insn, sizeof syscall_insn) == 0;
 }
