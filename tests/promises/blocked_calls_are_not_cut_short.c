@@ -1,4 +1,4 @@
-/* Decision 2: a thread that blocks in a plain call loses its worker without a signal, so that the call does
+/* Promise 3: a thread that blocks in a plain call loses its worker without a signal, so that the call does
  * not return early. The race that remains is counted: no more calls may be cut short than it says. */
 #include "../support.h"
 

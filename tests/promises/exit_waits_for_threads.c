@@ -1,4 +1,4 @@
-/* Promise 8 and decision 11: the end of a program waits for its threads unless they are daemons or it failed,
+/* Promise 8: the end of a program waits for its threads unless they are daemons or it failed,
  * and says so when that takes long. */
 #include "../child.h"
 #include "../support.h"

@@ -1,4 +1,4 @@
-/* fork in a program with threads (decision 13): the forker is the child's main thread and can use all of thrum
+/* fork in a program with threads: the forker is the child's main thread and can use all of thrum
  * there, the others count as ended; the parent notices nothing. */
 #include "../child.h"
 #include "../support.h"

@@ -1,4 +1,4 @@
-/* Promise 6 and decision 12: no verdict while anybody or anything outside may still wake somebody. In each
+/* Promise 6: no verdict while anybody or anything outside may still wake somebody. In each
  * case a circle of threads waits for ever, and something that thrum cannot see into ends the program with
  * status 42 after a while: a false verdict would end it with 86 before. */
 #include "../child.h"

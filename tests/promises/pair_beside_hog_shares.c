@@ -1,4 +1,4 @@
-/* Promise 1 and decision 6: two threads that hand over to each other count as one thread beside a hog: both
+/* Promise 1: two threads that hand over to each other count as one thread beside a hog: both
  * sides get much the same time. (After Go's TestPingPongHog.) */
 #include "../support.h"
 
