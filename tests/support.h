@@ -98,7 +98,7 @@ static inline intptr_t must_join(thrum_thread t) {
   return result;
 }
 
-/* ---- Hogs: threads that never call thrum ---------------------------------------------------------------- */
+/* ---- Hogs: threads that never call thrum --------------------------------------------------------------- */
 
 enum { HOGS_MAX = 64 };
 
@@ -146,7 +146,7 @@ static inline void hogs_stop(struct hogs *hogs) {
   for (int i = 0; i < hogs->count; i++) CHECK_EQ(must_join(hogs->threads[i]), 0);
 }
 
-/* ---- A caller of each kind ------------------------------------------------------------------------------- */
+/* ---- A caller of each kind ----------------------------------------------------------------------------- */
 
 struct outsider {
   thrum_fn *fn;

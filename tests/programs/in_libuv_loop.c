@@ -1,6 +1,6 @@
 /* thrum inside a program that libuv's loop runs: callbacks in the loop's thread start light threads; these
- * wake the loop by uv_async_send; libuv's pool threads start and join light threads of their own; and the loop
- * in turn runs in a light thread too. */
+ * wake the loop by uv_async_send; libuv's pool threads start and join light threads of their own; and the
+ * loop in turn runs in a light thread too. */
 #include "../support.h"
 
 #include <uv.h>

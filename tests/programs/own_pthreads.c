@@ -1,5 +1,6 @@
-/* A program with its own pthreads: a pool of OS threads behind a mutex and a condition, whose jobs start light
- * threads and wait for them, while light threads hand jobs to the pool and wait for its answer over a pipe. */
+/* A program with its own pthreads: a pool of OS threads behind a mutex and a condition, whose jobs start
+ * light threads and wait for them, while light threads hand jobs to the pool and wait for its answer over a
+ * pipe. */
 #include "../support.h"
 
 enum { POOL = 4, JOBS = 400, CLIENTS = 20 };

@@ -1,7 +1,8 @@
 /* Promise 9: switch, park, unpark, spawn from the pool and join make no system call and allocate nothing.
  *
- * Watched by the kernel's own means: while a byte says so, each system call of this kernel thread raises SIGSYS
- * instead (syscall user dispatch). Calls of malloc and its like are counted by the linker's --wrap. */
+ * Watched by the kernel's own means: while a byte says so, each system call of this kernel thread raises
+ * SIGSYS instead (syscall user dispatch). Calls of malloc and its like are counted by the linker's --wrap.
+ * */
 #include "../support.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
-/* An OS thread that thrum did not start may call everything, takes no worker, and leaves no trace of itself. */
+/* An OS thread that thrum did not start may call everything, takes no worker, and leaves no trace of itself.
+ * */
 #include "../support.h"
 
 enum { THREADS = 8, ROUNDS = 40 };

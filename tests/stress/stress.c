@@ -3,8 +3,8 @@
  *
  *     stress [SECONDS [SEED]]
  *
- * What is checked: every job that was started ran exactly once and every result is the right one, by counts at
- * the end; and that it ends. The seed is printed; it decides what is done, not how it interleaves. */
+ * What is checked: every job that was started ran exactly once and every result is the right one, by counts
+ * at the end; and that it ends. The seed is printed; it decides what is done, not how it interleaves. */
 #include "../support.h"
 
 #include <fcntl.h>
@@ -29,7 +29,7 @@ static int64_t deadline;
 static uint64_t spawned, started, finished;
 static bool over;
 
-/* ---- Chance --------------------------------------------------------------------------------------------- */
+/* ---- Chance -------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -44,7 +44,7 @@ static int draw_below(uint64_t *state, int n) { return (int)(draw(state) % (uint
 /* What a job returns: positive, and like no other. */
 static intptr_t result_of(const struct job *job) { return (intptr_t)(mix(job->seed) >> 2); }
 
-/* ---- What a job does ------------------------------------------------------------------------------------ */
+/* ---- What a job does ----------------------------------------------------------------------------------- */
 
 static intptr_t run_job(void *arg);
 static void start_group(uint64_t *state, int depth);
@@ -110,7 +110,7 @@ static intptr_t run_job(void *arg) {
   return result;
 }
 
-/* ---- Starting jobs and waiting for them ----------------------------------------------------------------- */
+/* ---- Starting jobs and waiting for them ---------------------------------------------------------------- */
 
 static struct job *new_job(uint64_t *state, int depth) {
   struct job *job = calloc(1, sizeof *job);
@@ -186,7 +186,7 @@ static void start_group(uint64_t *state, int depth) {
   }
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------ */
+/* ---- The whole ----------------------------------------------------------------------------------------- */
 
 static intptr_t root(void *arg) {
   uint64_t state = (uint64_t)(uintptr_t)arg;
@@ -235,10 +235,9 @@ int main(int argc, char **argv) {
   CHECK_EQ(LOAD(started), LOAD(spawned));
   CHECK_EQ(LOAD(finished), LOAD(spawned));
   thrum_stats stats = statistics();
-  printf(
-      "%llu jobs, %llu switches, %llu steals, %llu preemptions, %llu leases lost, %u kernel threads at most\n",
-      (unsigned long long)spawned, (unsigned long long)stats.switches, (unsigned long long)stats.steals,
-      (unsigned long long)stats.preemptions, (unsigned long long)stats.leases_lost,
-      stats.kernel_threads_peak);
+  printf("%llu jobs, %llu switches, %llu steals, %llu preemptions, %llu leases lost, %u kernel threads\n",
+         (unsigned long long)spawned, (unsigned long long)stats.switches, (unsigned long long)stats.steals,
+         (unsigned long long)stats.preemptions, (unsigned long long)stats.leases_lost,
+         stats.kernel_threads_peak);
   return 0;
 }
