@@ -45,10 +45,12 @@ static void futex_returns_what_happened(void) {
 }
 
 static thrumi_futex gate;
+static _Atomic bool passed;
 
 static void *wait_at_gate(void *unused) {
   (void)unused;
   while (atomic_load(&gate) == 0) os->futex_wait(&gate, 0, INT64_MAX);
+  atomic_store(&passed, true);
   return NULL;
 }
 
@@ -58,7 +60,7 @@ static void futex_wakes(void) {
   CHECK_EQ(QUIET(os->create(&thread, wait_at_gate, NULL, 0)), 0);
   atomic_store(&gate, 1);
   os->futex_wake(&gate, 1);
-  CHECK_EQ(pthread_join(thread, NULL), 0);
+  AWAIT(atomic_load(&passed));
 }
 
 /* ---- Memory -------------------------------------------------------------------------------------------- */
@@ -116,10 +118,12 @@ static void allocated_memory_is_zero(void) {
 /* ---- Kernel threads ------------------------------------------------------------------------------------ */
 
 static sigset_t mask_seen;
+static void *_Atomic argument_seen; /* the last that its thread writes: nobody joins it */
 
 static void *note_mask(void *value) {
   pthread_sigmask(SIG_SETMASK, NULL, &mask_seen);
-  return value;
+  atomic_store(&argument_seen, value);
+  return NULL;
 }
 
 /* Those that its own code causes must reach it: blocked, they would kill the process past its handlers. */
@@ -131,11 +135,10 @@ static bool is_synchronous(int signo) {
 static void created_threads_block_signals(void) {
   sigset_t before, after;
   pthread_t thread;
-  void *result;
   pthread_sigmask(SIG_SETMASK, NULL, &before);
   CHECK_EQ(QUIET(os->create(&thread, note_mask, &mask_seen, SIGURG)), 0);
-  CHECK_EQ(pthread_join(thread, &result), 0);
-  CHECK(result == &mask_seen);
+  AWAIT(atomic_load(&argument_seen));
+  CHECK(atomic_load(&argument_seen) == &mask_seen);
   for (int signo = 1; signo < 32; signo++) {
     if (signo == SIGKILL || signo == SIGSTOP) continue;
     CHECK_EQ(sigismember(&mask_seen, signo), signo != SIGURG && !is_synchronous(signo));
@@ -174,9 +177,8 @@ static void kernel_tells_what_a_thread_does(void) {
   CHECK_EQ(os->cpu_time(tid), burnt);
   atomic_store(&worker_gate, 1);
   os->futex_wake(&worker_gate, 1);
-  CHECK_EQ(pthread_join(thread, NULL), 0);
   AWAIT(os->thread_count() < threads);
-  CHECK(QUIET(os->cpu_time(tid)) < 0);
+  AWAIT(QUIET(os->cpu_time(tid)) < 0);
   CHECK_EQ(QUIET(os->activity(tid)), THRUMI_ACTIVITY_UNKNOWN);
   CHECK_EQ(QUIET(os->signal(tid, 0)), -ESRCH);
 }
