@@ -39,7 +39,9 @@ enum { THRUM_STACK_MIN = 32 * 1024 }; /* bytes of the smallest stack */
 
 /* Starts a light thread that runs fn(arg), and stores its handle in *out; with out == NULL the thread is
  * detached. Never switches: the new thread runs when a worker takes it. Its name is "Thread-N (function)".
- * -EINVAL: fn is NULL. -ENOMEM: no memory or no room for its stack; nothing was started. */
+ * -EINVAL: fn is NULL. -ENOMEM: no memory or no room for its stack; nothing was started. (A stack is reserved then, and
+ * bound when the thread first runs. If that fails after all, because the default size was raised or the
+ * kernel is out of memory, the thread ends with the result -ENOMEM without having run.) */
 THRUM_API int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg);
 
 /* The same, with a name in the manner of printf. The text is copied. */

@@ -192,10 +192,8 @@ static uint32_t activity(void) {
 /* The looks are not one instant; they speak for one only if nothing moved from the first to the last. */
 bool thrumi_deadlock_check(void) {
   uint32_t before = activity();
-  if (!nobody_outside() || !all_wait()) return false;
-  bool known = all_known();
-  if (!nobody_outside() || activity() != before) return false;
-  if (!known) return true;
+  if (!nobody_outside()) return false;
+  if (!all_wait() || !all_known() || !nobody_outside() || activity() != before) return true;
   thrum_hook_fn *hook = thrumi_load(&ending.on_deadlock);
   if (hook) hook();
   thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");

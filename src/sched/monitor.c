@@ -281,7 +281,7 @@ static bool anything_waits(void) {
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
  * queues are looked at once more. */
 static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bool watched) {
-  if (thrumi_too_many_spares()) thrumi_breed(); /* the rush is over: it gives back what is too much */
+  thrumi_breed(); /* the rush is over: it gives back what is too much */
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();

@@ -82,8 +82,20 @@ static struct thrumi_thread *pop_hog(void) {
   return t;
 }
 
+static bool ready_first(const struct thrumi_thread *ready, const struct thrumi_thread *new) {
+  return !new || (ready && (int32_t)(ready->place - new->place) < 0);
+}
+
+/* READY and NEW are one line: who yields stands behind those that never ran. */
+static struct thrumi_thread *pop_line(struct thrumi_worker *w) {
+  const struct thrumi_queue *of = w->queues.of;
+  bool ready = ready_first(of[THRUMI_CLASS_READY].head, of[THRUMI_CLASS_NEW].head);
+  return thrumi_queue_pop(&w->queues, ready ? THRUMI_CLASS_READY : THRUMI_CLASS_NEW);
+}
+
 static struct thrumi_thread *pop_class(struct thrumi_worker *w, enum thrumi_class c) {
-  return c == THRUMI_CLASS_HOG ? pop_hog() : thrumi_queue_pop(&w->queues, c);
+  if (c == THRUMI_CLASS_HOG) return pop_hog();
+  return c == THRUMI_CLASS_WOKEN ? thrumi_queue_pop(&w->queues, c) : pop_line(w);
 }
 
 /* The classes in rotation, beginning with another one each time. */
@@ -99,10 +111,6 @@ static struct thrumi_thread *pick_fair(struct thrumi_worker *w) {
 static bool hog_before_new(struct thrumi_worker *w) {
   if (thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED) return w->picks % NEW_EVERY != 0;
   return w->picks % 2 == 0;
-}
-
-static bool ready_first(const struct thrumi_thread *ready, const struct thrumi_thread *new) {
-  return !new || (ready && (int32_t)(ready->place - new->place) < 0);
 }
 
 static struct thrumi_thread *pick_class(struct thrumi_worker *w) {

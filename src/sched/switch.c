@@ -344,8 +344,9 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k) {
 
 /* Whether the stack of a thread that ended can serve `to` without a switch: it never ran and wants one of the
  * default size, which this one is. Most short threads begin so, on a stack that is warm. */
-static bool inherits_stack(const struct thrumi_thread *to, bool default_stack) {
-  return to && default_stack && !thrumi_sched.clean_stacks && !to->kthread && !to->sp && !to->stack.low;
+static bool inherits_stack(const struct thrumi_thread *to, const struct thrumi_stack *stack) {
+  bool usual = stack->size == thrumi_stack_default() && !thrumi_sched.clean_stacks;
+  return to && usual && !to->kthread && !to->sp && !to->stack.low;
 }
 
 static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack,
@@ -407,13 +408,12 @@ void thrumi_thread_main(void) {
     k = thrumi_enter();
     struct thrumi_stack stack = t->stack;
     void *fiber = t->fiber;
-    bool default_stack = !t->own_stack;
     thrumi_thread_finish(t, result);
     k = thrumi_self();
     if (thrumi_unlikely(k->role == THRUMI_ROLE_OWNED)) leave_bound(k, stack, fiber);
     if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, NULL); /* its record may be another's by now */
     struct thrumi_thread *to = thrumi_pick(k->worker);
-    if (!inherits_stack(to, default_stack)) abandon_stack(k, stack, fiber, to);
+    if (!inherits_stack(to, &stack)) abandon_stack(k, stack, fiber, to);
     inherit_stack(k, to, stack, fiber);
   }
 }

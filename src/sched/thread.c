@@ -436,9 +436,9 @@ static bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   struct thrumi_worker *w = k->worker;
   if (!w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
-  char here;
-  const struct thrumi_stack *stack = &me->stack;
-  return (size_t)(&here - stack->low) >= stack->size - stack->size / STACK_SHARE && !me->own_stack;
+  const struct thrumi_stack *stack = &me->stack; /* as large as the one that t would get */
+  size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
+  return stack->size == thrumi_stack_default() && left >= stack->size - stack->size / STACK_SHARE;
 }
 
 /* Runs t to its end on the caller's stack. Inside. */
