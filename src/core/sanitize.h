@@ -13,15 +13,21 @@
  * report; and its signal handler interrupts ThreadSanitizer's own code and must not call into it. What the runtime
  * does with its shared words is checked by exhaustive interleaving instead (tests/explore).
  *
+ * Not instrumented does not mean unseen: what the runtime asks of libc (memset, snprintf, malloc) is intercepted. So
+ * all accesses are ignored while a thread is inside, and where the runtime allocates and frees. The ignoring
+ * belongs to the fiber: it begins after `inside` is set, ends before it is cleared, and is over when a fiber is
+ * destroyed. A switch leaves it as it is, since every context that is switched to is inside.
+ *
+ * A stack that a new thread gets is mapped afresh, which makes ThreadSanitizer forget its former user; announcing an order
+ * instead would hide races between the two. For the same reason threads neither inherit stacks nor run as guests there.
+ *
  * AddressSanitizer is told of each switch, and that the table of records and the stacks are roots for leaks. */
 #ifndef THRUMI_SANITIZE_H
 #define THRUMI_SANITIZE_H
 
+#include <os/ignore.h>
 #include <stddef.h>
 
-#ifndef THRUMI_TSAN
-#define THRUMI_TSAN 0
-#endif
 #if defined(__SANITIZE_ADDRESS__)
 #define THRUMI_ASAN 1
 #elif defined(__has_feature)
@@ -41,6 +47,7 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
+void AnnotateBenignRaceSized(const char *file, int line, const volatile void *start, size_t size, const char *why);
 enum { THRUMI_TSAN_NO_SYNC = 1 };
 #define thrumi_announce(address) __tsan_release((void *)(address))
 #define thrumi_rely_on(address) __tsan_acquire((void *)(address))

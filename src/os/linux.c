@@ -4,6 +4,7 @@
  * errno: so each leaves errno as it found it and returns the error. Where an old kernel lacks a call
  * (epoll_pwait2 before 5.11, guard markers before 6.13) the absence is noticed once and remembered. */
 #define _GNU_SOURCE
+#include <os/ignore.h>
 #include <os/os.h>
 
 #include <errno.h>
@@ -82,6 +83,16 @@ static void *reserve(size_t bytes) {
   return start;
 }
 
+#if THRUMI_TSAN
+bool thrumi_os_map_afresh(void *start, size_t bytes) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  long mapped = QUIETLY(mmap(start, bytes, PROT_READ | PROT_WRITE, flags, -1, 0));
+  QUIETLY(madvise(start, bytes,
+                  MADV_NOHUGEPAGE)); /* like its neighbours, so that it stays one mapping with them */
+  return mapped == (long)(intptr_t)start;
+}
+#endif
+
 static int release(void *start, size_t bytes) { return (int)QUIETLY(munmap(start, bytes)); }
 
 static int discard(void *start, size_t bytes) { return (int)QUIETLY(madvise(start, bytes, MADV_DONTNEED)); }
@@ -108,14 +119,18 @@ static int protect(void *start, size_t bytes) { return (int)QUIETLY(mprotect(sta
 
 static void *allocate(size_t bytes) {
   int errno_before = errno;
+  thrumi_ignore_begin(); /* libc's locks order nothing that the program may rely on */
   void *block = calloc(1, bytes);
+  thrumi_ignore_end();
   errno = errno_before;
   return block;
 }
 
 static void free_block(void *block) {
   int errno_before = errno; /* older C libraries change it */
+  thrumi_ignore_begin();
   free(block);
+  thrumi_ignore_end();
   errno = errno_before;
 }
 
@@ -341,6 +356,29 @@ size_t thrumi_os_page(void) {
 }
 
 void thrumi_os_name_thread(const char *name) { QUIETLY(prctl(PR_SET_NAME, name, 0, 0, 0)); }
+
+/* Where the process may run, as it was when it was first asked. */
+static const cpu_set_t *allowed_cpus(void) {
+  static cpu_set_t cpus;
+  static _Atomic int known; /* 0: no, 1: somebody asks, 2: yes */
+  int no = 0;
+  if (atomic_compare_exchange_strong(&known, &no, 1)) {
+    QUIETLY(sched_getaffinity(getpid(), sizeof cpus, &cpus));
+    atomic_store(&known, 2);
+  }
+  return atomic_load(&known) == 2 ? &cpus : NULL;
+}
+
+void thrumi_os_bring_here(pid_t tid) {
+  cpu_set_t here;
+  unsigned cpu;
+  if (!allowed_cpus() || QUIETLY(syscall(SYS_getcpu, &cpu, NULL, NULL)) < 0 || cpu >= CPU_SETSIZE) return;
+  CPU_ZERO(&here);
+  CPU_SET(cpu, &here);
+  QUIETLY(sched_setaffinity(tid, sizeof here, &here));
+}
+
+void thrumi_os_roam(void) { QUIETLY(sched_setaffinity(0, sizeof(cpu_set_t), allowed_cpus())); }
 
 void thrumi_os_short_slice(int64_t ns) {
   struct { /* the kernel's sched_attr, version 0 */

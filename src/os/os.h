@@ -70,9 +70,18 @@ pid_t thrumi_os_tid(void);
 size_t thrumi_os_page(void);
 void thrumi_os_name_thread(const char *name); /* the calling kernel thread's, cut to 15 bytes */
 
+/* Lets a kernel thread run on the caller's present CPU only, or (tid 0: the caller) where the process may again. */
+void thrumi_os_bring_here(pid_t tid);
+void thrumi_os_roam(void);
+
 /* Asks the kernel for short slices of CPU for the calling kernel thread, which it may start sooner; kernels before
  * 6.12 do not know them. */
 void thrumi_os_short_slice(int64_t ns);
+
+#if THRUMI_TSAN
+/* New pages in place of those there, mapped as `reserve` maps: what ThreadSanitizer knew of the range is forgotten. */
+bool thrumi_os_map_afresh(void *start, size_t bytes);
+#endif
 
 /* Installs a handler past libc (ThreadSanitizer would defer it): with SA_SIGINFO, SA_ONSTACK, SA_RESTART and
  * all asynchronous signals masked in it. The former action goes to *old. */

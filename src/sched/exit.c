@@ -200,5 +200,6 @@ bool thrumi_deadlock_check(void) {
   thrum_dump(STDERR_FILENO);
   fflush(
       NULL); /* what was printed before is not lost; no thread can hold a stream's lock and wait for ever */
+  thrumi_ignore_end();
   _exit(THRUM_EXIT_DEADLOCK);
 }

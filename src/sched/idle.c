@@ -114,8 +114,7 @@ static bool anything_queued(struct thrumi_worker *me) {
 }
 
 /* Descriptors and deadlines, without waiting, unless somebody else watches them. */
-static void poll_now(void) {
-  if (thrumi_load(&thrumi_sched.poller)) return;
+void thrumi_poll_now(void) {
   if (thrumi_timeouts_next() != INT64_MAX) thrumi_timeouts_expire(thrumi_os.now());
   if (thrumi_hooks.poll && thrumi_hooks.poll_pending()) thrumi_hooks.poll(0);
 }
@@ -185,7 +184,7 @@ struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
     if (thrumi_unlikely(retiring(w)) && retire(k)) return NULL;
     struct thrumi_thread *t = thrumi_pick(w);
     if (t) return t;
-    poll_now();
+    thrumi_poll_now();
     if ((t = thrumi_pick(w))) return t;
     if (look_around(w)) continue;
     enlist(k);

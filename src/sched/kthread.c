@@ -132,7 +132,9 @@ void thrumi_kthread_adopt(struct thrumi_kthread *k) {
   find_native_stack(k);
 #if THRUMI_TSAN
   k->fiber = __tsan_get_current_fiber();
+  AnnotateBenignRaceSized(__FILE__, __LINE__, k->errno_address, sizeof *k->errno_address, "each thread has its own");
 #endif
+  thrumi_ignore_begin(); /* it is born inside */
   pthread_setspecific(thrumi_sched.key, k);
   thrumi_self_tls = k;
 }
@@ -148,6 +150,7 @@ void thrumi_kthread_end(struct thrumi_kthread *k) {
   pthread_setspecific(thrumi_sched.key, NULL);
   thrumi_self_tls = NULL;
   thrumi_kthread_discard(k);
+  thrumi_ignore_end();
 }
 
 /* ---- Spares -------------------------------------------------------------------------------------------------- */
@@ -177,6 +180,7 @@ static void *scheduler_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-worker");
   thrumi_kthread_adopt(k);
+  thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   thrumi_spin_lock(&thrumi_sched.lock);
   thrumi_spare_push_locked(k);
   count_schedulers_locked(+1);

@@ -22,7 +22,6 @@
 
 #define TICK THRUM_MS(1)
 #define SOON THRUM_US(100)
-#define SLICE THRUM_US(100) /* of the kernel's: it runs for microseconds, and should be let in at once */
 #define ASKED_LONG \
   THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
@@ -339,7 +338,7 @@ void *thrumi_monitor_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-monitor");
   thrumi_kthread_adopt(k);
-  thrumi_os_short_slice(SLICE);
+  thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   for (;;) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};

@@ -137,7 +137,7 @@ static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
   uint32_t nudge = thrumi_swap(&w->nudge, 0);
   if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
   struct thrumi_thread *t = NULL;
-  if (nudge & THRUMI_NUDGE_OWES_HOG) t = pop_hog();
+  if (nudge & THRUMI_NUDGE_OWES_HOG) w->owed = (t = pop_hog()) != NULL;
   if (!t && nudge & THRUMI_NUDGE_EXPIRED) t = pick_fair(w);
   return t;
 }

@@ -108,12 +108,13 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
     return;
   }
   if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);
-  bool patient = thrumi_os.now() - asked < PATIENCE;
+  bool patient = THRUMI_TSAN || thrumi_os.now() - asked < PATIENCE;
   if (is_spared(thrumi_context_pc(context), patient)) {
-    thrumi_monitor_rouse(); /* it asks again soon */
+    if (!THRUMI_TSAN) thrumi_monitor_rouse(); /* it asks again soon; there only in time: waking it may call libtsan */
     return;
   }
   thrumi_store(&k->interrupted, context);
+  thrumi_ignore_begin();
   uint32_t attention = thrumi_lease_enter(&k->lease) ? 0 : thrumi_lease_settle(&k->lease);
   thrumi_store(&k->asked, 0);
   if (attention & THRUMI_LOST) {
@@ -123,6 +124,7 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
     preempt_here(k, k->current, thrumi_load_relaxed(&k->for_woken));
   }
   thrumi_store(&k->interrupted, NULL);
+  thrumi_ignore_end();
   thrumi_lease_leave(&k->lease);
 }
 

@@ -130,6 +130,7 @@ struct thrumi_worker {
   uint32_t record_count;
   uint32_t number, number_end; /* block of N for Thread-N */
   uint32_t wake_skip, wake_backoff;
+  bool owed; /* the hog that was picked goes before all others */
   struct thrumi_stack_cache stacks;
   uint32_t id;
   _Atomic bool hog; /* runs a thread that used up its last interval */
@@ -164,6 +165,10 @@ enum thrumi_role { THRUMI_ROLE_SCHEDULER, THRUMI_ROLE_OWNED, THRUMI_ROLE_FOREIGN
  *   AWAKE -> FUTEX or POLL by itself; back to AWAKE by whoever wakes it (swap), or by itself. */
 enum thrumi_sleep { THRUMI_AWAKE, THRUMI_ASLEEP_FUTEX, THRUMI_ASLEEP_POLL };
 
+/* The slice of CPU that kernel threads ask the kernel for which run threads that were just woken, and the monitor: the
+ * kernel then lets them in at once, also where it put them behind a hog. Kernel threads of hogs have the kernel's own. */
+#define THRUMI_SHORT_SLICE THRUM_US(100)
+
 struct thrumi_kthread {
   struct thrumi_lease lease;
   struct thrumi_worker *worker; /* held; NULL: none. Written by whoever hands over, read after `go` */
@@ -183,6 +188,8 @@ struct thrumi_kthread {
   pthread_t pthread;
   uint8_t role;
   bool captured;
+  bool brought;           /* to the CPU of who handed the worker over; written as `worker` is */
+  bool long_slice;        /* the kernel's own slice: it carries a hog */
   uint32_t preempt_at;    /* the worker's `switches` when PREEMPT was set */
   _Atomic int64_t asked;  /* when its preemption was first asked, 0: not */
   _Atomic bool for_woken; /* ... on behalf of a woken thread */
@@ -284,8 +291,6 @@ void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was p
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
 void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum thrumi_class c);
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket);
-void thrumi_fiber_begin(struct thrumi_thread *t);
-void thrumi_fiber_end(void *fiber, struct thrumi_thread *next);
 void thrumi_run_bound(struct thrumi_kthread *k); /* its thread, to the end */
 void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);
@@ -312,6 +317,7 @@ void thrumi_timeouts_fork(void);
 
 /* idle.c: a worker without work */
 struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k);
+void thrumi_poll_now(void); /* descriptors and deadlines, without waiting */
 bool thrumi_wake_idle(void);
 void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll); /* go is ASLEEP_FUTEX already */
 void thrumi_rouse(struct thrumi_kthread *k);

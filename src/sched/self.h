@@ -26,12 +26,15 @@ static inline struct thrumi_kthread *thrumi_self(void) {
 static inline struct thrumi_kthread *thrumi_enter(void) {
   struct thrumi_kthread *k = thrumi_self();
   if (thrumi_unlikely(!k)) return thrumi_enter_first();
-  if (thrumi_unlikely(!thrumi_lease_enter(&k->lease))) thrumi_enter_slow(k);
+  bool undisturbed = thrumi_lease_enter(&k->lease);
+  thrumi_ignore_begin();
+  if (thrumi_unlikely(!undisturbed)) thrumi_enter_slow(k);
   return k;
 }
 
 /* Leaves it; obeys a preemption that arrived inside. */
 static inline void thrumi_leave(struct thrumi_kthread *k) {
+  thrumi_ignore_end();
   thrumi_lease_leave(&k->lease);
   atomic_signal_fence(memory_order_seq_cst);
   if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_slow();

@@ -149,7 +149,6 @@ int thrum_set_switch_interval(thrum_duration interval) {
 static void forget_foreign(struct thrumi_kthread *k) {
   struct thrumi_thread *t = k->current;
   thrumi_self_tls = k; /* the destructors of this thread's locals may call thrum */
-  thrumi_leave(k);
   thrumi_locals_destroy(t);
   thrumi_enter();
   thrumi_thread_finish(t, 0);

@@ -15,23 +15,18 @@ enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_m
 
 /* ---- Switching stacks ---------------------------------------------------------------------------------- */
 
-/* A thread's context as ThreadSanitizer knows it; made when it first runs, also where it needs no stack of its own. */
-void thrumi_fiber_begin(struct thrumi_thread *t) {
 #if THRUMI_TSAN
+/* A thread's context as ThreadSanitizer knows it, made when it first runs. Whoever makes one comes before it, so it is
+ * made from the scheduler's context, which has seen nothing of the program's threads. */
+static bool make_fiber(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  if (!thrumi_os_map_afresh(t->stack.low, t->stack.size)) return false;
+  void *current = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(k->fiber, THRUMI_TSAN_NO_SYNC);
   t->fiber = __tsan_create_fiber(0);
-  __tsan_switch_to_fiber(t->fiber, THRUMI_TSAN_NO_SYNC);
-#endif
-  thrumi_rely_on(t);
+  __tsan_switch_to_fiber(current, THRUMI_TSAN_NO_SYNC);
+  return true;
 }
-
-/* Back to the joiner's after its guest has ended; NULL: to none, the next switch says whose. */
-void thrumi_fiber_end(void *fiber, struct thrumi_thread *next) {
-#if THRUMI_TSAN
-  __tsan_switch_to_fiber(next->fiber, THRUMI_TSAN_NO_SYNC);
-  __tsan_destroy_fiber(fiber);
 #endif
-  (void)fiber, (void)next;
-}
 
 /* First thing on every context that was switched to: publishes who was switched away from, whose context is
  * saved only now. */
@@ -120,10 +115,10 @@ static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
     if (thrumi_stack_take(&w->stacks, 0, &t->stack) != 0) return false;
     if (thrumi_unlikely(thrumi_sched.clean_stacks)) thrumi_os.discard(t->stack.low, t->stack.size);
   }
-  t->sp = thrumi_frame_make(t->stack.low, t->stack.size);
 #if THRUMI_TSAN
-  t->fiber = __tsan_create_fiber(0);
+  if (!make_fiber(thrumi_self(), t)) return false;
 #endif
+  t->sp = thrumi_frame_make(t->stack.low, t->stack.size);
 #if THRUMI_ASAN
   __asan_unpoison_memory_region(t->stack.low, t->stack.size);
 #endif
@@ -172,11 +167,26 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
   thrumi_os.futex_wake(&to->given, 1);
 }
 
+/* The same, by a kernel thread that is about to sleep. Left alone, the kernel may put `to` on a CPU where a hog runs, and
+ * let it wait there for a tick of 4 ms although this CPU is about to be free: it takes short slices as a reason to
+ * preempt only from who has slept long enough. So `to` is brought here, and may roam again as soon as it runs. */
+static void hand_over_here(struct thrumi_worker *w, struct thrumi_kthread *to) {
+  if (to->role == THRUMI_ROLE_SCHEDULER) {
+    to->brought = true;
+    thrumi_os_bring_here(to->tid);
+  }
+  thrumi_hand_over(w, to);
+}
+
 void thrumi_wait_given(struct thrumi_kthread *k) {
   thrumi_store(&k->resting, true);
   while (!thrumi_load(&k->given)) thrumi_os.futex_wait(&k->given, 0, INT64_MAX);
   thrumi_store(&k->resting, false);
   thrumi_store(&k->given, 0);
+  if (k->brought) {
+    k->brought = false;
+    thrumi_os_roam();
+  }
 }
 
 /* Takes the worker off the caller's kernel thread. Only after that may the thread be queued where others see
@@ -194,7 +204,7 @@ static void pass_on(struct thrumi_worker *w) {
   struct thrumi_kthread *spare = thrumi_spare_pop_locked();
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (!spare) thrumi_fatal("no kernel thread is left to carry worker %u: this is a bug of thrum's", w->id);
-  thrumi_hand_over(w, spare);
+  hand_over_here(w, spare);
 }
 
 void thrumi_surrender(struct thrumi_kthread *k) { pass_on(let_go(k)); }
@@ -222,7 +232,15 @@ bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
   return true;
 }
 
+/* Kernel threads of the program's own keep the slice that they came with. */
+static void set_slice(struct thrumi_kthread *k, bool is_long) {
+  if (k->role != THRUMI_ROLE_SCHEDULER || k->long_slice == is_long) return;
+  k->long_slice = is_long;
+  thrumi_os_short_slice(is_long ? 0 : THRUMI_SHORT_SLICE);
+}
+
 void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  set_slice(k, false);
   if (t) t->kthread = NULL;
   k->captured = false;
   thrumi_spin_lock(&thrumi_sched.lock);
@@ -250,7 +268,10 @@ void thrumi_yield_tied(struct thrumi_kthread *k, struct thrumi_thread *t, enum t
   t->kthread = k;
   thrumi_push(w, t, c);
   pass_on(w);
-  if (c == THRUMI_CLASS_HOG) thrumi_ring(NULL); /* any worker may take it */
+  if (c == THRUMI_CLASS_HOG) {
+    thrumi_ring(NULL); /* any worker may take it */
+    set_slice(k, true);
+  }
   thrumi_wait_given(k);
 }
 
@@ -305,7 +326,7 @@ static void resume_owner(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_spin_lock(&thrumi_sched.lock);
   thrumi_spare_push_locked(k);
   thrumi_spin_unlock(&thrumi_sched.lock);
-  thrumi_hand_over(w, t->kthread);
+  hand_over_here(w, t->kthread);
 }
 
 /* From the scheduler context. False: k has given its worker away. What k->worker says is not the same: a spare may be
@@ -326,6 +347,22 @@ static bool run(struct thrumi_kthread *k, struct thrumi_thread *t) {
   return true;
 }
 
+/* Before a hog gets a whole interval: is somebody due who goes first? The last thread here may just have written what
+ * another one waits to read. True: the hog is queued again. */
+static bool is_outrun(struct thrumi_kthread *k, struct thrumi_thread *hog) {
+  struct thrumi_worker *w = k->worker;
+  if (w->owed) { /* it is its turn, and it has its interval undisturbed */
+    w->owed = false;
+    thrumi_store(&w->wakeup_preempted, thrumi_os.now() + thrumi_load_relaxed(&thrumi_sched.interval));
+    return false;
+  }
+  thrumi_poll_now();
+  bool outrun = thrumi_load_relaxed(&w->next) || thrumi_load_relaxed(&w->queues.count) ||
+                thrumi_load_relaxed(&thrumi_sched.global.count);
+  if (outrun) thrumi_push_global(hog, THRUMI_CLASS_HOG);
+  return outrun;
+}
+
 /* Returns when it is woken without a worker: a spare too many. */
 void thrumi_scheduler_loop(struct thrumi_kthread *k) {
   for (;;) {
@@ -335,6 +372,7 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k) {
       struct thrumi_thread *t = k->found;
       k->found = NULL;
       if (!t) t = thrumi_find_work(k);
+      if (t && t->hog && is_outrun(k, t)) continue;
       holds = t && run(k, t);
     }
   }
@@ -346,17 +384,11 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k) {
  * default size, which this one is. Most short threads begin so, on a stack that is warm. */
 static bool inherits_stack(const struct thrumi_thread *to, const struct thrumi_stack *stack) {
   bool usual = stack->size == thrumi_stack_default() && !thrumi_sched.clean_stacks;
-  return to && usual && !to->kthread && !to->sp && !to->stack.low;
+  return !THRUMI_TSAN && to && usual && !to->kthread && !to->sp && !to->stack.low;
 }
 
-static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack,
-                          void *fiber) {
+static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack) {
   to->stack = stack;
-  thrumi_fiber_begin(to);
-#if THRUMI_TSAN
-  __tsan_destroy_fiber(fiber);
-#endif
-  (void)fiber;
 #if THRUMI_ASAN
   __asan_unpoison_memory_region(stack.low, stack.size - INHERITED_FRAMES);
 #endif
@@ -374,6 +406,7 @@ static THRUM_NORETURN void abandon_stack(struct thrumi_kthread *k, struct thrumi
   }
   thrumi_stack_give(&k->worker->stacks, &stack);
   k->dead_fiber = fiber;
+  thrumi_ignore_end();
   switch_context(k, NULL, to, &k->abandoned_sp);
   __builtin_unreachable();
 }
@@ -382,6 +415,7 @@ static THRUM_NORETURN void abandon_stack(struct thrumi_kthread *k, struct thrumi
 static THRUM_NORETURN void leave_bound(struct thrumi_kthread *k, struct thrumi_stack stack, void *fiber) {
   k->bound_stack = stack;
   k->dead_fiber = fiber;
+  thrumi_ignore_end();
   switch_context(k, NULL, NULL, &k->abandoned_sp);
   __builtin_unreachable();
 }
@@ -397,6 +431,7 @@ void thrumi_thread_main(void) {
 #if THRUMI_ASAN
   __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 #endif
+  thrumi_ignore_begin();
   after_switch();
   thrumi_rely_on(thrumi_running_on(thrumi_self()));
   for (;;) {
@@ -414,6 +449,6 @@ void thrumi_thread_main(void) {
     if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, NULL); /* its record may be another's by now */
     struct thrumi_thread *to = thrumi_pick(k->worker);
     if (!inherits_stack(to, &stack)) abandon_stack(k, stack, fiber, to);
-    inherit_stack(k, to, stack, fiber);
+    inherit_stack(k, to, stack);
   }
 }

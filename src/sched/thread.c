@@ -434,7 +434,7 @@ static void take_sentence(struct thrumi_thread *me, struct thrumi_thread *t) {
 /* Whether the caller may run t as a guest on its own stack. */
 static bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   struct thrumi_worker *w = k->worker;
-  if (!w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
+  if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
   const struct thrumi_stack *stack = &me->stack; /* as large as the one that t would get */
   size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
@@ -450,7 +450,6 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   t->guest_of = me;
   t->stack = me->stack;
   t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
-  thrumi_fiber_begin(t);
   thrumi_store_relaxed(&k->current, t);
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
@@ -458,9 +457,6 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   intptr_t result = thrumi_thread_call(t);
   k = thrumi_enter();
   conclude(t, result);
-  thrumi_announce(&t->life);
-  thrumi_fiber_end(t->fiber, me);
-  thrumi_rely_on(&t->life);
   k = thrumi_self();
   me->kthread = t->kthread;
   thrumi_store_relaxed(&k->current, me);
