@@ -47,7 +47,8 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-void AnnotateBenignRaceSized(const char *file, int line, const volatile void *start, size_t size, const char *why);
+void AnnotateBenignRaceSized(const char *file, int line, const volatile void *start, size_t size,
+                             const char *why);
 enum { THRUMI_TSAN_NO_SYNC = 1 };
 #define thrumi_announce(address) __tsan_release((void *)(address))
 #define thrumi_rely_on(address) __tsan_acquire((void *)(address))

@@ -58,8 +58,8 @@ static const struct child_case cases[] = {{"carrier-killed", carrier_killed},
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   for (int i = 0; cases[i].name; i++) {
-    if (TESTS_ASAN && cases[i].main != foreign_exit)
-      continue; /* pthread_exit leaves a stack behind its back */
+    if (TESTS_SANITIZED && cases[i].main != foreign_exit)
+      continue; /* pthread_exit leaves a stack behind their back */
     struct child child = child_run(cases[i].name);
     CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
     CHECK_HAS(child.err_text, "the-culprit");

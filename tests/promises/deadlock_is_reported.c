@@ -127,6 +127,8 @@ static void names_the_circle(const char *name) {
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
+  if (TESTS_TSAN)
+    CHECK_SKIP("ThreadSanitizer has a kernel thread that might wake somebody, for all that thrum knows");
   CHECK_EQ(THRUM_EXIT_DEADLOCK, 86);
   static const char *const circles[] = {"main-joins-the-circle", "bound-circle",  "main-returned",
                                         "main-has-ended",        "after-a-sleep", "foreign-waits-too",

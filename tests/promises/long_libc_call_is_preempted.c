@@ -75,6 +75,7 @@ static void leaves_the_worker(thrum_fn *fn) {
 }
 
 int main(void) {
+  if (TESTS_TSAN) CHECK_SKIP("with ThreadSanitizer nobody is preempted inside libc");
   thrum_thread t = must_spawn(witness, NULL);
   AWAIT(LOAD(ticks) > 0);
   leaves_the_worker(sort);

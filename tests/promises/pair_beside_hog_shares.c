@@ -41,6 +41,8 @@ static intptr_t ping(void *arg) {
 }
 
 int main(void) {
+  if (TESTS_TSAN)
+    CHECK_SKIP("under ThreadSanitizer a hog is mostly in the sanitizer, where nobody is preempted");
   CHECK_EQ(thrum_set_workers(1), 0);
   thrum_thread threads[] = {must_spawn(run_hog, NULL), must_spawn(ping, NULL)};
   AWAIT(LOAD(hog.ran) + LOAD(pair.ran) > 2 * SHARE_NS);

@@ -102,6 +102,7 @@ static void beside_hogs(thrum_fn *fn) {
 }
 
 int main(void) {
+  if (TESTS_TSAN) CHECK_SKIP("the bounds in time are for code that ThreadSanitizer does not slow down");
   CHECK_EQ(pipe2(there, O_CLOEXEC), 0);
   CHECK_EQ(pipe2(back, O_CLOEXEC | O_NONBLOCK), 0);
   pthread_t plain;

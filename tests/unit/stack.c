@@ -173,7 +173,8 @@ static void default_size_may_change(void) {
 
 /* ---- Many threads -------------------------------------------------------------------------------------- */
 
-static void *churn(void *argument) {
+/* Stacks pass from thread to thread under the pools' lock, of which ThreadSanitizer is not told. */
+__attribute__((no_sanitize_thread)) static void *churn(void *argument) {
   struct thrumi_stack_cache cache = {0};
   struct thrumi_stack held[100] = {{0}};
   uint64_t seed = (uintptr_t)argument;

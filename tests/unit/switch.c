@@ -197,14 +197,15 @@ static void unwinding_ends_at_the_entry(void) {}
 
 static volatile sig_atomic_t signals, cut;
 
-static void note_cut(int signo, siginfo_t *info, void *context) {
+/* The signal's sender looks at `cut`: volatile is enough between a handler and who waits for it. */
+__attribute__((no_sanitize_thread)) static void note_cut(int signo, siginfo_t *info, void *context) {
   (void)signo, (void)info;
   cut = thrumi_context_cut_call(context);
   signals = 1;
 }
 
 /* Sends signals until one came in the pause: a signal before it would be waited for in vain otherwise. */
-static void *pester(void *thread) {
+__attribute__((no_sanitize_thread)) static void *pester(void *thread) {
   while (!cut) {
     pthread_kill(*(pthread_t *)thread, SIGUSR1);
     usleep(100);
