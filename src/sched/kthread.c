@@ -271,16 +271,21 @@ void *thrumi_breeder_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-breeder");
   thrumi_kthread_adopt(k);
+  int64_t trim_at = INT64_MAX; /* kept while it is woken for other things */
   for (;;) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     bool refused = false;
     while (wants_spares() && !refused) refused = make_spare() != 0;
     if (refused && thrumi_load_relaxed(&thrumi_sched.refused)) say_refused();
     if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
-    int64_t now = thrumi_os.now(), trim_at = thrumi_too_many_spares() ? now + TRIM_EVERY : INT64_MAX;
+    int64_t now = thrumi_os.now();
+    if (now >= trim_at) trim();
+    if (!thrumi_too_many_spares())
+      trim_at = INT64_MAX;
+    else if (now >= trim_at || trim_at == INT64_MAX)
+      trim_at = now + TRIM_EVERY;
     int64_t stacks_at = thrumi_stack_trim(now);
     thrumi_doze(k, trim_at < stacks_at ? trim_at : stacks_at, false);
-    if (thrumi_os.now() >= trim_at) trim();
   }
   return NULL;
 }
