@@ -29,8 +29,9 @@
  * take threads from the queues and clear REVOKING again (a steal), or take the worker away altogether
  * (REVOKING becomes LOST in one step).
  *
- * A kernel thread without a worker (a spare, a foreign one, one asleep in the preemption handler) keeps inside == 1, so
- * inside == 0 and not LOST means: holds a worker and runs user code. */
+ * A kernel thread that waits for a worker (a spare, one asleep in the preemption handler) keeps inside == 1. Foreign
+ * threads and the breeder leave and enter as all do, but no worker names them, so nobody revokes theirs. For whom a worker names,
+ * inside == 0 and not LOST means: holds that worker and runs user code. */
 #ifndef THRUMI_LEASE_H
 #define THRUMI_LEASE_H
 

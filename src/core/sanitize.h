@@ -68,4 +68,18 @@ void __lsan_register_root_region(const void *start, size_t size);
 #define thrumi_leak_root(start, size) ((void)(start), (void)(size))
 #endif
 
+/* valgrind's client requests are a few instructions that do nothing elsewhere. It must know a stack before it sees
+ * the stack pointer move there, and reads through guard markers, so under it guards are mappings. */
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define thrumi_on_valgrind() (RUNNING_ON_VALGRIND != 0)
+#define thrumi_valgrind_stack(low, size) ((void)VALGRIND_STACK_REGISTER(low, (low) + (size)))
+#endif
+#endif
+#ifndef thrumi_on_valgrind
+#define thrumi_on_valgrind() 0
+#define thrumi_valgrind_stack(low, size) ((void)(low), (void)(size))
+#endif
+
 #endif

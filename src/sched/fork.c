@@ -89,6 +89,8 @@ static void after_in_child(void) {
   reset_sched();
   reset_workers();
   thrumi_table_fork();
+  thrumi_kthread_fork();
+  thrumi_start_fork();
   thrumi_stack_fork();
   thrumi_local_fork();
   thrumi_exit_fork();

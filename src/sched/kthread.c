@@ -20,6 +20,8 @@ uintptr_t *__cxa_get_globals(void) __attribute__((weak));
 
 static struct { struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */ } pool;
 
+void thrumi_kthread_fork(void) { pool.free = NULL; }
+
 /* ---- Making ------------------------------------------------------------------------------------------------ */
 
 static void enlist(struct thrumi_kthread *k) {
@@ -132,7 +134,8 @@ void thrumi_kthread_adopt(struct thrumi_kthread *k) {
   find_native_stack(k);
 #if THRUMI_TSAN
   k->fiber = __tsan_get_current_fiber();
-  AnnotateBenignRaceSized(__FILE__, __LINE__, k->errno_address, sizeof *k->errno_address, "each thread has its own");
+  AnnotateBenignRaceSized(__FILE__, __LINE__, k->errno_address, sizeof *k->errno_address,
+                          "each thread has its own");
 #endif
   thrumi_ignore_begin(); /* it is born inside */
   pthread_setspecific(thrumi_sched.key, k);

@@ -1,7 +1,7 @@
 /* What runs next.
  *
  * A worker looks, in this order, at: the run-next slot; then the classes WOKEN (by I/O, timers, others); READY
- * (yielded, regained) and NEW (never run) in the order in which they were queued; and HOG (used up their interval; one
+ * (yielded) and NEW (never run) in the order in which they were queued; and HOG (used up their interval; one
  * queue for all workers), which takes turns with NEW. HOG goes before NEW once many
  * preempted threads hold kernel threads, so that ten thousand hashing threads do not become ten thousand
  * kernel threads. Threads on the global queue are fetched in fair shares before anything local is chosen.

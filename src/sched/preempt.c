@@ -110,7 +110,8 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
   if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);
   bool patient = THRUMI_TSAN || thrumi_os.now() - asked < PATIENCE;
   if (is_spared(thrumi_context_pc(context), patient)) {
-    if (!THRUMI_TSAN) thrumi_monitor_rouse(); /* it asks again soon; there only in time: waking it may call libtsan */
+    if (!THRUMI_TSAN)
+      thrumi_monitor_rouse(); /* it asks again soon; there only in time: waking it may call libtsan */
     return;
   }
   thrumi_store(&k->interrupted, context);

@@ -22,8 +22,10 @@
  * Capturing is refused when it would break the invariant.
  *
  * Who may touch a worker's private part: the kthread that holds it, while inside; or whoever revoked its lease
- * (core/lease.h). Lock order: sched.lock before a timer shard's lock before a stack pool's; the parking table's
- * bucket locks before sched.lock. */
+ * (core/lease.h).
+ *
+ * Lock order, as nested: a parking bucket or a descriptor, then sched.lock; the table of records, then the stack
+ * pools. A timer shard's lock is taken alone. */
 #ifndef THRUMI_SCHED_H
 #define THRUMI_SCHED_H
 
@@ -333,6 +335,7 @@ int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *));
 void thrumi_kthread_end(struct thrumi_kthread *k); /* the calling one is about to end */
 int thrumi_schedulers_ensure(uint32_t n); /* that many that are not captured; outside; 0 or -EAGAIN */
 void *thrumi_breeder_main(void *arg);
+void thrumi_kthread_fork(void);
 void thrumi_breed(void); /* asks for spares */
 bool thrumi_too_many_spares(void);
 struct thrumi_kthread *thrumi_spare_pop_locked(void);
@@ -350,6 +353,7 @@ void thrumi_monitor_rouse(void);
 struct thrumi_kthread *thrumi_enter_first(void);
 void thrumi_enter_slow(struct thrumi_kthread *k);
 void thrumi_leave_slow(void);
+void thrumi_start_fork(void);
 int thrumi_workers_set(uint32_t n);
 void thrumi_start_kthreads_again(void); /* in the child of a fork */
 

@@ -92,6 +92,7 @@ static int try_guard(enum guard_kind kind, char *guard) {
 static int make_guard(char *guard) {
   for (;;) {
     int kind = thrumi_load_relaxed(&guard_kind);
+    if (kind == MARKED && thrumi_on_valgrind()) kind = PROTECTED;
     int error = try_guard((enum guard_kind)kind, guard);
     if (error == 0) {
       thrumi_add(&guard_counts[kind], 1);
@@ -233,6 +234,7 @@ static int take_pooled(struct thrumi_stack_cache *cache, size_t size, struct thr
     if (found) break;
     if (grow(pool, size) != 0) return -ENOMEM;
   }
+  if (raw) thrumi_valgrind_stack(out->low, out->size);
   if (!raw || make_guard(out->low - THRUMI_STACK_GUARD) == 0) return 0;
   put_back(out, true);
   *out = (struct thrumi_stack){0};

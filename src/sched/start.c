@@ -103,10 +103,16 @@ static void put_out_of_service(uint32_t n) {
   }
 }
 
+static pthread_mutex_t setting = PTHREAD_MUTEX_INITIALIZER; /* one sets the number of workers at a time */
+
+void thrumi_start_fork(void) {
+  pthread_mutex_init(&setting, NULL);
+  pthread_mutex_init(&start.mutex, NULL);
+}
+
 int thrumi_workers_set(uint32_t n) {
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   thrum_pin(); /* a pthread mutex belongs to a kernel thread */
-  pthread_mutex_lock(&mutex);
+  pthread_mutex_lock(&setting);
   int error = make_workers(n);
   for (bool done = false; !error && !done;) {
     error = thrumi_schedulers_ensure(n + 1);
@@ -115,7 +121,7 @@ int thrumi_workers_set(uint32_t n) {
     thrumi_leave(thrumi_self());
   }
   thrumi_monitor_rouse();
-  pthread_mutex_unlock(&mutex);
+  pthread_mutex_unlock(&setting);
   thrum_unpin();
   return error;
 }

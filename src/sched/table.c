@@ -146,6 +146,7 @@ void thrumi_table_fork(void) {
   table.lock = (struct thrumi_spin){0};
   table.free = NULL;
   table.free_count = 0;
+  table.with_stacks = 0; /* the pools are dropped, too */
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
     if (!(THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_FREE)) continue;
