@@ -59,6 +59,8 @@ static int64_t child_clock(void) {
 /* In the new process: the streams, the setting, and this program again. */
 __attribute__((noreturn)) static void child_exec(const char *name, const char *setting, int in, int out,
                                                  int err) {
+  signal(SIGQUIT, SIG_DFL); /* a shell's background jobs inherit it ignored, and then thrum leaves it so */
+  signal(SIGINT, SIG_DFL);
   dup2(in, 0);
   dup2(out, 1);
   dup2(err, 2);

@@ -15,7 +15,8 @@ static intptr_t twice(void *arg) {
 
 static int check_version(void) {
   char expected[32];
-  snprintf(expected, sizeof expected, "%d.%d.%d", THRUM_VERSION_MAJOR, THRUM_VERSION_MINOR, THRUM_VERSION_PATCH);
+  snprintf(expected, sizeof expected, "%d.%d.%d", THRUM_VERSION_MAJOR, THRUM_VERSION_MINOR,
+           THRUM_VERSION_PATCH);
   if (strcmp(thrum_version(), expected) == 0) return 0;
   fprintf(stderr, "the library is %s, its headers are %s\n", thrum_version(), expected);
   return 1;
