@@ -231,7 +231,7 @@ void thrumi_ring(struct thrumi_worker *w) {
 
 /* A run-next hand-off usually runs within microseconds, when the giver parks; waking an idle worker for it each
  * time would cost more than it brings. So they are woken for every 2^backoff-th of these only, the backoff
- * growing while it proves useless (idle.c resets it); the monitor looks after what waits longer. */
+ * growing while it proves useless (plunder, below, resets it); the monitor looks after what waits longer. */
 static void ring_for_next(struct thrumi_worker *w) {
   uint32_t bell = read_bell();
   if (thrumi_likely(!bell)) return;

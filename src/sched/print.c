@@ -9,6 +9,7 @@ enum { SHORT = 512 };
 /* The printers' lock: 0 free, 1 held, 2 held and somebody waits in the parking table. Handed over in order. */
 static _Atomic uint32_t printing;
 
+/* In the child of a fork: who held it is not there. */
 void thrumi_print_fork(void) { thrumi_store(&printing, 0); }
 
 static void lock(struct thrumi_kthread *k) {
