@@ -31,13 +31,10 @@ void thrumi_bucket_remove(struct thrumi_bucket *bucket, struct thrumi_waiter *wa
   waiter->queued = false;
 }
 
-struct thrumi_waiter *thrumi_bucket_pop(struct thrumi_bucket *bucket, const void *address) {
-  for (struct thrumi_waiter *w = bucket->head; w; w = w->next) {
-    if (w->address != address) continue;
-    thrumi_bucket_remove(bucket, w);
-    return w;
-  }
-  return NULL;
+struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const void *address) {
+  struct thrumi_waiter *w = bucket->head;
+  while (w && thrumi_load_relaxed(&w->address) != address) w = w->next;
+  return w;
 }
 
 void thrumi_parking_fork(void) { memset(table, 0, sizeof table); }

@@ -14,10 +14,11 @@ struct thrumi_thread;
 
 struct thrumi_waiter {
   struct thrumi_waiter *next, *prev;
-  const void *address;
+  _Atomic(const void *) address; /* changes under the locks of both buckets */
   struct thrumi_thread *thread;
   thrumi_ticket ticket;
-  bool queued; /* under the bucket's lock */
+  uintptr_t gift; /* what its waker leaves with it */
+  bool queued;    /* under the bucket's lock */
 };
 
 struct thrumi_bucket {
@@ -32,8 +33,8 @@ void thrumi_bucket_unlock(struct thrumi_bucket *bucket);
 void thrumi_bucket_append(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter);
 void thrumi_bucket_remove(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter); /* if it is queued */
 
-/* Takes out the waiter that has waited longest on the address; NULL: none. */
-struct thrumi_waiter *thrumi_bucket_pop(struct thrumi_bucket *bucket, const void *address);
+/* The waiter that has waited longest on the address; NULL: none. */
+struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const void *address);
 
 void thrumi_parking_fork(void); /* in the child of a fork: nobody waits */
 

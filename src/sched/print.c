@@ -1,5 +1,5 @@
 /* thrum_print: one line of text, one write, one at a time. */
-#include <core/parking.h>
+#include <sched/await.h>
 #include <sched/self.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,37 +12,31 @@ static _Atomic uint32_t printing;
 /* In the child of a fork: who held it is not there. */
 void thrumi_print_fork(void) { thrumi_store(&printing, 0); }
 
-static void lock(struct thrumi_kthread *k) {
+static void lock(void) {
   uint32_t word = 0;
   if (thrumi_cas(&printing, &word, 1)) return;
-  struct thrumi_thread *me = k->current;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&printing);
   if (thrumi_swap(&printing, 2) == 0) { /* released meanwhile: taken, though marked as waited for */
     thrumi_bucket_unlock(bucket);
     return;
   }
-  struct thrumi_waiter waiter = {.address = &printing, .thread = me};
-  waiter.ticket = thrumi_arm(me, "its turn to print", NULL, 0);
-  thrumi_bucket_append(bucket, &waiter);
-  thrumi_bucket_unlock(bucket);
-  thrumi_park(me, waiter.ticket, INT64_MAX); /* whoever wakes us leaves the lock held for us */
+  struct thrumi_waiter waiter; /* whoever lets us go leaves the lock held for us */
+  thrumi_await(bucket, &waiter, &printing, "its turn to print", NULL, INT64_MAX, 0);
 }
 
 static void unlock(void) {
   uint32_t word = 1;
   if (thrumi_cas(&printing, &word, 0)) return;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&printing);
-  struct thrumi_waiter *next = thrumi_bucket_pop(bucket, &printing);
-  if (next)
-    thrumi_wake(next->thread, next->ticket, THRUMI_WOKEN);
-  else
-    thrumi_store(&printing, 0);
+  struct thrumi_waiter *next = thrumi_bucket_first(bucket, &printing);
+  if (!next || !thrumi_let_go(bucket, next, 0)) thrumi_store(&printing, 0);
   thrumi_bucket_unlock(bucket);
 }
 
 /* The stream's own lock makes the write one piece; ours keeps light threads from blocking in it. */
 static int put(const char *text, size_t length) {
-  lock(thrumi_enter());
+  thrumi_enter();
+  lock();
   thrumi_leave(thrumi_self());
   size_t written = fwrite(text, 1, length, stdout);
   int error = written == length ? 0 : errno;

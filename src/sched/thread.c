@@ -12,7 +12,7 @@
  * before (RELEASED): then it frees the record itself. See enum thrumi_life. */
 #include <arch/arch.h>
 #include <core/fatal.h>
-#include <core/parking.h>
+#include <sched/await.h>
 #include <sched/exit.h>
 #include <sched/self.h>
 #include <stdio.h>
@@ -268,8 +268,7 @@ static void bury(struct thrumi_thread *t) {
 
 static void wake_joiners(struct thrumi_thread *t) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
-  for (struct thrumi_waiter *w; (w = thrumi_bucket_pop(bucket, &t->life));)
-    thrumi_wake(w->thread, w->ticket, THRUMI_WOKEN);
+  for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, &t->life));) thrumi_let_go(bucket, w, 0);
   thrumi_bucket_unlock(bucket);
 }
 
@@ -370,7 +369,6 @@ const char *thrum_failure(void) {
 
 /* Waits once. 0: look again. */
 static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t deadline, int flags) {
-  struct thrumi_thread *me = thrumi_self()->current;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
   uint64_t life = thrumi_load(&t->life);
   do {
@@ -379,16 +377,9 @@ static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t dead
       return 0;
     }
   } while (!thrumi_cas(&t->life, &life, life | THRUMI_WAITED));
-  struct thrumi_waiter waiter = {.address = &t->life, .thread = me};
-  waiter.ticket = thrumi_arm(me, "the end of thread", t, flags);
-  thrumi_bucket_append(bucket, &waiter);
-  thrumi_bucket_unlock(bucket);
-  enum thrumi_wait_state outcome = thrumi_park(me, waiter.ticket, deadline);
-  if (outcome == THRUMI_WOKEN) return 0;
-  bucket = thrumi_bucket_lock(&t->life);
-  thrumi_bucket_remove(bucket, &waiter);
-  thrumi_bucket_unlock(bucket);
-  return outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+  struct thrumi_waiter waiter;
+  return thrumi_wait_error(
+      thrumi_await(bucket, &waiter, &t->life, "the end of thread", t, deadline, flags));
 }
 
 static bool has_ended(struct thrumi_thread *t, uint64_t generation) {

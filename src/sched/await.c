@@ -1,0 +1,37 @@
+/* A waiter whose time ran out takes itself out of its queue. Who lets waiters go may do so at the same moment: it then
+ * loses the claim on the wait word (core/wait.h), under the bucket's lock, which the waiter needs before it may
+ * leave its frame. So the struct is good for as long as anybody has it. */
+#include <sched/await.h>
+#include <sched/self.h>
+
+/* The waiter may have been moved to another address since it was queued. */
+static void withdraw(struct thrumi_waiter *waiter) {
+  for (bool there = false; !there;) {
+    const void *address = thrumi_load(&waiter->address);
+    struct thrumi_bucket *bucket = thrumi_bucket_lock(address);
+    there = thrumi_load(&waiter->address) == address;
+    if (there) thrumi_bucket_remove(bucket, waiter);
+    thrumi_bucket_unlock(bucket);
+  }
+}
+
+enum thrumi_wait_state thrumi_await(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter,
+                                    const void *address, const char *what, const void *object,
+                                    int64_t deadline, int flags) {
+  struct thrumi_thread *me = thrumi_self()->current;
+  thrumi_store_relaxed(&waiter->address, address);
+  waiter->thread = me;
+  waiter->gift = 0;
+  thrumi_ticket ticket = waiter->ticket = thrumi_arm(me, what, object, flags);
+  thrumi_bucket_append(bucket, waiter);
+  thrumi_bucket_unlock(bucket);
+  enum thrumi_wait_state outcome = thrumi_park(me, ticket, deadline);
+  if (outcome != THRUMI_WOKEN) withdraw(waiter);
+  return outcome;
+}
+
+bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift) {
+  thrumi_bucket_remove(bucket, waiter);
+  waiter->gift = gift;
+  return thrumi_wake(waiter->thread, waiter->ticket, THRUMI_WOKEN);
+}

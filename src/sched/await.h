@@ -1,0 +1,35 @@
+/* One thread waits on an address, another one lets it go on: what every blocking object is built on.
+ *
+ *     who waits                                           who lets go
+ *     bucket = thrumi_bucket_lock(&object)                bucket = thrumi_bucket_lock(&object)
+ *     need not wait after all: thrumi_bucket_unlock       changes the object
+ *     changes the object to say that somebody waits       for (w = thrumi_bucket_first(bucket, &object); w; ...)
+ *     outcome = thrumi_await(bucket, &waiter, ...)          thrumi_let_go(bucket, w, gift)
+ *                                                         thrumi_bucket_unlock(bucket)
+ *
+ * The bucket's lock stands between the look and the queueing, so no wake-up falls in between. A gift (a lock handed
+ * over, an item) is never lost: thrumi_let_go says whether the waiter took it, or had run out of time before.
+ * All of it inside the runtime. */
+#ifndef THRUMI_AWAIT_H
+#define THRUMI_AWAIT_H
+
+#include <core/parking.h>
+#include <sched/sched.h>
+
+/* Queues the caller behind those who wait on the address, unlocks the bucket, and parks until it is let go, the
+ * deadline (absolute; INT64_MAX: none) or, with THRUMI_CANCELLABLE, a cancellation. THRUMI_WOKEN means let go, and
+ * waiter->gift is there. In every case the waiter is in no queue afterwards. `what` and `object` are for dumps. */
+enum thrumi_wait_state thrumi_await(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter,
+                                    const void *address, const char *what, const void *object,
+                                    int64_t deadline, int flags);
+
+/* Takes the waiter out of its queue and lets it go on with the gift. False: its time ran out, or it was cancelled;
+ * the gift is still the caller's. Under the bucket's lock. *waiter is gone afterwards. */
+bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift);
+
+/* What a wait that ended without being let go means to the user. */
+static inline int thrumi_wait_error(enum thrumi_wait_state outcome) {
+  return outcome == THRUMI_WOKEN ? 0 : outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+}
+
+#endif
