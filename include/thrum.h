@@ -12,6 +12,7 @@
 #include <thrum/io.h>
 #include <thrum/local.h>
 #include <thrum/runtime.h>
+#include <thrum/sync.h>
 #include <thrum/thread.h>
 #include <thrum/time.h>
 #include <thrum/trace.h>

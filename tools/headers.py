@@ -29,6 +29,17 @@ def exported():
     return functions("THRUM_API")
 
 
+def machinery():
+    """What the library shows for the inline paths of the headers: functions, variables, and what assembly names."""
+    names = set()
+    for text in declarations():
+        found = re.match(r"\s*THRUM_API\b.*?\b(thrumi_\w+)\s*(?:\(|$)", text, re.S)
+        names.update([found.group(1)] if found else [])
+    for header in (ROOT / "include").rglob("*.h"):
+        names.update(re.findall(r"\b(thrumi_\w+_tls)\b", header.read_text()))
+    return names
+
+
 def inline():
     """Functions that the headers define themselves."""
     return functions("static inline")

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <thrum/base.h>
 
 struct thrumi_hooks {
   /* The netpoller. poll waits up to `timeout` ns (-1: for ever) for descriptors and wakes their threads; returns how
@@ -29,12 +30,15 @@ extern struct thrumi_hooks thrumi_hooks;
 
 /* What is switched on beyond plain running. One relaxed load in each fast path; non-zero goes out of line. */
 enum thrumi_mode { THRUMI_MODE_TRACE = 1, THRUMI_MODE_CHECK = 2, THRUMI_MODE_EXPLORE = 4 };
-extern _Atomic uint32_t thrumi_mode;
+extern uint32_t thrumi_mode THRUM_API;
+
+static inline bool thrumi_has_mode(enum thrumi_mode mode) {
+  return __atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) & (uint32_t)mode;
+}
 
 #define thrumi_trace(kind, thread, object) \
   do { \
-    if (thrumi_unlikely(atomic_load_explicit(&thrumi_mode, memory_order_relaxed) & THRUMI_MODE_TRACE)) \
-      thrumi_hooks.trace(kind, thread, object); \
+    if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE))) thrumi_hooks.trace(kind, thread, object); \
   } while (0)
 
 #endif

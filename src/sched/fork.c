@@ -77,7 +77,7 @@ static void make_main(struct thrumi_thread *t) {
   t->daemon = false;
   t->pins = 0;
   thrumi_set_state(t, THRUMI_RUNNING);
-  thrumi_store_relaxed(&k->current, t);
+  thrumi_become(k, t);
   k->worker = w;
   thrumi_store(&w->kthread, k);
   thrumi_sched.held = 1;

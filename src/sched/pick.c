@@ -165,7 +165,7 @@ static struct thrumi_thread *begin_slice(struct thrumi_worker *w, struct thrumi_
 struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
   if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE)) return NULL; /* see idle.c */
   if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_sched.global.count))) fetch(w);
-  if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_mode) & THRUMI_MODE_EXPLORE)) return pick_chosen(w);
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE))) return pick_chosen(w);
   if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge))) {
     struct thrumi_thread *t = pick_nudged(w);
     if (t) return begin_slice(w, t);

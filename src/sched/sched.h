@@ -87,6 +87,7 @@ struct thrumi_thread {
   uintptr_t cxa[2];               /* C++ exceptions in flight */
   struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
   uint32_t slot;                  /* index of this record */
+  uint32_t mark;                  /* lower half of the handle: slot and part of the generation; never 0 */
   uint32_t number;                /* N of Thread-N; 0: named */
   uint32_t pins;
   uint32_t place; /* in the order of its queues' appends */
@@ -328,6 +329,8 @@ bool thrumi_steal_next(struct thrumi_worker *thief, const uint32_t *switches);
 
 /* kthread.c */
 extern _Thread_local struct thrumi_kthread *thrumi_self_tls;
+extern THRUM_API _Thread_local uint32_t
+    thrumi_mark_tls; /* the mark of its current thread, for inline paths; see self.h */
 struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role); /* NULL: no memory, or the bound */
 void thrumi_kthread_adopt(struct thrumi_kthread *k);              /* the calling OS thread becomes k */
 void thrumi_kthread_discard(struct thrumi_kthread *k);            /* one that was not started */

@@ -22,6 +22,27 @@ static inline struct thrumi_kthread *thrumi_self(void) {
   return k;
 }
 
+/* The thread t runs on this kernel thread, the caller's, from here on (NULL: none does). Its mark is what the inline
+ * paths of the public headers know of it; assembly, for the reason above. */
+static inline void thrumi_become(struct thrumi_kthread *k, struct thrumi_thread *t) {
+  thrumi_store_relaxed(&k->current, t);
+  uint32_t mark = t ? t->mark : 0;
+#if defined(__x86_64__)
+  uint64_t at;
+  __asm__ volatile("movq thrumi_mark_tls@gottpoff(%%rip), %0\n\tmovl %1, %%fs:(%0)"
+                   : "=&r"(at)
+                   : "r"(mark)
+                   : "memory");
+#elif defined(__aarch64__)
+  uint64_t at, thread;
+  __asm__ volatile("adrp %0, :gottprel:thrumi_mark_tls\n\tldr %0, [%0, #:gottprel_lo12:thrumi_mark_tls]\n\t"
+                   "mrs %1, tpidr_el0\n\tstr %w2, [%1, %0]"
+                   : "=&r"(at), "=&r"(thread)
+                   : "r"(mark)
+                   : "memory");
+#endif
+}
+
 /* Enters the runtime: afterwards the caller holds its worker (if it is no foreign thread) and is not preempted. */
 static inline struct thrumi_kthread *thrumi_enter(void) {
   struct thrumi_kthread *k = thrumi_self();

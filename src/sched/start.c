@@ -13,7 +13,7 @@
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
-_Atomic uint32_t thrumi_mode;
+uint32_t thrumi_mode;
 
 enum run_mode { NOT_STARTED, STARTING, STARTED };
 
@@ -159,7 +159,7 @@ static void forget_foreign(struct thrumi_kthread *k) {
   thrumi_enter();
   thrumi_thread_finish(t, 0);
   thrumi_less_outside();
-  thrumi_store_relaxed(&k->current, NULL);
+  thrumi_become(k, NULL);
   thrumi_kthread_end(k);
 }
 
@@ -187,6 +187,7 @@ static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kt
   t->own_stack = true;
   thrumi_set_state(t, THRUMI_RUNNING);
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
+  t->mark = (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot);
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (kind == THRUMI_FOREIGN ? THRUMI_RELEASED : 0));
   return t;
 }
@@ -200,7 +201,7 @@ static struct thrumi_kthread *adopt(enum thrumi_role role) {
 
 static struct thrumi_kthread *adopt_foreign(void) {
   struct thrumi_kthread *k = adopt(THRUMI_ROLE_FOREIGN);
-  thrumi_store_relaxed(&k->current, make_record(THRUMI_FOREIGN, k));
+  thrumi_become(k, make_record(THRUMI_FOREIGN, k));
   k->current->number = thrumi_add(&thrumi_sched.dummies, 1u) + 1;
   thrumi_add(&thrumi_sched.outside, 1u);
   return k;
@@ -211,7 +212,7 @@ static bool is_main(void) { return thrumi_os_tid() == getpid(); }
 /* Main holds worker 0 from the start, or, if another thread started the runtime, waits for one like any thread. */
 static struct thrumi_kthread *adopt_main(void) {
   struct thrumi_kthread *k = adopt(THRUMI_ROLE_OWNED);
-  thrumi_store_relaxed(&k->current, thrumi_sched.main);
+  thrumi_become(k, thrumi_sched.main);
   k->current->kthread = k;
   pthread_sigmask(SIG_SETMASK, NULL, &thrumi_sched.main_mask);
   struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[0]);

@@ -77,7 +77,7 @@ static void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
 
 /* From here on k runs `to`. */
 static void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
-  thrumi_store_relaxed(&k->current, to);
+  thrumi_become(k, to);
   thrumi_store_relaxed(&k->asked, 0); /* a preemption on its way was meant for the former one */
   thrumi_set_state(to, THRUMI_RUNNING);
   thrumi_bump(&k->worker->switches);

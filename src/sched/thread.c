@@ -60,6 +60,7 @@ static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, voi
   t->arg = arg;
   t->daemon = k->current->kind != THRUMI_FOREIGN && k->current->daemon;
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
+  t->mark = (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot);
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
   return t;
 }
@@ -378,8 +379,7 @@ static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t dead
     }
   } while (!thrumi_cas(&t->life, &life, life | THRUMI_WAITED));
   struct thrumi_waiter waiter;
-  return thrumi_wait_error(
-      thrumi_await(bucket, &waiter, &t->life, "the end of thread", t, deadline, flags));
+  return thrumi_wait_error(thrumi_await(bucket, &waiter, &t->life, "the end of thread", t, deadline, flags));
 }
 
 static bool has_ended(struct thrumi_thread *t, uint64_t generation) {
@@ -441,7 +441,7 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   t->guest_of = me;
   t->stack = me->stack;
   t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
-  thrumi_store_relaxed(&k->current, t);
+  thrumi_become(k, t);
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
   thrumi_leave(k);
@@ -450,7 +450,7 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
   conclude(t, result);
   k = thrumi_self();
   me->kthread = t->kthread;
-  thrumi_store_relaxed(&k->current, me);
+  thrumi_become(k, me);
   me->hog = t->hog;
   me->waits_for = NULL;
   thrumi_set_state(me, THRUMI_RUNNING);

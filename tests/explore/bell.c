@@ -19,7 +19,7 @@ static _Atomic uint32_t monitor_roused;
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
-_Atomic uint32_t thrumi_mode;
+uint32_t thrumi_mode;
 
 void thrumi_lease_barrier(void) {
 #ifndef MUTATE_BARRIER

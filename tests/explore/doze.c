@@ -17,7 +17,7 @@ static _Atomic uint32_t work, interrupted, monitor_roused;
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
-_Atomic uint32_t thrumi_mode;
+uint32_t thrumi_mode;
 
 void thrumi_lease_barrier(void) { explore_barrier(); }
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }

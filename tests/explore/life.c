@@ -25,7 +25,7 @@ static thrum_thread handle_at_start(void) { return (thrum_thread){(uint64_t)1 <<
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
-_Atomic uint32_t thrumi_mode;
+uint32_t thrumi_mode;
 
 thrum_thread thrumi_handle(const struct thrumi_thread *t) {
   return (thrum_thread){THRUMI_GENERATION(atomic_load(&t->life)) << THRUMI_LIFE_BITS | t->slot};

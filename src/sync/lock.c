@@ -1,0 +1,3 @@
+/* thrum_lock. */
+#include <thrum/sync.h>
+#include <sched/self.h>
