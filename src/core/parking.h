@@ -1,9 +1,17 @@
 /* The parking table: who waits on which address.
  *
- * A hash table of short FIFO lists with a spin lock each, after WebKit's ParkingLot: an object that threads
- * wait for needs no list of its own, and can be as small as a word. The caller decides under the bucket's lock whether
- * to wait at all; the waker takes waiters out under the same lock and claims them (wait.h). A waiter that
- * was claimed by its deadline instead takes itself out. */
+ * After WebKit's ParkingLot: an object that threads wait for needs no list of its own, and can be as small as a word. The
+ * caller decides under the bucket's lock whether to wait at all; the waker takes waiters out under the same lock
+ * and claims them (wait.h). A waiter that was claimed by its deadline instead takes itself out.
+ *
+ * An address's waiters are a queue, first in, first out. A bucket's queues are a digital search tree (Coffman and Eve,
+ * 1970): the first waiter of each queue is a node, a bit of its key a step down. Keys are addresses, mixed without
+ * loss, so they are as good as random and no two are the same: a queue is found in O(log n) steps, 64 at most, whatever
+ * the addresses. There is nothing to rebalance and nothing to allocate.
+ *
+ * Rejected: one list a bucket (Linux's futex, WebKit): a million threads that wait on a million objects make every
+ * wake-up walk thousands. A treap (Go's semaRoot) wants a parent pointer, a priority and rotations for the same depth.
+ * A table that grows wants memory while inside the runtime. */
 #ifndef THRUMI_PARKING_H
 #define THRUMI_PARKING_H
 
@@ -13,8 +21,10 @@
 struct thrumi_thread;
 
 struct thrumi_waiter {
-  struct thrumi_waiter *next, *prev;
-  _Atomic(const void *) address; /* changes under the locks of both buckets */
+  struct thrumi_waiter *next, *prev; /* in the queue; the first one's prev is the last, whose next is NULL */
+  struct thrumi_waiter *child[2];    /* of the first one: queues whose keys go on with 0 and 1 */
+  uint64_t key;                      /* of the address */
+  _Atomic(const void *) address;     /* changes under the locks of both buckets */
   struct thrumi_thread *thread;
   thrumi_ticket ticket;
   uintptr_t gift; /* what its waker leaves with it */
@@ -23,17 +33,26 @@ struct thrumi_waiter {
 
 struct thrumi_bucket {
   struct thrumi_spin lock;
-  struct thrumi_waiter *head, *tail;
+  struct thrumi_waiter *root;
 };
 
 /* The bucket of an address, locked. */
 struct thrumi_bucket *thrumi_bucket_lock(const void *address);
 void thrumi_bucket_unlock(struct thrumi_bucket *bucket);
 
-void thrumi_bucket_append(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter);
+/* Those of two addresses, both locked; they may be the same one. */
+struct thrumi_buckets {
+  struct thrumi_bucket *of[2];
+};
+struct thrumi_buckets thrumi_buckets_lock(const void *one, const void *other);
+void thrumi_buckets_unlock(struct thrumi_buckets buckets);
+
+/* Puts the waiter behind, or before, those who wait on the address, in whose bucket it must be. */
+void thrumi_bucket_append(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address);
+void thrumi_bucket_prepend(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address);
 void thrumi_bucket_remove(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter); /* if it is queued */
 
-/* The waiter that has waited longest on the address; NULL: none. */
+/* The waiter at the head of the address's queue; NULL: none. The one behind it is its `next`. */
 struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const void *address);
 
 void thrumi_parking_fork(void); /* in the child of a fork: nobody waits */

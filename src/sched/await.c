@@ -15,19 +15,27 @@ static void withdraw(struct thrumi_waiter *waiter) {
   }
 }
 
+void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address,
+                    const char *what, const void *object, int flags) {
+  struct thrumi_thread *me = thrumi_self()->current;
+  waiter->thread = me;
+  waiter->gift = 0;
+  waiter->ticket = thrumi_arm(me, what, object, flags);
+  (flags & THRUMI_AT_FRONT ? thrumi_bucket_prepend : thrumi_bucket_append)(bucket, waiter, address);
+}
+
+enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t deadline) {
+  enum thrumi_wait_state outcome = thrumi_park(waiter->thread, waiter->ticket, deadline);
+  if (outcome != THRUMI_WOKEN) withdraw(waiter);
+  return outcome;
+}
+
 enum thrumi_wait_state thrumi_await(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter,
                                     const void *address, const char *what, const void *object,
                                     int64_t deadline, int flags) {
-  struct thrumi_thread *me = thrumi_self()->current;
-  thrumi_store_relaxed(&waiter->address, address);
-  waiter->thread = me;
-  waiter->gift = 0;
-  thrumi_ticket ticket = waiter->ticket = thrumi_arm(me, what, object, flags);
-  thrumi_bucket_append(bucket, waiter);
+  thrumi_enqueue(bucket, waiter, address, what, object, flags);
   thrumi_bucket_unlock(bucket);
-  enum thrumi_wait_state outcome = thrumi_park(me, ticket, deadline);
-  if (outcome != THRUMI_WOKEN) withdraw(waiter);
-  return outcome;
+  return thrumi_await_queued(waiter, deadline);
 }
 
 bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift) {

@@ -23,6 +23,13 @@ enum thrumi_wait_state thrumi_await(struct thrumi_bucket *bucket, struct thrumi_
                                     const void *address, const char *what, const void *object,
                                     int64_t deadline, int flags);
 
+/* Its two halves, for who has something to do in between that must come after the queueing: thrumi_enqueue leaves the
+ * bucket locked; thrumi_await_queued is called with no bucket locked. In between the caller may neither wait for
+ * anything else nor leave the runtime. */
+void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address,
+                    const char *what, const void *object, int flags);
+enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t deadline);
+
 /* Takes the waiter out of its queue and lets it go on with the gift. False: its time ran out, or it was cancelled;
  * the gift is still the caller's. Under the bucket's lock. *waiter is gone afterwards. */
 bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift);

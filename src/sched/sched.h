@@ -100,6 +100,7 @@ struct thrumi_thread {
   bool own_stack;         /* of a size of its own, there since the spawn */
   _Atomic uint8_t cancel; /* cancelled; see park.c */
   uint8_t shield;         /* > 0: cancellation waits */
+  bool waits_for_holder;  /* THRUMI_HELD of the present wait */
   bool cancellable;       /* the present wait is a cancellation point; set before it is armed */
   void *fiber;            /* ThreadSanitizer's idea of its context */
 };
@@ -305,7 +306,9 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k);
 void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to);
 
 /* park.c: the one sleep and wake */
-enum { THRUMI_CANCELLABLE = 1 };
+/* Flags of a wait. HELD: the object is 64 bits, and their upper half the mark of the thread that holds it (0: nobody):
+ * reports name that one. AT_FRONT: before those who wait already. */
+enum { THRUMI_CANCELLABLE = 1, THRUMI_HELD = 2, THRUMI_AT_FRONT = 4 };
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags);
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);
