@@ -124,4 +124,9 @@ struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const vo
   return *find(bucket, key_of(address));
 }
 
-void thrumi_parking_fork(void) { memset(table, 0, sizeof table); }
+uint32_t thrumi_forks;
+
+void thrumi_parking_fork(void) {
+  memset(table, 0, sizeof table);
+  thrumi_forks++;
+}

@@ -57,4 +57,8 @@ struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const vo
 
 void thrumi_parking_fork(void); /* in the child of a fork: nobody waits */
 
+/* How many forks lie between this process and the one that started: what an object says of threads that run is
+ * outdated in the child. */
+extern uint32_t thrumi_forks;
+
 #endif

@@ -1,3 +1,261 @@
-/* thrum_lock. */
-#include <thrum/sync.h>
+/* thrum_lock: 64 bits, and its waiters in the parking table. docs/design/locks.md says why it is so.
+ *
+ * The word:
+ *
+ *   bits    name     meaning                                     set by                        cleared by
+ *   0       HELD     somebody holds it                           who takes it, or hands over   release
+ *   2       FAIR     a thread has waited for long: the next      a woken waiter that failed,   a release that finds
+ *                    release hands the lock over                 in its bucket                 nobody waiting for long
+ *   3       WAITERS  threads may be queued                       who queues, in the bucket     a release that finds none
+ *   8-31    WOKEN    a woken waiter has not tried yet            release, in the bucket        that waiter
+ *   32-63   mark     of the holder; 0 if and only if not HELD    as HELD                       as HELD
+ *
+ * "In the bucket": under the lock of the parking table's bucket. The bits and WOKEN are those of Go's sync.Mutex and of
+ * nsync; what follows is ours.
+ *
+ *  - A thread is queued: WAITERS is set, or somebody is in the bucket. WAITERS may be set although nobody is queued, since
+ *    who timed out leaves it; the next release that has nobody to wake then looks, and clears it.
+ *  - Queueing needs HELD, in one step with setting WAITERS: so there is a release to come that sees it.
+ *  - WOKEN is set: one thread was let go with THRUMI_TRY and has not tried since, or a release is in the bucket
+ *    looking for one. Releases meanwhile wake nobody. That thread takes the lock or queues again at the head, and clears
+ *    WOKEN in the same step.
+ *  - FAIR is set: WAITERS is, and WOKEN is not; the lock is not free: who releases it makes the first waiter the holder
+ *    before it lets it go.
+ *  - WOKEN is a number, one more than that of forks so far: in the child of a fork, where the woken thread is not, an
+ *    older number counts as none.
+ *  - The mark is exact, and the word of a lock that is not waited for tells who holds it. The holder alone knows that it
+ *    is itself: nobody else writes its mark, and it does not change while it holds the lock, unless somebody else
+ *    releases it.
+ *
+ * Order. Taking acquires and releasing releases; a lock that is handed over goes from thread to thread by the wait word. */
+#include "lock.h"
+
+#include <core/fatal.h>
 #include <sched/self.h>
+#include <thrum/time.h>
+
+enum { HELD = THRUMI_LOCK_HELD, FAIR = 4, WAITERS = 8, WOKEN_SHIFT = 8, MARK_SHIFT = 32 };
+#define WOKEN UINT64_C(0xffffff00)
+#define FAIR_AFTER THRUM_MS(1)
+
+typedef _Atomic uint64_t lock_word;
+
+static lock_word *word_of(thrum_lock *lock) { return (lock_word *)&lock->word; }
+
+static uint64_t marked(const struct thrumi_thread *t) { return (uint64_t)t->mark << MARK_SHIFT; }
+
+/* WOKEN as it is set in this process. */
+static uint64_t woken_now(void) { return ((uint64_t)thrumi_forks + 1) << WOKEN_SHIFT & WOKEN; }
+
+static bool has_woken(uint64_t word) { return (word & WOKEN) == woken_now(); }
+
+/* ---- Acquiring ------------------------------------------------------------------------------------------------------ */
+
+/* Takes the lock if it is free; otherwise *seen has the word. */
+static bool take(thrum_lock *lock, const struct thrumi_thread *me, bool woken, uint64_t *seen) {
+  while (!(*seen & HELD)) {
+    uint64_t mine = (*seen & (woken ? WAITERS : WAITERS | WOKEN)) | HELD | marked(me);
+    if (thrumi_cas(word_of(lock), seen, mine)) return true;
+  }
+  return false;
+}
+
+/* The holder runs at this moment, on another kernel thread. */
+static bool holder_runs(uint64_t word, const struct thrumi_thread *me) {
+  uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
+  struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
+  return holder && holder != me && holder->mark == mark &&
+         thrumi_load_relaxed(&holder->state) == THRUMI_RUNNING;
+}
+
+enum { SPINS = 6, PAUSES = 16 };
+
+static bool worth_spinning(uint64_t word, const struct thrumi_lock_wait *wait) {
+  return (word & HELD) && !(word & FAIR) && (wait->woken || !(word & WAITERS));
+}
+
+/* Looks seldom: each look takes the word's cache line from the holder. */
+static uint64_t spin(const struct thrumi_lock_wait *wait, const struct thrumi_thread *me, uint64_t seen) {
+  for (int n = 0; n < SPINS && worth_spinning(seen, wait) && holder_runs(seen, me); n++) {
+    for (int i = PAUSES << n; i; i--) thrumi_pause();
+    seen = thrumi_load_relaxed(word_of(wait->lock));
+  }
+  return seen;
+}
+
+/* Queues, at the head if it was woken before. False: the lock is free. */
+static bool enqueue(struct thrumi_lock_wait *wait, int flags) {
+  thrum_lock *lock = wait->lock;
+  int64_t now = thrumi_os.now();
+  if (!wait->since) wait->since = now;
+  uint64_t fair = wait->woken && now - wait->since >= FAIR_AFTER ? FAIR : 0;
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(lock);
+  uint64_t seen = thrumi_load(word_of(lock)), next;
+  do {
+    next = (wait->woken ? seen & ~WOKEN : seen) | WAITERS | fair;
+  } while (seen & HELD && !thrumi_cas(word_of(lock), &seen, next));
+  if (seen & HELD)
+    thrumi_enqueue(bucket, &wait->waiter, lock, "a lock", lock,
+                   flags | THRUMI_HELD | (wait->woken ? THRUMI_AT_FRONT : 0));
+  thrumi_bucket_unlock(bucket);
+  return seen & HELD;
+}
+
+/* One round. 0: it is ours. -EAGAIN: once more. */
+static int try_and_wait(struct thrumi_lock_wait *wait, int64_t deadline, int flags) {
+  struct thrumi_thread *me = thrumi_self()->current;
+  uint64_t seen = spin(wait, me, thrumi_load(word_of(wait->lock)));
+  if (take(wait->lock, me, wait->woken, &seen)) return 0;
+  if (!enqueue(wait, flags)) return -EAGAIN;
+  int error = thrumi_wait_error(thrumi_await_queued(&wait->waiter, deadline));
+  if (error || wait->waiter.gift == THRUMI_HANDED_OVER) return error;
+  wait->woken = true;
+  return -EAGAIN;
+}
+
+int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int flags) {
+  int error;
+  do error = try_and_wait(wait, deadline, flags);
+  while (error == -EAGAIN);
+  if (!error) thrumi_rely_on(wait->lock);
+  return error;
+}
+
+void thrumi_lock_go_on(struct thrumi_lock_wait *wait) {
+  wait->woken = wait->waiter.gift == THRUMI_TRY;
+  if (wait->waiter.gift != THRUMI_HANDED_OVER) thrumi_lock_acquire(wait, INT64_MAX, 0);
+  thrumi_rely_on(wait->lock);
+}
+
+void thrumi_lock_acquire_slow(thrum_lock *lock) {
+  thrumi_enter();
+  struct thrumi_lock_wait wait = {.lock = lock};
+  thrumi_lock_acquire(&wait, INT64_MAX, 0);
+  thrumi_leave(thrumi_self());
+}
+
+int thrumi_lock_try_slow(thrum_lock *lock) {
+  struct thrumi_kthread *k = thrumi_enter();
+  uint64_t seen = thrumi_load(word_of(lock));
+  bool taken = take(lock, k->current, false, &seen);
+  if (taken) thrumi_rely_on(lock);
+  thrumi_leave(k);
+  return taken ? 0 : -EAGAIN;
+}
+
+int thrumi_lock_for_slow(thrum_lock *lock, thrum_duration timeout) {
+  if (timeout <= 0) return thrumi_lock_try_slow(lock) ? -ETIMEDOUT : 0;
+  thrumi_enter();
+  struct thrumi_lock_wait wait = {.lock = lock};
+  int error = thrumi_lock_acquire(&wait, thrum_after(timeout), THRUMI_CANCELLABLE);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+/* ---- Releasing ------------------------------------------------------------------------------------------------------ */
+
+static bool must_look(uint64_t word) { return word & FAIR || (word & WAITERS && !has_woken(word)); }
+
+/* The flags of the word once the first waiter holds the lock. */
+static uint64_t flags_behind(const struct thrumi_waiter *first) {
+  const struct thrumi_lock_wait *second = (const struct thrumi_lock_wait *)first->next;
+  if (!second) return 0;
+  return thrumi_os.now() - second->since >= FAIR_AFTER ? WAITERS | FAIR : WAITERS;
+}
+
+/* In the bucket, the word being *seen: hands the lock to the first waiter that still waits. False: the word has changed, or
+ * nobody waits, with *seen as it is. */
+static bool hand_over(thrum_lock *lock, struct thrumi_bucket *bucket, uint64_t *seen) {
+  for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, lock));) {
+    uint64_t theirs = marked(w->thread) | HELD | flags_behind(w);
+    if (!thrumi_cas(word_of(lock), seen, theirs)) return false;
+    if (thrumi_let_go(bucket, w, THRUMI_HANDED_OVER)) return true;
+    *seen = theirs;
+  }
+  return false;
+}
+
+/* In the bucket, the lock free and WOKEN set by the caller: wakes the first that still waits. */
+static void wake_one(thrum_lock *lock, struct thrumi_bucket *bucket) {
+  bool woken = false;
+  struct thrumi_waiter *w;
+  while ((w = thrumi_bucket_first(bucket, lock)) && !woken) woken = thrumi_let_go(bucket, w, THRUMI_TRY);
+  if (!w) thrumi_and(word_of(lock), woken ? ~(uint64_t)WAITERS : ~(WAITERS | WOKEN));
+}
+
+/* In the bucket. -EAGAIN: the word has changed, *seen is what it is now. */
+static int let_next(thrum_lock *lock, struct thrumi_bucket *bucket, uint64_t *seen) {
+  bool waited_for = thrumi_bucket_first(bucket, lock);
+  if (*seen & FAIR && waited_for) return hand_over(lock, bucket, seen) ? 0 : -EAGAIN;
+  uint64_t freed = waited_for ? WAITERS | woken_now() : 0;
+  if (!thrumi_cas(word_of(lock), seen, freed)) return -EAGAIN;
+  if (waited_for) wake_one(lock, bucket);
+  return 0;
+}
+
+static int release_in_bucket(thrum_lock *lock) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(lock);
+  uint64_t seen = thrumi_load(word_of(lock));
+  int error = -EAGAIN;
+  while (error == -EAGAIN) {
+    if (!(seen & HELD))
+      error = -EPERM;
+    else if (must_look(seen))
+      error = let_next(lock, bucket, &seen);
+    else if (thrumi_cas(word_of(lock), &seen, seen & (WAITERS | WOKEN)))
+      error = 0;
+  }
+  thrumi_bucket_unlock(bucket);
+  return error;
+}
+
+int thrumi_lock_release(thrum_lock *lock) {
+  thrumi_announce(lock);
+  uint64_t seen = thrumi_load(word_of(lock));
+  while (seen & HELD) {
+    if (must_look(seen)) return release_in_bucket(lock);
+    if (thrumi_cas(word_of(lock), &seen, seen & (WAITERS | WOKEN))) return 0;
+  }
+  return -EPERM;
+}
+
+int thrumi_lock_release_slow(thrum_lock *lock) {
+  struct thrumi_kthread *k = thrumi_enter();
+  int error = thrumi_lock_release(lock);
+  thrumi_leave(k);
+  return error;
+}
+
+/* ---- For conditions, and the rest ----------------------------------------------------------------------------------- */
+
+bool thrumi_lock_queue(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
+  uint64_t seen = thrumi_load(word_of(wait->lock));
+  while (seen & HELD && !thrumi_cas(word_of(wait->lock), &seen, seen | WAITERS)) {
+  }
+  if (!(seen & HELD)) return false;
+  wait->since = thrumi_os.now();
+  struct thrumi_thread *t = wait->waiter.thread;
+  t->waits_for_holder = true;
+  t->waits_for = "a lock";
+  t->waits_on = wait->lock;
+  thrumi_bucket_append(bucket, &wait->waiter, wait->lock);
+  return true;
+}
+
+int thrum_lock_destroy(thrum_lock *lock) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(lock);
+  bool waited_for = thrumi_bucket_first(bucket, lock);
+  thrumi_bucket_unlock(bucket);
+  thrumi_leave(k);
+  return waited_for ? -EBUSY : 0;
+}
+
+void thrumi_rlock_overflow(thrum_rlock *lock) {
+  thrumi_fatal("thread %s has taken rlock %p too often", thrum_current_name(), lock);
+}
+
+void thrumi_not_held(const char *what, const void *object) {
+  thrumi_fatal("thread %s leaves a block that held %s %p, but nobody holds it", thrum_current_name(), what,
+               object);
+}

@@ -1,0 +1,158 @@
+/* thrum_cond: a queue at the condition's address, from which a notify moves waiters to the queue of their lock.
+ *
+ * A waiter was notified if and only if a notify took it out of the condition's queue. That is decided in the condition's
+ * bucket (under its lock), and `address` of the waiter tells it: the condition before, the lock afterwards. So it does not matter
+ * whether its deadline claims the wait a moment before or after: who was taken out returns 0, who was not takes itself out
+ * and no notify was spent on it.
+ *
+ * `waiters` is 1 if somebody is queued, and may be 1 although nobody is. It becomes 1 in the bucket, by who queues, before the
+ * lock is released; so who took the lock later sees it, and a notify after that looks into the queue. It becomes 0
+ * in the bucket by a notify that leaves nobody.
+ *
+ * Rejected: to wake all that are notified and let them fight for the lock: each would run only to wait again. To hold the
+ * lock's own address in the condition: all-zero would not be enough to begin with, and who waits with another lock
+ * would have to be refused. */
+#include "lock.h"
+
+#include <sched/self.h>
+#include <thrum/time.h>
+
+/* ---- Notifying ------------------------------------------------------------------------------------------------------ */
+
+enum { BATCH = 64 }; /* under one lock of a bucket */
+
+struct cond_wait {
+  struct thrumi_lock_wait wait; /* first: queues hold it */
+  uint32_t number;              /* of this wait in its condition */
+};
+
+static struct cond_wait *first_of(struct thrumi_bucket *bucket, const thrum_cond *cond) {
+  return (struct cond_wait *)thrumi_bucket_first(bucket, cond);
+}
+
+/* Both buckets locked. A waiter goes to its lock's queue; if nobody holds the lock, to try for it at once. */
+static void notify_first(struct thrumi_buckets buckets, struct thrumi_lock_wait *wait) {
+  thrumi_bucket_remove(buckets.of[0], &wait->waiter);
+  thrumi_store_relaxed(&wait->waiter.address, wait->lock);
+  if (!thrumi_lock_queue(buckets.of[1], wait)) thrumi_let_go(buckets.of[1], &wait->waiter, THRUMI_NOTIFIED);
+}
+
+/* Notifies at most n of the waiters that were queued before number `end` and wait with this lock, the first of them with it.
+ * Returns how many. */
+static size_t notify_some(thrum_cond *cond, thrum_lock *lock, uint32_t end, size_t n) {
+  struct thrumi_buckets buckets = thrumi_buckets_lock(cond, lock);
+  struct cond_wait *c;
+  size_t done = 0;
+  for (; done < n && (c = first_of(buckets.of[0], cond)); done++) {
+    if (c->wait.lock != lock || (int32_t)(c->number - end) >= 0) break;
+    notify_first(buckets, &c->wait);
+  }
+  thrumi_buckets_unlock(buckets);
+  return done;
+}
+
+/* The lock that the first waiter waits with; NULL: nobody waits that was queued before *end. Without `again`, *end becomes the
+ * number of the next wait. */
+static thrum_lock *first_lock(thrum_cond *cond, bool again, uint32_t *end) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
+  struct cond_wait *c = first_of(bucket, cond);
+  if (!c) __atomic_store_n(&cond->waiters, 0, __ATOMIC_RELAXED);
+  if (!again) *end = cond->number;
+  thrum_lock *lock = c && (int32_t)(c->number - *end) < 0 ? c->wait.lock : NULL;
+  thrumi_bucket_unlock(bucket);
+  return lock;
+}
+
+static void notify(thrum_cond *cond, size_t n) {
+  if (!__atomic_load_n(&cond->waiters, __ATOMIC_RELAXED)) return;
+  struct thrumi_kthread *k = thrumi_enter();
+  uint32_t end = 0;
+  bool again = false;
+  for (thrum_lock *lock; n && (lock = first_lock(cond, again, &end)); again = true)
+    n -= notify_some(cond, lock, end, n < BATCH ? n : BATCH);
+  thrumi_leave(k);
+}
+
+void thrum_cond_notify(thrum_cond *cond, int n) {
+  if (n > 0) notify(cond, (size_t)n);
+}
+
+void thrum_cond_notify_all(thrum_cond *cond) { notify(cond, SIZE_MAX); }
+
+/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+
+/* The wait ended without being let go. Whether it was notified before that. */
+static bool was_notified(struct thrumi_lock_wait *wait) {
+  return thrumi_load_relaxed(&wait->waiter.address) == wait->lock;
+}
+
+/* Queues, then releases the lock, then parks, and takes the lock again. */
+static int wait_in(thrum_cond *cond, thrum_lock *lock, int64_t deadline, int flags) {
+  struct cond_wait c = {.wait.lock = lock};
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
+  c.number = cond->number++;
+  __atomic_store_n(&cond->waiters, 1, __ATOMIC_RELAXED);
+  thrumi_enqueue(bucket, &c.wait.waiter, cond, "a condition", cond, flags);
+  thrumi_bucket_unlock(bucket);
+  thrumi_lock_release(lock);
+  enum thrumi_wait_state outcome = thrumi_await_queued(&c.wait.waiter, deadline);
+  if (outcome == THRUMI_WOKEN) {
+    thrumi_lock_go_on(&c.wait);
+    return 0;
+  }
+  bool notified = was_notified(&c.wait);
+  thrumi_lock_acquire(&c.wait, INT64_MAX, notified ? THRUMI_AT_FRONT : 0);
+  return notified ? 0 : thrumi_wait_error(outcome);
+}
+
+/* A poll lets others have the lock for a moment, as any wait does. */
+static int poll_once(thrum_lock *lock) {
+  struct thrumi_lock_wait wait = {.lock = lock};
+  thrumi_lock_release(lock);
+  thrumi_lock_acquire(&wait, INT64_MAX, 0);
+  return -ETIMEDOUT;
+}
+
+static bool is_callers(const thrum_lock *lock) {
+  uint32_t mark = thrumi_mark();
+  return mark && (uint32_t)(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) >> 32) == mark;
+}
+
+int thrum_cond_wait(thrum_cond *cond, thrum_lock *lock) {
+  if (!is_callers(lock)) return -EPERM;
+  thrumi_enter();
+  int error = wait_in(cond, lock, INT64_MAX, 0);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+int thrum_cond_wait_for(thrum_cond *cond, thrum_lock *lock, thrum_duration timeout) {
+  if (!is_callers(lock)) return -EPERM;
+  thrumi_enter();
+  int error = timeout <= 0 ? poll_once(lock) : wait_in(cond, lock, thrum_after(timeout), THRUMI_CANCELLABLE);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+int thrum_cond_wait_rlock(thrum_cond *cond, thrum_rlock *lock) {
+  uint32_t count = thrum_rlock_count(lock);
+  int error = thrum_cond_wait(cond, &lock->lock);
+  if (error != -EPERM) lock->count = count;
+  return error;
+}
+
+int thrum_cond_wait_rlock_for(thrum_cond *cond, thrum_rlock *lock, thrum_duration timeout) {
+  uint32_t count = thrum_rlock_count(lock);
+  int error = thrum_cond_wait_for(cond, &lock->lock, timeout);
+  if (error != -EPERM) lock->count = count;
+  return error;
+}
+
+int thrum_cond_destroy(thrum_cond *cond) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
+  bool waited_for = first_of(bucket, cond);
+  thrumi_bucket_unlock(bucket);
+  thrumi_leave(k);
+  return waited_for ? -EBUSY : 0;
+}

@@ -1,0 +1,36 @@
+/* What the objects that are built on thrum_lock share with it. All of it inside the runtime. */
+#ifndef THRUMI_LOCK_H
+#define THRUMI_LOCK_H
+
+#include <sched/await.h>
+#include <thrum/sync.h>
+
+/* One thread's wait for a lock. Who waits for a condition begins with such a one, and may be moved to the lock's queue. */
+struct thrumi_lock_wait {
+  struct thrumi_waiter waiter; /* first: queues hold these */
+  thrum_lock *lock;
+  int64_t since; /* when it began to wait for the lock; 0: it has not waited yet */
+  bool woken;    /* let go to try: WOKEN in the lock's word stands for it */
+};
+
+/* The gift to who waits for a lock. */
+enum thrumi_lock_gift {
+  THRUMI_TRY,         /* it is free, and WOKEN set */
+  THRUMI_HANDED_OVER, /* it is yours */
+  THRUMI_NOTIFIED,    /* by a condition, while nobody held it */
+};
+
+/* Takes the lock, waiting if need be. 0, -ETIMEDOUT, or with THRUMI_CANCELLABLE -ECANCELED. */
+int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int flags);
+
+/* Goes on with a wait in the lock's queue that was let go with a gift. */
+void thrumi_lock_go_on(struct thrumi_lock_wait *wait);
+
+/* 0 or -EPERM. */
+int thrumi_lock_release(thrum_lock *lock);
+
+/* Puts somebody else's wait, that is in no queue, behind those who wait for the lock. The bucket is the lock's, and locked.
+ * False: nobody holds the lock, so nobody would let it go. */
+bool thrumi_lock_queue(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait);
+
+#endif
