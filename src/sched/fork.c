@@ -57,6 +57,7 @@ static void reset_sched(void) {
   thrumi_store(&s->hogs, 0);
   thrumi_store(&s->lost, 0);
   thrumi_store(&s->outside, 0);
+  thrumi_store(&s->barren, false);
   thrumi_store(&s->poller, NULL);
   thrumi_store(&s->poller_watch, INT64_MAX);
   thrumi_store(&s->monitor_watch, INT64_MAX);

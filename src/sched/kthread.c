@@ -258,7 +258,8 @@ static void trim(void) {
 }
 
 static bool wants_spares(void) {
-  return thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 && uncaptured() < needed();
+  bool few = thrumi_load_relaxed(&thrumi_sched.spare_count) < 2 || !thrumi_may_capture_locked(); /* hints */
+  return few && uncaptured() < needed();
 }
 
 /* Once: what the bound, or the OS, keeps the program from having. */
@@ -275,11 +276,13 @@ void *thrumi_breeder_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-breeder");
   thrumi_kthread_adopt(k);
+  thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   int64_t trim_at = INT64_MAX; /* kept while it is woken for other things */
   for (;;) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
     bool refused = false;
     while (wants_spares() && !refused) refused = make_spare() != 0;
+    thrumi_store_relaxed(&thrumi_sched.barren, refused);
     if (refused && thrumi_load_relaxed(&thrumi_sched.refused)) say_refused();
     if (thrumi_swap(&thrumi_sched.dump_wanted, false)) thrum_dump(STDERR_FILENO);
     int64_t now = thrumi_os.now();

@@ -215,7 +215,7 @@ static void look_at_lost(struct thrumi_kthread *k, struct look *look) {
   if (elapsed >= interval) {
     int64_t burnt = thrumi_os.cpu_time(k->tid) - k->lost_cpu;
     bool runs = burnt >= MOST_OF(elapsed) && thrumi_os.activity(k->tid) != THRUMI_ACTIVITY_BLOCKED;
-    if (runs && !k->released) thrumi_preempt_request(k, false);
+    if (runs && !k->released && !thrumi_is_short()) thrumi_preempt_request(k, false);
     k->lost_at = 0;
   }
   come_back(look, look->now + interval);

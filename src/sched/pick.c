@@ -50,6 +50,15 @@ bool thrumi_somebody_waits_globally(void) {
          thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count);
 }
 
+bool thrumi_woken_wait(const struct thrumi_worker *w) {
+  if (thrumi_load_relaxed(&w->next) || w->queues.of[THRUMI_CLASS_WOKEN].head) return true;
+  if (!thrumi_load_relaxed(&thrumi_sched.global.count)) return false;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  bool wait = thrumi_sched.global.of[THRUMI_CLASS_WOKEN].head != NULL;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  return wait;
+}
+
 void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t) {
   thrumi_queue_remove(&w->queues, thrumi_load_relaxed(&t->queue), t);
 }
@@ -82,6 +91,21 @@ static struct thrumi_thread *pop_hog(void) {
   return t;
 }
 
+/* While a kernel thread is wanting, whoever begins now could not be preempted: no spare could take over. The breeder may be
+ * waiting for a lock of libc's, and a thread that was stopped in its midst may hold it: such threads all lie on the
+ * queue of hogs, each on a kernel thread of its own. So these go before everybody else until there is a spare. */
+static struct thrumi_thread *pop_stopped(struct thrumi_worker *w) {
+  struct thrumi_queue *q = &thrumi_sched.hogs_waiting.of[THRUMI_CLASS_HOG];
+  thrumi_breed();
+  thrumi_spin_lock(&thrumi_sched.lock);
+  struct thrumi_thread *t = q->head;
+  while (t && !t->kthread) t = t->next;
+  if (t) thrumi_queue_remove(&thrumi_sched.hogs_waiting, q, t);
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  w->owed = t != NULL;
+  return t;
+}
+
 static bool ready_first(const struct thrumi_thread *ready, const struct thrumi_thread *new) {
   return !new || (ready && (int32_t)(ready->place - new->place) < 0);
 }
@@ -93,24 +117,33 @@ static struct thrumi_thread *pop_line(struct thrumi_worker *w) {
   return thrumi_queue_pop(&w->queues, ready ? THRUMI_CLASS_READY : THRUMI_CLASS_NEW);
 }
 
+/* Whether so many hogs hold kernel threads that these go before threads that never ran, nine times of ten. */
+static bool is_crowded(const struct thrumi_worker *w) {
+  return thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED && w->picks % NEW_EVERY != 0;
+}
+
+static bool hog_before_new(const struct thrumi_worker *w) {
+  if (thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED) return is_crowded(w);
+  return w->picks % 2 == 0;
+}
+
 static struct thrumi_thread *pop_class(struct thrumi_worker *w, enum thrumi_class c) {
   if (c == THRUMI_CLASS_HOG) return pop_hog();
-  return c == THRUMI_CLASS_WOKEN ? thrumi_queue_pop(&w->queues, c) : pop_line(w);
+  if (c == THRUMI_CLASS_WOKEN) return thrumi_queue_pop(&w->queues, c);
+  struct thrumi_thread *t = NULL;
+  if (thrumi_unlikely(is_crowded(w)) && !w->queues.of[THRUMI_CLASS_READY].head) t = pop_hog();
+  return t ? t : pop_line(w);
 }
 
 /* The classes in rotation, beginning with another one each time. */
 static struct thrumi_thread *pick_fair(struct thrumi_worker *w) {
   uint32_t first = ++w->rotation;
+  w->picks++;
   for (uint32_t i = 0; i < THRUMI_CLASSES; i++) {
     struct thrumi_thread *t = pop_class(w, (enum thrumi_class)((first + i) % THRUMI_CLASSES));
     if (t) return t;
   }
   return NULL;
-}
-
-static bool hog_before_new(struct thrumi_worker *w) {
-  if (thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED) return w->picks % NEW_EVERY != 0;
-  return w->picks % 2 == 0;
 }
 
 static struct thrumi_thread *pick_class(struct thrumi_worker *w) {
@@ -137,7 +170,7 @@ static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
   uint32_t nudge = thrumi_swap(&w->nudge, 0);
   if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
   struct thrumi_thread *t = NULL;
-  if (nudge & THRUMI_NUDGE_OWES_HOG) w->owed = (t = pop_hog()) != NULL;
+  if (nudge & THRUMI_NUDGE_OWES_HOG) w->owed = (t = pop_hog()) && t->kthread;
   if (!t && nudge & THRUMI_NUDGE_EXPIRED) t = pick_fair(w);
   return t;
 }
@@ -166,6 +199,10 @@ struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
   if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE)) return NULL; /* see idle.c */
   if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_sched.global.count))) fetch(w);
   if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE))) return pick_chosen(w);
+  if (thrumi_unlikely(thrumi_load_relaxed(&thrumi_sched.hogs_waiting.count)) && thrumi_is_short()) {
+    struct thrumi_thread *t = pop_stopped(w);
+    if (t) return begin_slice(w, t);
+  }
   if (thrumi_unlikely(thrumi_load_relaxed(&w->nudge))) {
     struct thrumi_thread *t = pick_nudged(w);
     if (t) return begin_slice(w, t);
@@ -175,7 +212,8 @@ struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
     thrumi_store_relaxed(&w->next, NULL);
     return next;
   }
-  if (thrumi_unlikely(++w->picks % FAIR_TURNS == 0)) return begin_slice(w, pick_fair(w));
+  if (thrumi_unlikely(w->picks % FAIR_TURNS == FAIR_TURNS - 1)) return begin_slice(w, pick_fair(w));
+  w->picks++;
   return begin_slice(w, pick_class(w));
 }
 

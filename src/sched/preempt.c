@@ -96,6 +96,14 @@ static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool
   thrumi_yield_tied(k, t, THRUMI_CLASS_HOG);
 }
 
+/* While a kernel thread is wanting it runs on: it may hold what the breeder waits for, and who has the worker
+ * that it would wait for cannot be preempted. */
+static void stop_lost(struct thrumi_kthread *k) {
+  if (thrumi_is_short()) return;
+  k->current->hog = true;
+  thrumi_regain(k);
+}
+
 static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
   thrumi_dump_answer(k, context);
   int64_t asked = thrumi_load(&k->asked);
@@ -119,8 +127,7 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
   uint32_t attention = thrumi_lease_enter(&k->lease) ? 0 : thrumi_lease_settle(&k->lease);
   thrumi_store(&k->asked, 0);
   if (attention & THRUMI_LOST) {
-    k->current->hog = true;
-    thrumi_regain(k);
+    stop_lost(k);
   } else {
     preempt_here(k, k->current, thrumi_load_relaxed(&k->for_woken));
   }

@@ -261,6 +261,7 @@ struct thrumi_sched {
   pthread_key_t key;        /* tells of the end of kernel threads that we did not start */
   thrumi_futex born;        /* counts scheduler kthreads that have begun */
   _Atomic bool dump_wanted; /* the breeder is to print the dump */
+  _Atomic bool barren;      /* the breeder was refused a kernel thread when it last asked for one */
   pid_t pid;
   sigset_t main_mask; /* main's, when it was adopted; for the child of a fork */
   _Atomic(struct thrumi_worker *) worker[THRUM_WORKERS_MAX];
@@ -284,7 +285,8 @@ void thrumi_push(struct thrumi_worker *w, struct thrumi_thread *t, enum thrumi_c
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c);
 bool thrumi_somebody_waits(const struct thrumi_worker *w); /* on its queues or the global ones */
 bool thrumi_somebody_waits_globally(void);
-void thrumi_pour_out(struct thrumi_worker *w); /* all it has to the global queue */
+bool thrumi_woken_wait(const struct thrumi_worker *w); /* the same, those that go before hogs */
+void thrumi_pour_out(struct thrumi_worker *w);         /* all it has to the global queue */
 void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t);
 void thrumi_share(struct thrumi_worker *w);
 bool thrumi_steal(struct thrumi_worker *thief);
@@ -300,6 +302,7 @@ void thrumi_wait_given(struct thrumi_kthread *k);
 void thrumi_regain(struct thrumi_kthread *k);
 void thrumi_surrender(struct thrumi_kthread *k); /* gives the worker to a spare */
 bool thrumi_may_capture_locked(void);            /* would invariant S hold with one more captured? */
+bool thrumi_is_short(void);                      /* it would not, but spares are on their way; a hint */
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_scheduler_loop(struct thrumi_kthread *k);

@@ -217,6 +217,10 @@ bool thrumi_may_capture_locked(void) {
          thrumi_load_relaxed(&thrumi_sched.captured) + workers;
 }
 
+bool thrumi_is_short(void) {
+  return !thrumi_may_capture_locked() && !thrumi_load_relaxed(&thrumi_sched.barren);
+}
+
 bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (k->role != THRUMI_ROLE_SCHEDULER) return true;
   if (!k->captured) {
@@ -347,7 +351,7 @@ static bool run(struct thrumi_kthread *k, struct thrumi_thread *t) {
   return true;
 }
 
-/* Before a hog gets a whole interval: is somebody due who goes first? The last thread here may just have written what
+/* Before a hog gets a whole interval: has somebody been woken who goes first? The last thread here may just have written what
  * another one waits to read. True: the hog is queued again. */
 static bool is_outrun(struct thrumi_kthread *k, struct thrumi_thread *hog) {
   struct thrumi_worker *w = k->worker;
@@ -357,10 +361,11 @@ static bool is_outrun(struct thrumi_kthread *k, struct thrumi_thread *hog) {
     return false;
   }
   thrumi_poll_now();
-  bool outrun = thrumi_load_relaxed(&w->next) || thrumi_load_relaxed(&w->queues.count) ||
-                thrumi_load_relaxed(&thrumi_sched.global.count);
-  if (outrun) thrumi_push_global(hog, THRUMI_CLASS_HOG);
-  return outrun;
+  if (!thrumi_woken_wait(w)) return false; /* with those that never ran it takes turns: its turn it is */
+  thrumi_push_global(hog, THRUMI_CLASS_HOG);
+  thrumi_ring(
+      NULL); /* it was on no queue for a moment, in which a worker or the monitor may have gone to sleep */
+  return true;
 }
 
 /* Returns when it is woken without a worker: a spare too many. */

@@ -7,12 +7,14 @@
   __attribute__((weak)) void name(void) { explore_fail(#name " was called"); }
 
 NEVER(thrum_name)
+NEVER(thrumi_breed)
 NEVER(thrumi_enter_first)
 NEVER(thrumi_enter_slow)
 NEVER(thrumi_exit_main)
 NEVER(thrumi_fatal)
 NEVER(thrumi_fiber_begin)
 NEVER(thrumi_fiber_end)
+NEVER(thrumi_is_short)
 NEVER(thrumi_leave_slow)
 NEVER(thrumi_locals_destroy)
 NEVER(thrumi_locals_free)
