@@ -72,4 +72,10 @@ static inline enum thrumi_wait_state thrumi_wait_finish(thrumi_wait_word *word, 
   return outcome;
 }
 
+/* Ends whatever wait there is for a thread that is no more, in the child of a fork. */
+static inline void thrumi_wait_abandon(thrumi_wait_word *word) {
+  uint64_t seen = thrumi_load(word);
+  thrumi_store(word, seen - thrumi_wait_state(seen) + THRUMI_WAIT_STATES);
+}
+
 #endif

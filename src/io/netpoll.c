@@ -37,7 +37,7 @@ static struct {
   _Atomic bool started;
   _Atomic size_t waiting;
   _Atomic(struct descriptor *) chunk[CHUNKS];
-} netpoll;
+} netpoll = {.epoll = -1, .wake = -1};
 
 /* ---- Starting --------------------------------------------------------------------------------------------------- */
 
@@ -51,14 +51,19 @@ static void interrupt(void) {
   thrumi_ignore_end();
 }
 
-/* The instance is shared with the parent: what the child took from it would be lost there. */
+static void close_both(void) {
+  int epoll = thrumi_swap(&netpoll.epoll, -1), wake = thrumi_swap(&netpoll.wake, -1);
+  if (epoll >= 0) close(epoll);
+  if (wake >= 0) close(wake);
+}
+
+/* The instance is shared with the parent: what the child took from it would be lost there. Another thread may have been
+ * in the midst of making it. */
 static void forked(void) {
-  close(thrumi_load(&netpoll.epoll));
-  close(thrumi_load(&netpoll.wake));
+  close_both();
   thrumi_hooks.poll = NULL;
   thrumi_hooks.poll_pending = NULL;
   thrumi_hooks.poll_interrupt = NULL;
-  thrumi_hooks.poll_fork = NULL;
   thrumi_store(&netpoll.started, false);
   thrumi_store(&netpoll.waiting, 0);
   netpoll.lock = (struct thrumi_spin){0};
@@ -71,19 +76,17 @@ static void forked(void) {
 static int start_locked(void) {
   int epoll = thrumi_os.epoll_create();
   if (epoll < 0) return epoll;
+  thrumi_store(&netpoll.epoll, epoll);
   int wake = thrumi_os.event_create();
+  thrumi_store(&netpoll.wake, wake);
   struct epoll_event event = {.events = EPOLLIN, .data.fd = wake}; /* until its addressee has seen it */
   int error = wake < 0 ? wake : thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event);
   if (error) {
-    close(epoll);
-    if (wake >= 0) close(wake);
+    close_both();
     return error;
   }
-  thrumi_store(&netpoll.epoll, epoll);
-  thrumi_store(&netpoll.wake, wake);
   thrumi_hooks.poll_pending = pending;
   thrumi_hooks.poll_interrupt = interrupt;
-  thrumi_hooks.poll_fork = forked;
   thrumi_hooks.poll = poll_events;
   thrumi_store(&netpoll.started, true);
   return 0;
@@ -98,6 +101,7 @@ static void tell_poller(void) {
 
 static int start(void) {
   if (thrumi_load(&netpoll.started)) return 0;
+  thrumi_hooks.poll_fork = forked; /* before the lock is held: a child must free it */
   thrumi_spin_lock(&netpoll.lock);
   int error = thrumi_load(&netpoll.started) ? 0 : start_locked();
   thrumi_spin_unlock(&netpoll.lock);

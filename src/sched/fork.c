@@ -22,6 +22,7 @@ static void end_others(struct thrumi_thread *survivor) {
     thrumi_or(&t->life, (uint64_t)THRUMI_FINISHED);
     t->kthread = NULL;
     t->result = 0;
+    thrumi_wait_abandon(&t->wait); /* its record is used again */
     thrumi_store_relaxed(&t->queue, NULL);
     thrumi_set_state(t, THRUMI_ENDED);
   }
@@ -83,6 +84,7 @@ static void make_main(struct thrumi_thread *t) {
   thrumi_store(&w->kthread, k);
   thrumi_sched.held = 1;
   thrumi_sched.main = t;
+  thrumi_and(&t->life, ~(uint64_t)THRUMI_RELEASED); /* a foreign or detached thread's was; main's handle is good */
 }
 
 static void after_in_child(void) {

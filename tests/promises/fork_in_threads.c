@@ -45,6 +45,26 @@ static void use_thrum(void) {
   hogs_stop(&hogs);
 }
 
+static intptr_t join_one(void *arg) {
+  intptr_t result = -1;
+  CHECK_EQ(thrum_join(must_spawn_bound(twice, arg), &result), 0);
+  return result;
+}
+
+/* The record of a thread that waited when it ended with the fork serves another one, which waits as any does. */
+static void use_a_dead_threads_record(void) {
+  intptr_t result = -1;
+  if (!bystander.value) return;
+  CHECK_EQ(thrum_join(bystander, &result), 0);
+  CHECK_EQ(result, 0);
+  for (int i = 0; i < 3; i++) CHECK_EQ(must_join(must_spawn(join_one, (void *)4)), 8);
+}
+
+static intptr_t join_main(void *arg) {
+  (void)arg;
+  return thrum_join_for(thrum_main_thread(), NULL, THRUM_MS(1));
+}
+
 static void in_the_child(thrum_thread forker, const char *name) {
   CHECK(thrum_same(thrum_current(), thrum_main_thread()));
   CHECK(thrum_same(thrum_current(), forker));
@@ -53,6 +73,7 @@ static void in_the_child(thrum_thread forker, const char *name) {
   CHECK_EQ(thrum_active_count(), 1);
   CHECK(!thrum_is_alive(bystander));
   CHECK(thrum_local_get(&local) == &local);
+  use_a_dead_threads_record();
   use_thrum();
   CHECK_EQ(thrum_active_count(), 1);
 }
@@ -96,6 +117,7 @@ static intptr_t fork_outside(void *arg) {
     CHECK(thrum_same(thrum_current(), thrum_main_thread()));
     CHECK_STR(thrum_current_name(), "MainThread");
     CHECK_EQ(thrum_active_count(), 1);
+    CHECK_EQ(must_join(must_spawn(join_main, NULL)), -ETIMEDOUT);
     use_thrum();
     exit(41);
   }
