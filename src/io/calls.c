@@ -52,8 +52,7 @@ static ssize_t try_counted(const struct transfer *x, uint32_t *seen) {
 
 static bool cancelled(void) {
   struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = k->current;
-  bool is = thrumi_load(&t->cancel) && !t->shield;
+  bool is = thrumi_is_cancelled(k->current);
   thrumi_leave(k);
   return is;
 }

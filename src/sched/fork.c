@@ -84,7 +84,8 @@ static void make_main(struct thrumi_thread *t) {
   thrumi_store(&w->kthread, k);
   thrumi_sched.held = 1;
   thrumi_sched.main = t;
-  thrumi_and(&t->life, ~(uint64_t)THRUMI_RELEASED); /* a foreign or detached thread's was; main's handle is good */
+  thrumi_and(&t->life,
+             ~(uint64_t)THRUMI_RELEASED); /* a foreign or detached thread's was; main's handle is good */
 }
 
 static void after_in_child(void) {

@@ -3,7 +3,7 @@
  *
  * Cancellation. `cancel` says that the thread is cancelled, `shield` that it does not want to know yet. A
  * cancellable wait looks at `cancel` after it armed; thrumi_cancel sets it and then claims whatever wait is
- * armed. Both sides have a full fence in between (the swap, the compare-and-swap), so one of the two sees the other. */
+ * armed. Both sides have a full fence in between, so one of the two sees the other. */
 #include <core/fatal.h>
 #include <sched/self.h>
 #include <sched/timeout.h>
@@ -17,10 +17,11 @@ thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *
   return thrumi_wait_arm(&t->wait);
 }
 
-static bool cancelled(struct thrumi_thread *t) {
-  if (!t->cancellable || t->shield) return false;
+/* Asked when the wait is armed. The fence is this side's of the pair with thrumi_cancel. */
+static bool ends_at_once(const struct thrumi_thread *t) {
+  if (!t->cancellable) return false;
   atomic_thread_fence(memory_order_seq_cst);
-  return thrumi_unlikely(thrumi_load(&t->cancel));
+  return thrumi_is_cancelled(t);
 }
 
 void thrumi_less_outside(void) {
@@ -50,7 +51,7 @@ static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   struct thrumi_kthread *k = thrumi_self();
   thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value, (uint64_t)(uintptr_t)t->waits_on);
-  if (cancelled(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
+  if (ends_at_once(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
   if (t->kind == THRUMI_FOREIGN) {
     suspend_foreign(t, ticket, deadline);
   } else if (deadline == INT64_MAX) {
@@ -84,7 +85,9 @@ bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait
 }
 
 void thrumi_cancel(struct thrumi_thread *t) {
-  thrumi_swap(&t->cancel, 1);
+  thrumi_store(&t->cancel, 1);
+  atomic_thread_fence(
+      memory_order_seq_cst); /* with ends_at_once: a swap orders no later load where memory is weak */
   uint64_t word = thrumi_load(&t->wait);
   enum thrumi_wait_state state = thrumi_wait_state(word);
   bool waits = state == THRUMI_WAIT_ARMED || state == THRUMI_WAIT_PARKED;

@@ -61,6 +61,12 @@ static inline void thrumi_leave(struct thrumi_kthread *k) {
   if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_slow();
 }
 
+/* Whether the calling thread is cancelled and wants to know. A call that may wait asks it before it begins, or lets
+ * thrumi_park ask: after ARMED, with a fence in between, since from then on it is the canceller who must see the wait. */
+static inline bool thrumi_is_cancelled(const struct thrumi_thread *me) {
+  return thrumi_unlikely(thrumi_load(&me->cancel)) && !me->shield;
+}
+
 static inline void thrumi_set_state(struct thrumi_thread *t, enum thrumi_state state) {
   thrumi_store_relaxed(&t->state, (uint8_t)state);
 }

@@ -485,7 +485,7 @@ static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, i
   uint64_t life;
   int error = joinable(k, handle, &t, &life, true);
   if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) {
-    if (deadline == INT64_MAX && can_host(k, me, t)) {
+    if (deadline == INT64_MAX && !(flags & THRUMI_CANCELLABLE) && can_host(k, me, t)) {
       error = join_as_host(k, me, t, result);
       thrumi_leave(thrumi_self());
       return error;

@@ -21,7 +21,7 @@ int thrum_sleep_until(thrum_time when) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
   if (when <= thrumi_os.now()) {
-    bool cancelled = thrumi_load(&t->cancel) && !t->shield;
+    bool cancelled = thrumi_is_cancelled(t);
     thrumi_leave(k);
     if (!cancelled) thrum_yield();
     return cancelled ? -ECANCELED : 0;

@@ -132,7 +132,11 @@ void explore_lock(_Atomic uint32_t *word);
 #define thrumi_cas(p, expected, v) EXPLORE_UPDATED(p, atomic_compare_exchange_strong(p, expected, v))
 #endif
 #define thrumi_bump(p) ((void)atomic_fetch_add(p, 1)) /* counters: no decision depends on them */
+#ifdef MUTATE_NO_FENCE
+#define atomic_thread_fence(order) ((void)0)
+#else
 #define atomic_thread_fence(order) explore_fence()
+#endif
 
 static inline void thrumi_pause(void) { explore_pause(); }
 

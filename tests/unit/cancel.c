@@ -1,0 +1,186 @@
+/* Cancellation as park.c gives it to later parts: what a cancelled thread waits in ends with -ECANCELED if it is a
+ * cancellation point, before, while and after it waits, and not while it is shielded. */
+#include "../support.h"
+
+#include <sched/self.h>
+
+static thrum_thread sleeper;
+static bool parked, gate;
+static int fds[2];
+
+static struct thrumi_thread *record(thrum_thread t) {
+  uint64_t life;
+  struct thrumi_thread *found = thrumi_lookup(t, &life);
+  CHECK(found);
+  return found;
+}
+
+static void cancel(thrum_thread t) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_cancel(record(t));
+  thrumi_leave(k);
+}
+
+static bool waits(thrum_thread t) {
+  return thrumi_wait_state(thrumi_load(&record(t)->wait)) == THRUMI_WAIT_PARKED;
+}
+
+static void shield(int by) {
+  record(thrum_current())->shield = (uint8_t)(record(thrum_current())->shield + by);
+}
+
+/* ---- The waits ------------------------------------------------------------------------------------------ */
+
+static intptr_t sleep_long(void) { return thrum_sleep(THRUM_S(3600)); }
+static intptr_t sleep_not_at_all(void) { return thrum_sleep(0); }
+static intptr_t join_for_long(void) { return thrum_join_for(sleeper, NULL, THRUM_S(3600)); }
+static intptr_t join_for_ever(void) { return thrum_join_for(sleeper, NULL, THRUM_FOREVER); }
+static intptr_t wait_for_ever(void) { return thrum_wait_for(sleeper, THRUM_FOREVER); }
+static intptr_t read_pipe(void) {
+  char c;
+  return thrum_read(fds[0], &c, 1);
+}
+static intptr_t read_pipe_for(void) {
+  char c;
+  return thrum_read_for(fds[0], &c, 1, THRUM_S(3600));
+}
+
+typedef intptr_t wait_fn(void);
+static wait_fn *const points[] = {sleep_long,    join_for_long, join_for_ever,
+                                  wait_for_ever, read_pipe,     read_pipe_for};
+enum { POINTS = sizeof points / sizeof *points };
+
+static intptr_t until_gate(void *arg) {
+  while (!LOAD(gate)) CHECK_EQ(thrum_sleep(THRUM_US(200)), 0);
+  return (intptr_t)arg;
+}
+
+/* A thread that a join for ever could take in as its guest: it never ran when it is joined. */
+static intptr_t wait_in(void *arg) {
+  wait_fn *fn = *(wait_fn *const *)arg;
+  if (fn == join_for_ever) sleeper = must_spawn(until_gate, (void *)7);
+  return fn();
+}
+
+static intptr_t wait_when_open(void *arg) {
+  while (!LOAD(parked)) thrum_yield();
+  return wait_in(arg);
+}
+
+/* ---- What is promised ----------------------------------------------------------------------------------- */
+
+static void cancelled_while_it_waits(void *point) {
+  thrum_thread t = must_spawn(wait_in, point);
+  AWAIT(waits(t));
+  cancel(t);
+  CHECK_EQ(must_join(t), -ECANCELED);
+}
+
+static void cancelled_before_it_waits(void *point) {
+  STORE(parked, false);
+  thrum_thread t = must_spawn(wait_when_open, point);
+  cancel(t);
+  STORE(parked, true);
+  CHECK_EQ(must_join(t), -ECANCELED);
+}
+
+/* At whatever moment the cancellation comes, the wait ends: a lost one would last an hour. */
+static void cancelled_at_any_moment(void *point) {
+  for (int i = 0; i < 300; i++) {
+    STORE(parked, false);
+    thrum_thread t = must_spawn(wait_when_open, point);
+    thrum_yield();
+    STORE(parked, true);
+    for (volatile int delay = 0; delay < i * 7; delay++) continue;
+    cancel(t);
+    CHECK_EQ(must_join(t), -ECANCELED);
+  }
+}
+
+static intptr_t shielded_sleep(void *arg) {
+  (void)arg;
+  shield(+1);
+  intptr_t error = thrum_sleep(THRUM_MS(20));
+  CHECK_EQ(thrum_sleep(0), 0);
+  STORE(parked, true);
+  while (!LOAD(gate)) thrum_yield();
+  CHECK_EQ(thrum_sleep(THRUM_US(10)), 0);
+  shield(-1);
+  CHECK_EQ(sleep_not_at_all(), -ECANCELED);
+  CHECK_EQ(sleep_long(), -ECANCELED);
+  return error;
+}
+
+/* Neither the wait that the cancellation finds nor one that begins later ends by it, until the shield is gone. */
+static void shielded(void) {
+  STORE(gate, false);
+  STORE(parked, false);
+  thrum_thread t = must_spawn(shielded_sleep, NULL);
+  AWAIT(waits(t));
+  cancel(t);
+  AWAIT(LOAD(parked));
+  STORE(gate, true);
+  CHECK_EQ(must_join(t), 0);
+}
+
+static intptr_t plain_join(void *arg) {
+  intptr_t result = -1;
+  CHECK_EQ(thrum_join(*(thrum_thread *)arg, &result), 0);
+  CHECK_EQ(sleep_long(), -ECANCELED); /* it was not forgotten */
+  return result;
+}
+
+static void a_plain_join_is_no_cancellation_point(void) {
+  STORE(gate, false);
+  thrum_thread joined = must_spawn_bound(until_gate, (void *)9), t = must_spawn(plain_join, &joined);
+  AWAIT(waits(t));
+  cancel(t);
+  for (int i = 0; i < 20; i++) CHECK_EQ(thrum_sleep(THRUM_US(100)), 0);
+  CHECK(waits(t));
+  STORE(gate, true);
+  CHECK_EQ(must_join(t), 9);
+}
+
+/* An end that came first stands, and the cancellation ends the next wait. */
+static void success_wins(void) {
+  STORE(gate, true);
+  thrum_thread t = must_spawn(until_gate, (void *)5);
+  AWAIT(!thrum_is_alive(t));
+  cancel(t);
+  CHECK_EQ(must_join(t), 5);
+  thrum_thread again = must_spawn(until_gate, (void *)6); /* on the same record, maybe: it is not cancelled */
+  CHECK_EQ(must_join(again), 6);
+}
+
+static void open_again(void) {
+  STORE(gate, true);
+  if (sleeper.value) CHECK_EQ(must_join(sleeper), 7);
+  STORE(gate, false);
+  sleeper = must_spawn(until_gate, (void *)7);
+}
+
+static void at_each_point(void (*test)(void *point)) {
+  for (size_t i = 0; i < POINTS; i++) {
+    if (points[i] == join_for_ever && test == cancelled_at_any_moment) continue; /* a thread for each */
+    open_again();
+    if (points[i] == join_for_ever) {
+      STORE(gate, true);
+      CHECK_EQ(must_join(sleeper), 7);
+      STORE(gate, false);
+    }
+    test((void *)(uintptr_t)&points[i]);
+  }
+}
+
+int main(void) {
+  CHECK_EQ(pipe(fds), 0);
+  at_each_point(cancelled_while_it_waits);
+  at_each_point(cancelled_before_it_waits);
+  at_each_point(cancelled_at_any_moment);
+  STORE(gate, true);
+  CHECK_EQ(must_join(sleeper), 7);
+  shielded();
+  a_plain_join_is_no_cancellation_point();
+  success_wins();
+  return 0;
+}
