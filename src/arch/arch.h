@@ -26,7 +26,8 @@
 /* Saves the caller's frame, stores its stack pointer in *save, and goes on where `to` was saved. */
 void thrumi_switch(void **save, void *to);
 
-/* Calls fn(arg) so that thrumi_return(*mark, result) from anywhere below makes this call return `result`. */
+/* Calls fn(arg) so that thrumi_return(*mark, result) from anywhere below makes this call return `result`. *mark is the
+ * caller's frame, as thrumi_switch would have saved it but for the control words. */
 intptr_t thrumi_call(thrum_fn *fn, void *arg, void **mark);
 THRUM_NORETURN void thrumi_return(void *mark, intptr_t result);
 

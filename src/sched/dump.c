@@ -129,10 +129,23 @@ static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kt
   print_trace(d, &trace);
 }
 
-static void print_own(struct dump *d) {
+struct own {
+  struct dump *dump;
+  void *frame;
+};
+
+static intptr_t print_from_frame(void *arg) {
+  const struct own *own = arg;
   ucontext_t context;
-  getcontext(&context);
-  print_stack(d, &context, 0, 0, true);
+  thrumi_frame_context(own->frame, &context);
+  print_stack(own->dump, &context, 0, 0, false);
+  return 0;
+}
+
+/* musl has no getcontext; the frame that thrumi_call leaves serves as well. */
+static void print_own(struct dump *d) {
+  struct own own = {.dump = d};
+  thrumi_call(print_from_frame, &own, &own.frame);
 }
 
 /* ---- One thread -------------------------------------------------------------------------------------------------- */
