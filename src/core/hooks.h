@@ -22,6 +22,9 @@ struct thrumi_hooks {
   /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
   size_t (*choose)(size_t n);
 
+  /* In the child of a fork: those who watch locks (check/observe.h). */
+  void (*watch_fork)(void);
+
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);
 };
@@ -29,7 +32,12 @@ struct thrumi_hooks {
 extern struct thrumi_hooks thrumi_hooks;
 
 /* What is switched on beyond plain running. One relaxed load in each fast path; non-zero goes out of line. */
-enum thrumi_mode { THRUMI_MODE_TRACE = 1, THRUMI_MODE_CHECK = 2, THRUMI_MODE_EXPLORE = 4 };
+enum thrumi_mode {
+  THRUMI_MODE_TRACE = 1,
+  THRUMI_MODE_CHECK = 2, /* the order of locks */
+  THRUMI_MODE_EXPLORE = 4,
+  THRUMI_MODE_PROFILE = 8, /* who waits for locks */
+};
 extern uint32_t thrumi_mode THRUM_API;
 
 static inline bool thrumi_has_mode(enum thrumi_mode mode) {

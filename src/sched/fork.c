@@ -102,6 +102,7 @@ static void after_in_child(void) {
   thrumi_parking_fork();
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();
+  if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
   end_others(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)
     pthread_sigmask(SIG_SETMASK, &thrumi_sched.main_mask, NULL);

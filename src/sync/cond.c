@@ -87,8 +87,9 @@ static bool was_notified(struct thrumi_lock_wait *wait) {
 }
 
 /* Queues, then releases the lock, then parks, and takes the lock again. */
-static int wait_in(thrum_cond *cond, thrum_lock *lock, int64_t deadline, int flags) {
-  struct cond_wait c = {.wait.lock = lock};
+static int wait_in(thrum_cond *cond, const struct thrumi_lock_wait *wait, int64_t deadline, int flags) {
+  struct cond_wait c = {.wait = *wait};
+  thrum_lock *lock = wait->lock;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
   c.number = cond->number++;
   __atomic_store_n(&cond->waiters, 1, __ATOMIC_RELAXED);
@@ -106,10 +107,9 @@ static int wait_in(thrum_cond *cond, thrum_lock *lock, int64_t deadline, int fla
 }
 
 /* A poll lets others have the lock for a moment, as any wait does. */
-static int poll_once(thrum_lock *lock) {
-  struct thrumi_lock_wait wait = {.lock = lock};
-  thrumi_lock_release(lock);
-  thrumi_lock_acquire(&wait, INT64_MAX, 0);
+static int poll_once(struct thrumi_lock_wait *wait) {
+  thrumi_lock_release(wait->lock);
+  thrumi_lock_acquire(wait, INT64_MAX, 0);
   return -ETIMEDOUT;
 }
 
@@ -118,32 +118,47 @@ static bool is_callers(const thrum_lock *lock) {
   return mark && (uint32_t)(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) >> 32) == mark;
 }
 
-int thrum_cond_wait(thrum_cond *cond, thrum_lock *lock) {
+static int wait_for_ever(thrum_cond *cond, thrum_lock *lock, enum thrumi_hold hold, void *site) {
   if (!is_callers(lock)) return -EPERM;
+  struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, THRUMI_MAY_WAIT);
+  thrumi_acquire_begins(&wait.acquire);
   thrumi_enter();
-  int error = wait_in(cond, lock, INT64_MAX, 0);
+  int error = wait_in(cond, &wait, INT64_MAX, 0);
   thrumi_leave(thrumi_self());
   return error;
 }
 
-int thrum_cond_wait_for(thrum_cond *cond, thrum_lock *lock, thrum_duration timeout) {
+/* The lock is waited for without a limit in any case. */
+static int wait_for(thrum_cond *cond, thrum_lock *lock, thrum_duration timeout, enum thrumi_hold hold,
+                    void *site) {
   if (!is_callers(lock)) return -EPERM;
+  struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, THRUMI_MAY_WAIT);
+  thrumi_acquire_begins(&wait.acquire);
   thrumi_enter();
-  int error = timeout <= 0 ? poll_once(lock) : wait_in(cond, lock, thrum_after(timeout), THRUMI_CANCELLABLE);
+  int error =
+      timeout <= 0 ? poll_once(&wait) : wait_in(cond, &wait, thrum_after(timeout), THRUMI_CANCELLABLE);
   thrumi_leave(thrumi_self());
   return error;
+}
+
+int thrum_cond_wait(thrum_cond *cond, thrum_lock *lock) {
+  return wait_for_ever(cond, lock, THRUMI_HOLD_LOCK, __builtin_return_address(0));
+}
+
+int thrum_cond_wait_for(thrum_cond *cond, thrum_lock *lock, thrum_duration timeout) {
+  return wait_for(cond, lock, timeout, THRUMI_HOLD_LOCK, __builtin_return_address(0));
 }
 
 int thrum_cond_wait_rlock(thrum_cond *cond, thrum_rlock *lock) {
   uint32_t count = thrum_rlock_count(lock);
-  int error = thrum_cond_wait(cond, &lock->lock);
+  int error = wait_for_ever(cond, &lock->lock, THRUMI_HOLD_RLOCK, __builtin_return_address(0));
   if (error != -EPERM) lock->count = count;
   return error;
 }
 
 int thrum_cond_wait_rlock_for(thrum_cond *cond, thrum_rlock *lock, thrum_duration timeout) {
   uint32_t count = thrum_rlock_count(lock);
-  int error = thrum_cond_wait_for(cond, &lock->lock, timeout);
+  int error = wait_for(cond, &lock->lock, timeout, THRUMI_HOLD_RLOCK, __builtin_return_address(0));
   if (error != -EPERM) lock->count = count;
   return error;
 }

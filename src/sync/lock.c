@@ -106,6 +106,7 @@ static int try_and_wait(struct thrumi_lock_wait *wait, int64_t deadline, int fla
   struct thrumi_thread *me = thrumi_self()->current;
   uint64_t seen = spin(wait, me, thrumi_load(word_of(wait->lock)));
   if (take(wait->lock, me, wait->woken, &seen)) return 0;
+  thrumi_acquire_waits(&wait->acquire);
   if (!enqueue(wait, flags)) return -EAGAIN;
   int error = thrumi_wait_error(thrumi_await_queued(&wait->waiter, deadline));
   if (error || wait->waiter.gift == THRUMI_HANDED_OVER) return error;
@@ -117,39 +118,73 @@ int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int fla
   int error;
   do error = try_and_wait(wait, deadline, flags);
   while (error == -EAGAIN);
-  if (!error) thrumi_rely_on(wait->lock);
-  return error;
+  if (error) return error;
+  thrumi_rely_on(wait->lock);
+  thrumi_acquire_ends(&wait->acquire);
+  return 0;
 }
 
 void thrumi_lock_go_on(struct thrumi_lock_wait *wait) {
   wait->woken = wait->waiter.gift == THRUMI_TRY;
-  if (wait->waiter.gift != THRUMI_HANDED_OVER) thrumi_lock_acquire(wait, INT64_MAX, 0);
+  if (thrumi_is_watched()) wait->acquire.since = wait->since;
+  if (wait->waiter.gift != THRUMI_HANDED_OVER) {
+    thrumi_lock_acquire(wait, INT64_MAX, 0);
+    return;
+  }
   thrumi_rely_on(wait->lock);
+  thrumi_acquire_ends(&wait->acquire);
 }
 
-void thrumi_lock_acquire_slow(thrum_lock *lock) {
+static void acquire(thrum_lock *lock, enum thrumi_hold hold, void *site) {
+  struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, THRUMI_MAY_WAIT);
+  thrumi_acquire_begins(&wait.acquire);
   thrumi_enter();
-  struct thrumi_lock_wait wait = {.lock = lock};
   thrumi_lock_acquire(&wait, INT64_MAX, 0);
   thrumi_leave(thrumi_self());
 }
 
-int thrumi_lock_try_slow(thrum_lock *lock) {
+static int try_acquire(thrum_lock *lock, enum thrumi_hold hold, void *site) {
+  struct thrumi_acquire a = thrumi_acquire(lock, hold, site, THRUMI_TRIES);
+  thrumi_acquire_begins(&a);
   struct thrumi_kthread *k = thrumi_enter();
   uint64_t seen = thrumi_load(word_of(lock));
   bool taken = take(lock, k->current, false, &seen);
-  if (taken) thrumi_rely_on(lock);
+  if (taken) {
+    thrumi_rely_on(lock);
+    thrumi_acquire_ends(&a);
+  }
   thrumi_leave(k);
   return taken ? 0 : -EAGAIN;
 }
 
-int thrumi_lock_for_slow(thrum_lock *lock, thrum_duration timeout) {
-  if (timeout <= 0) return thrumi_lock_try_slow(lock) ? -ETIMEDOUT : 0;
+static int acquire_for(thrum_lock *lock, thrum_duration timeout, enum thrumi_hold hold, void *site) {
+  if (timeout <= 0) return try_acquire(lock, hold, site) ? -ETIMEDOUT : 0;
+  enum thrumi_patience patience = timeout == THRUM_FOREVER ? THRUMI_MAY_WAIT : THRUMI_TRIES;
+  struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, patience);
+  thrumi_acquire_begins(&wait.acquire);
   thrumi_enter();
-  struct thrumi_lock_wait wait = {.lock = lock};
   int error = thrumi_lock_acquire(&wait, thrum_after(timeout), THRUMI_CANCELLABLE);
   thrumi_leave(thrumi_self());
   return error;
+}
+
+void thrumi_lock_acquire_slow(thrum_lock *lock) {
+  acquire(lock, THRUMI_HOLD_LOCK, __builtin_return_address(0));
+}
+int thrumi_lock_try_slow(thrum_lock *lock) {
+  return try_acquire(lock, THRUMI_HOLD_LOCK, __builtin_return_address(0));
+}
+int thrumi_lock_for_slow(thrum_lock *lock, thrum_duration timeout) {
+  return acquire_for(lock, timeout, THRUMI_HOLD_LOCK, __builtin_return_address(0));
+}
+void thrumi_rlock_acquire_slow(thrum_rlock *lock) {
+  acquire(&lock->lock, THRUMI_HOLD_RLOCK, __builtin_return_address(0));
+}
+int thrumi_rlock_try_slow(thrum_rlock *lock) {
+  return try_acquire(&lock->lock, THRUMI_HOLD_RLOCK, __builtin_return_address(0));
+}
+int thrumi_rlock_for_slow(thrum_rlock *lock, thrum_duration timeout) {
+  return acquire_for(&lock->lock, timeout, THRUMI_HOLD_RLOCK, __builtin_return_address(0));
 }
 
 /* ---- Releasing ------------------------------------------------------------------------------------------------------ */
@@ -212,6 +247,7 @@ static int release_in_bucket(thrum_lock *lock) {
 int thrumi_lock_release(thrum_lock *lock) {
   thrumi_announce(lock);
   uint64_t seen = thrumi_load(word_of(lock));
+  if (seen & HELD) thrumi_release_ends(lock, (uint32_t)(seen >> MARK_SHIFT));
   while (seen & HELD) {
     if (must_look(seen)) return release_in_bucket(lock);
     if (thrumi_cas(word_of(lock), &seen, seen & (WAITERS | WOKEN))) return 0;

@@ -2,6 +2,7 @@
 #ifndef THRUMI_LOCK_H
 #define THRUMI_LOCK_H
 
+#include <check/observe.h>
 #include <sched/await.h>
 #include <thrum/sync.h>
 
@@ -9,9 +10,16 @@
 struct thrumi_lock_wait {
   struct thrumi_waiter waiter; /* first: queues hold these */
   thrum_lock *lock;
-  int64_t since; /* when it began to wait for the lock; 0: it has not waited yet */
-  bool woken;    /* let go to try: WOKEN in the lock's word stands for it */
+  int64_t since;                 /* when it began to wait for the lock; 0: it has not waited yet */
+  bool woken;                    /* let go to try: WOKEN in the lock's word stands for it */
+  struct thrumi_acquire acquire; /* for who watches; also says whether it is an rlock */
 };
+
+/* For the out-of-line paths: a wait that has not begun. `site` is the code that acquires. */
+static inline struct thrumi_lock_wait thrumi_lock_wait(thrum_lock *lock, enum thrumi_hold hold, void *site,
+                                                       enum thrumi_patience patience) {
+  return (struct thrumi_lock_wait){.lock = lock, .acquire = thrumi_acquire(lock, hold, site, patience)};
+}
 
 /* The gift to who waits for a lock. */
 enum thrumi_lock_gift {

@@ -20,6 +20,9 @@ typedef struct thrum_rlock {
   uint32_t reserved;
 } thrum_rlock;
 
+THRUM_API void thrumi_rlock_acquire_slow(thrum_rlock *lock);
+THRUM_API int thrumi_rlock_try_slow(thrum_rlock *lock);
+THRUM_API int thrumi_rlock_for_slow(thrum_rlock *lock, thrum_duration timeout);
 THRUM_API THRUM_NORETURN void thrumi_rlock_overflow(thrum_rlock *lock);
 
 /* Once more, if it is the caller's already. Nobody else writes the caller's mark, and it stays while the lock is held. */
@@ -34,14 +37,14 @@ static inline bool thrumi_rlock_again(thrum_rlock *lock, uint32_t mark) {
  * point. */
 static inline void thrum_rlock_acquire(thrum_rlock *lock) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return;
-  thrum_lock_acquire(&lock->lock);
+  if (!thrumi_lock_take(&lock->lock)) thrumi_rlock_acquire_slow(lock);
   lock->count = 1;
 }
 
 /* 0 or -EAGAIN: another thread holds it. */
 static inline THRUM_MUST_CHECK int thrum_rlock_try_acquire(thrum_rlock *lock) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return 0;
-  int error = thrum_lock_try_acquire(&lock->lock);
+  int error = thrumi_lock_take(&lock->lock) ? 0 : thrumi_rlock_try_slow(lock);
   if (!error) lock->count = 1;
   return error;
 }
@@ -49,7 +52,7 @@ static inline THRUM_MUST_CHECK int thrum_rlock_try_acquire(thrum_rlock *lock) {
 /* 0, -ETIMEDOUT or -ECANCELED. Switches; a cancellation point. */
 static inline THRUM_MUST_CHECK int thrum_rlock_acquire_for(thrum_rlock *lock, thrum_duration timeout) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return 0;
-  int error = thrum_lock_acquire_for(&lock->lock, timeout);
+  int error = thrumi_lock_take(&lock->lock) ? 0 : thrumi_rlock_for_slow(lock, timeout);
   if (!error) lock->count = 1;
   return error;
 }
