@@ -11,6 +11,7 @@
 #include <thrum/base.h>
 #include <thrum/io.h>
 #include <thrum/local.h>
+#include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/sync.h>
 #include <thrum/thread.h>

@@ -43,3 +43,11 @@ def machinery():
 def inline():
     """Functions that the headers define themselves."""
     return functions("static inline")
+
+
+def macros():
+    """Macros that look like functions."""
+    names = set()
+    for header in (ROOT / "include").rglob("*.h"):
+        names.update(re.findall(r"^#define (thrum_\w+)\(", header.read_text(), re.M))
+    return names

@@ -68,7 +68,9 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
   return thrumi_wait_finish(&t->wait, ticket);
 }
 
-bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome) {
+bool thrumi_claim(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome,
+                  bool *parked) {
+  *parked = false;
   thrumi_announce(&t->wait);
   enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
   if (claim == THRUMI_CLAIM_LOST) return false;
@@ -79,9 +81,23 @@ bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait
     thrumi_add(&thrumi_sched.foreign_wakes, 1u);
     thrumi_os.futex_wake((thrumi_futex *)&t->wait, 1);
   } else {
-    thrumi_make_ready(t);
+    *parked = true;
   }
   return true;
+}
+
+bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome) {
+  bool parked, won = thrumi_claim(t, ticket, outcome, &parked);
+  if (parked) thrumi_make_ready(t);
+  return won;
+}
+
+bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state *outcome) {
+  bool mine = thrumi_wait_claim(&t->wait, ticket, THRUMI_WOKEN) != THRUMI_CLAIM_LOST;
+  t->waits_for = NULL;
+  if (!mine) thrumi_rely_on(&t->wait);
+  *outcome = thrumi_wait_finish(&t->wait, ticket);
+  return mine;
 }
 
 void thrumi_cancel(struct thrumi_thread *t) {

@@ -307,6 +307,18 @@ void thrumi_make_ready(struct thrumi_thread *t) {
   if (thrumi_unlikely(thrumi_load_relaxed(&w->hog))) thrumi_preempt_self(k);
 }
 
+void thrumi_make_ready_in_line(struct thrumi_thread *t) {
+  struct thrumi_kthread *k = thrumi_self();
+  thrumi_set_state(t, THRUMI_READY);
+  struct thrumi_worker *w = k ? k->worker : NULL;
+  if (thrumi_unlikely(!w)) {
+    make_ready_globally(t);
+    return;
+  }
+  thrumi_queue_append(&w->queues, t, THRUMI_CLASS_READY);
+  thrumi_ring(w);
+}
+
 /* ---- Stealing ---------------------------------------------------------------------------------------- */
 
 static uint32_t ready_on(struct thrumi_worker *w) {

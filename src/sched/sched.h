@@ -291,7 +291,10 @@ void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t);
 void thrumi_share(struct thrumi_worker *w);
 bool thrumi_steal(struct thrumi_worker *thief);
 void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worker or the global queue */
-void thrumi_ring(struct thrumi_worker *w);       /* somebody may want what was pushed on w (NULL: globally) */
+/* The same for who has got all that it waited for and is waited for by nobody: in line with those that yielded, and no hog is
+ * stopped for it. */
+void thrumi_make_ready_in_line(struct thrumi_thread *t);
+void thrumi_ring(struct thrumi_worker *w); /* somebody may want what was pushed on w (NULL: globally) */
 
 /* switch.c: from one context to another */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
@@ -315,6 +318,12 @@ enum { THRUMI_CANCELLABLE = 1, THRUMI_HELD = 2, THRUMI_AT_FRONT = 4 };
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags);
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);
+/* The first half of it: decides, and leaves a thread that was PARKED (*parked) to the caller, who makes it ready. Until then its
+ * frames stay as they are; another one may go on at once. */
+bool thrumi_claim(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome,
+                  bool *parked);
+/* The armed thread itself ends its wait instead of parking. False: somebody has claimed it, for *outcome. */
+bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state *outcome);
 void thrumi_cancel(struct thrumi_thread *t);
 void thrumi_less_outside(void); /* one foreign thread less that might wake somebody */
 

@@ -1,0 +1,160 @@
+/* Promise 4: every item whose put succeeded is got exactly once, and no other, while others give up waiting, are
+ * cancelled, the capacity changes and the queue is shut down in the midst; of threads of every kind. */
+#include "queues.h"
+
+enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 10000, ALL = PUTTERS_N * ITEMS };
+
+static thrum_queue q;
+static uint8_t put_ok[ALL], got[ALL];
+static bool stop_changing;
+static bool patient; /* nobody gives up or is cancelled */
+static size_t item_size;
+static int item_count;
+
+static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+/* Patience differs from call to call, none included. */
+static thrum_duration patience(uint32_t *random) {
+  *random = *random * 1664525 + 1013904223;
+  if (patient) return THRUM_FOREVER;
+  return *random >> 28 ? THRUM_US(*random >> 24) : 0;
+}
+
+static intptr_t put_all(void *arg) {
+  int first = (int)(intptr_t)arg * ITEMS;
+  uint32_t random = (uint32_t)first + 1;
+  char *item = calloc(1, item_size);
+  int error = 0;
+  for (int n = first; n < first + item_count && error != -EPIPE;) {
+    memcpy(item, &n, sizeof n);
+    item[item_size - 1] = (char)(item_size > sizeof n ? n : item[item_size - 1]);
+    error = thrum_queue_put_sized_for(&q, item, item_size, patience(&random));
+    if (error == 0) put_ok[n]++;
+    if (error == 0 || n % 3 == 0) n++; /* some are given up for good */
+    CHECK(error == 0 || error == -ETIMEDOUT || error == -EPIPE || error == -ECANCELED);
+    if (error == -ECANCELED) break;
+  }
+  free(item);
+  return 0;
+}
+
+static intptr_t get_all(void *arg) {
+  uint32_t random = (uint32_t)(intptr_t)arg;
+  char *item = malloc(item_size);
+  for (int error = 0; error != -EPIPE && error != -ECANCELED;) {
+    int n;
+    memset(item, 0x55, sizeof n);
+    error = thrum_queue_get_sized_for(&q, item, item_size, patience(&random));
+    CHECK(error == 0 || error == -ETIMEDOUT || error == -EPIPE || error == -ECANCELED);
+    memcpy(&n, item, sizeof n);
+    if (error) {
+      CHECK_EQ(n, 0x55555555); /* nothing was copied for a get that failed */
+      continue;
+    }
+    CHECK(n >= 0 && n < ALL);
+    if (item_size > sizeof n) CHECK_EQ((uint8_t)item[item_size - 1], (uint8_t)n);
+    CHECK_EQ(ADD(got[n], 1), 1);
+    CHECK_EQ(thrum_queue_task_done(&q), 0);
+  }
+  free(item);
+  return 0;
+}
+
+/* ThreadSanitizer reports what is not ordered: the flag that the putter sets, and the getter counts from. */
+static intptr_t change_capacity(void *arg) {
+  static const size_t capacities[] = {1, 7, 2, THRUM_RENDEZVOUS, 40, 3, THRUM_UNBOUNDED, 5};
+  (void)arg;
+  for (int i = 0; !LOAD(stop_changing); i++) {
+    CHECK_EQ(thrum_queue_set_capacity(&q, capacities[i % 8]), 0);
+    thrum_sleep(THRUM_US(100));
+  }
+  return 0;
+}
+
+static void *foreign_put(void *arg) {
+  put_all(arg);
+  return NULL;
+}
+static void *foreign_get(void *arg) {
+  get_all(arg);
+  return NULL;
+}
+
+static thrum_thread spawn_kind(thrum_fn *fn, size_t i) {
+  return i % 2 ? must_spawn_bound(fn, (void *)i) : must_spawn(fn, (void *)i);
+}
+
+enum ending { DRAIN, SHUT_IN_THE_MIDST, DROP_IN_THE_MIDST };
+
+static int dropped;
+static void drop(void *item, void *arg) {
+  int n;
+  (void)arg;
+  memcpy(&n, item, sizeof n);
+  CHECK_EQ(ADD(got[n], 1), 1);
+  ADD(dropped, 1);
+}
+
+static int count(const uint8_t *of) {
+  int n = 0;
+  for (int i = 0; i < ALL; i++) n += __atomic_load_n(&of[i], __ATOMIC_RELAXED);
+  return n;
+}
+
+static void begin(size_t size, size_t capacity, enum thrum_order order, int items) {
+  thrum_queue_options o = THRUM_QUEUE_OPTIONS_INIT;
+  o.order = order;
+  o.compare = order == THRUM_PRIORITY ? ascending : NULL;
+  o.drop = drop;
+  item_size = size;
+  item_count = items;
+  memset(put_ok, 0, sizeof put_ok);
+  memset(got, 0, sizeof got);
+  dropped = 0;
+  CHECK_EQ(thrum_queue_init(&q, size, capacity, &o), 0);
+  STORE(stop_changing, false);
+}
+
+/* Four put, six get, one of each a foreign thread; two are cancelled, one changes the capacity. */
+static void race(size_t size, size_t capacity, enum thrum_order order, int items, enum ending ending) {
+  begin(size, capacity, order, items);
+  thrum_thread putters[PUTTERS_N], getters[GETTERS_N], changer;
+  pthread_t outside[2];
+  for (size_t i = 0; i < PUTTERS_N - 1; i++) putters[i] = spawn_kind(put_all, i);
+  for (size_t i = 0; i < GETTERS_N - 1; i++) getters[i] = spawn_kind(get_all, i + 1);
+  CHECK_EQ(pthread_create(&outside[0], NULL, foreign_put, (void *)(PUTTERS_N - 1)), 0);
+  CHECK_EQ(pthread_create(&outside[1], NULL, foreign_get, (void *)77), 0);
+  if (!patient) changer = must_spawn(change_capacity, NULL);
+  if (ending != DRAIN || !patient) AWAIT(count(got) > items);
+  if (!patient) queue_cancel(putters[0]);
+  if (!patient) queue_cancel(getters[0]);
+  if (ending != DRAIN) CHECK_EQ(thrum_queue_shutdown(&q, ending == DROP_IN_THE_MIDST), 0);
+  for (int i = 0; i < PUTTERS_N - 1; i++) must_join(putters[i]);
+  CHECK_EQ(pthread_join(outside[0], NULL), 0);
+  CHECK_EQ(thrum_queue_shutdown(&q, false), 0);
+  for (int i = 0; i < GETTERS_N - 1; i++) must_join(getters[i]);
+  CHECK_EQ(pthread_join(outside[1], NULL), 0);
+  STORE(stop_changing, true);
+  if (!patient) must_join(changer);
+  CHECK_EQ(thrum_queue_join(&q), 0);
+  for (int i = 0; i < ALL; i++) CHECK_EQ(got[i], put_ok[i]);
+  if (patient && ending == DRAIN) CHECK_EQ(count(got), PUTTERS_N * items);
+  if (ending != DROP_IN_THE_MIDST) CHECK_EQ(dropped, 0);
+  CHECK_EQ(thrum_queue_unfinished(&q), 0);
+  CHECK_EQ(thrum_queue_size(&q), 0);
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+}
+
+int main(void) {
+  static const size_t capacities[] = {1, 10, THRUM_RENDEZVOUS, THRUM_UNBOUNDED};
+  for (int p = 0; p < 2; p++)
+    for (size_t c = 0; c < 4; c++)
+      for (int ending = DRAIN; ending <= DROP_IN_THE_MIDST; ending++) {
+        patient = p;
+        race(sizeof(int), capacities[c], THRUM_FIFO, ITEMS, ending);
+        race(64 * 1024, capacities[c], THRUM_FIFO, ITEMS / 50, ending);
+        race(24, capacities[c], THRUM_LIFO, ITEMS / 5, ending);
+        race(24, capacities[c], THRUM_PRIORITY, ITEMS / 5, ending);
+      }
+  return 0;
+}
