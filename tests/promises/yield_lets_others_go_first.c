@@ -41,7 +41,8 @@ static intptr_t body(void *arg) {
 int main(void) {
   if (TESTS_TSAN)
     CHECK_SKIP("one worker orders these threads, but promises nothing that ThreadSanitizer knows");
-  thrum_config config = THRUM_CONFIG_INIT; /* from the start: one that is taken away later runs on to its next switch */
+  thrum_config config =
+      THRUM_CONFIG_INIT; /* from the start: one that is taken away later runs on to its next switch */
   config.workers = 1;
   CHECK_EQ(thrum_configure(&config), 0);
   CHECK_EQ(thrum_set_switch_interval(THRUM_S(10)), 0);
