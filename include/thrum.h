@@ -16,6 +16,7 @@
 #include <thrum/sync.h>
 #include <thrum/thread.h>
 #include <thrum/time.h>
+#include <thrum/timer.h>
 #include <thrum/trace.h>
 
 #endif

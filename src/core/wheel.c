@@ -189,24 +189,38 @@ bool thrumi_wheel_remove(struct thrumi_wheel *wheel, struct thrumi_timer *timer)
   return true;
 }
 
-int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel) {
+bool thrumi_wheel_has_due(const struct thrumi_wheel *wheel) { return wheel->due.next != &wheel->due; }
+
+int64_t thrumi_wheel_upcoming(const struct thrumi_wheel *wheel) {
   uint64_t tick;
-  if (wheel->due.next != &wheel->due) return -1;
   return first_slot(wheel, &tick) == NO_LEVEL ? INT64_MAX : time_of(tick);
+}
+
+int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel) {
+  return thrumi_wheel_has_due(wheel) ? -1 : thrumi_wheel_upcoming(wheel);
 }
 
 int64_t thrumi_wheel_due(int64_t when) { return time_of(tick_after(when)); }
 
-size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max) {
+void thrumi_wheel_advance(struct thrumi_wheel *wheel, int64_t now) {
   uint64_t last = tick_before(now);
   if (last >= wheel->tick) advance(wheel, last);
   move_ahead(wheel);
+}
+
+struct thrumi_timer *thrumi_wheel_pop(struct thrumi_wheel *wheel) {
+  struct thrumi_timer *timer = wheel->due.next;
+  if (timer == &wheel->due) return NULL;
+  unlink_timer(timer);
+  return timer;
+}
+
+size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max) {
+  thrumi_wheel_advance(wheel, now);
   size_t n = 0;
-  for (; n < max && wheel->due.next != &wheel->due; n++) {
-    struct thrumi_timer *timer = wheel->due.next;
-    unlink_timer(timer);
-    *list = timer;
-    list = &timer->next;
+  while (n < max && (*list = thrumi_wheel_pop(wheel))) {
+    list = &(*list)->next;
+    n++;
   }
   *list = NULL;
   return n;

@@ -83,4 +83,13 @@ int64_t thrumi_wheel_due(int64_t when);
  * ticks, and within a tick in the order in which they were added. Returns how many. `now` never goes back. */
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max);
 
+/* The same in steps, for who takes timers out one at a time, and some later. thrumi_wheel_advance lets time pass up to `now`;
+ * thrumi_wheel_pop takes out the first one that is due, NULL if none is; thrumi_wheel_has_due asks. */
+void thrumi_wheel_advance(struct thrumi_wheel *wheel, int64_t now);
+struct thrumi_timer *thrumi_wheel_pop(struct thrumi_wheel *wheel);
+bool thrumi_wheel_has_due(const struct thrumi_wheel *wheel);
+
+/* As thrumi_wheel_next, but of timers that are not due yet. Never -1. */
+int64_t thrumi_wheel_upcoming(const struct thrumi_wheel *wheel);
+
 #endif

@@ -86,9 +86,11 @@ struct thrumi_thread {
   int64_t waits_since;
   uintptr_t cxa[2];               /* C++ exceptions in flight */
   struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
-  uint32_t slot;                  /* index of this record */
-  uint32_t mark;                  /* lower half of the handle: slot and part of the generation; never 0 */
-  uint32_t number;                /* N of Thread-N; 0: named */
+  _Atomic uint64_t
+      former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
+  uint32_t slot;     /* index of this record */
+  uint32_t mark;     /* lower half of the handle: slot and part of the generation; never 0 */
+  uint32_t number;   /* N of Thread-N; 0: named */
   uint32_t pins;
   uint32_t place; /* in the order of its queues' appends */
   int saved_errno;
@@ -327,7 +329,7 @@ bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wa
 void thrumi_cancel(struct thrumi_thread *t);
 void thrumi_less_outside(void); /* one foreign thread less that might wake somebody */
 
-/* timeout.c: deadlines of waits */
+/* timeout.c: deadlines of waits, and of alarms (alarm.c) */
 int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
 int64_t thrumi_timeouts_next(void);
 size_t thrumi_timeouts_pending(void);
@@ -376,6 +378,7 @@ int thrumi_workers_set(uint32_t n);
 void thrumi_start_kthreads_again(void); /* in the child of a fork */
 
 /* thread.c, exit.c, fork.c, local.c */
+struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg);  /* see there */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
 intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
 void thrumi_main_ends(intptr_t result);                              /* outside */

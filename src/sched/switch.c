@@ -9,6 +9,7 @@
 #include <core/fatal.h>
 #include <sched/queue.h>
 #include <core/sanitize.h>
+#include <sched/alarm.h>
 #include <sched/self.h>
 
 enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_main's own frames may take */
@@ -345,7 +346,7 @@ static bool run(struct thrumi_kthread *k, struct thrumi_thread *t) {
     note_hog(k->worker, NULL);
   } else {
     begin(k, t);
-    thrumi_thread_finish(t, -ENOMEM);
+    thrumi_thread_finish(t, thrumi_alarm_put_off(t) ? 0 : -ENOMEM);
     thrumi_store_relaxed(&k->current, NULL);
   }
   return true;

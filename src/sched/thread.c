@@ -52,17 +52,22 @@ void thrumi_record_reset(struct thrumi_thread *t) {
 }
 
 /* A record for fn(arg), not queued yet; NULL: no memory. */
-static struct thrumi_thread *prepare(struct thrumi_kthread *k, thrum_fn *fn, void *arg, bool detached) {
-  struct thrumi_thread *t = thrumi_record_take(k->worker);
+static struct thrumi_thread *prepare(struct thrumi_worker *w, thrum_fn *fn, void *arg, bool daemon,
+                                     bool detached) {
+  struct thrumi_thread *t = thrumi_record_take(w);
   if (thrumi_unlikely(!t)) return NULL;
   thrumi_record_reset(t);
   t->fn = fn;
   t->arg = arg;
-  t->daemon = k->current->kind != THRUMI_FOREIGN && k->current->daemon;
+  t->daemon = daemon;
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
   t->mark = (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot);
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
   return t;
+}
+
+static bool inherited_daemon(const struct thrumi_thread *creator) {
+  return creator->kind != THRUMI_FOREIGN && creator->daemon;
 }
 
 /* Makes it run some time. */
@@ -82,7 +87,7 @@ static void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
 int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {
   if (thrumi_unlikely(!fn)) return -EINVAL;
   struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = prepare(k, fn, arg, !out);
+  struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
   if (thrumi_likely(t != NULL)) {
     t->number = thrumi_number(k->worker, k->current);
     if (out) *out = thrumi_handle(t);
@@ -90,6 +95,22 @@ int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {
   }
   thrumi_leave(k);
   return thrumi_likely(t != NULL) ? 0 : -ENOMEM;
+}
+
+/* A thread that nobody holds, no daemon, for the caller to make ready. By any kernel thread inside the runtime, also one that
+ * runs no thread: it takes nothing of libc's. NULL: no memory. */
+struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg) {
+  struct thrumi_kthread *k = thrumi_self();
+  struct thrumi_worker *w = k ? k->worker : NULL;
+  struct thrumi_thread *t = prepare(w, fn, arg, false, true);
+  if (!t) return NULL;
+  t->number = thrumi_number(w, t);
+  thrumi_trace(THRUMI_EVENT_SPAWN, 0, thrumi_handle(t).value);
+  if (w)
+    thrumi_bump(&w->spawned);
+  else
+    thrumi_add(&thrumi_sched.spawned_outside, (uint64_t)1);
+  return t;
 }
 
 /* What a thread is born with beside its function; owned by the thread once it is launched. */
@@ -130,7 +151,7 @@ static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struc
 
 static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *birth) {
   struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = prepare(k, fn, arg, !out);
+  struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
   if (t && !endow(k, t, birth)) {
     thrumi_record_free(k->worker, t);
     t = NULL;

@@ -5,6 +5,7 @@
  * Who looks: the worker that polls while it is idle, else the monitor (idle.c, monitor.c). Each says in
  * its watch word until when it sleeps, and then looks at `earliest`; a new earliest deadline is stored and
  * then compared with the watch words. A full fence stands between the two steps on both sides. */
+#include <sched/alarm.h>
 #include <sched/self.h>
 #include <sched/timeout.h>
 
@@ -30,7 +31,7 @@ static void start_wheel(int i) {
   thrumi_store_relaxed(&shards[i].earliest, INT64_MAX);
 }
 
-static void ring_watch(int64_t when) {
+void thrumi_watch_ring(int64_t when) {
   atomic_thread_fence(memory_order_seq_cst);
   if (when >= thrumi_load(&thrumi_sched.poller_watch) || when >= thrumi_load(&thrumi_sched.monitor_watch))
     return;
@@ -52,7 +53,7 @@ void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64
   bool sooner = due < thrumi_load_relaxed(&shards[i].earliest);
   if (sooner) thrumi_store(&shards[i].earliest, due);
   thrumi_spin_unlock(&shards[i].lock);
-  if (sooner) ring_watch(due);
+  if (sooner) thrumi_watch_ring(due);
 }
 
 void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
@@ -88,8 +89,10 @@ static void expire(int i, int64_t now) {
   }
 }
 
+/* ---- With the alarms: all that the passing of time brings about ----------------------------------------- */
+
 int64_t thrumi_timeouts_next(void) {
-  int64_t next = INT64_MAX;
+  int64_t next = thrumi_alarms_next();
   for (int i = 0; i < SHARDS; i++)
     if (earliest(i) < next) next = earliest(i);
   return next;
@@ -98,16 +101,18 @@ int64_t thrumi_timeouts_next(void) {
 int64_t thrumi_timeouts_expire(int64_t now) {
   for (int i = 0; i < SHARDS; i++)
     if (earliest(i) <= now) expire(i, now);
+  thrumi_alarms_expire(now);
   return thrumi_timeouts_next();
 }
 
 size_t thrumi_timeouts_pending(void) {
-  size_t n = 0;
+  size_t n = thrumi_alarms_pending();
   for (int i = 0; i < SHARDS; i++) n += thrumi_load_relaxed(&shards[i].pending);
   return n;
 }
 
 void thrumi_timeouts_fork(void) {
+  thrumi_alarms_fork();
   for (int i = 0; i < SHARDS; i++) {
     shards[i].started = false;
     thrumi_store(&shards[i].earliest, 0);

@@ -13,6 +13,9 @@ struct thrumi_timeout {
   uint32_t shard;
 };
 
+/* Deadlines of waits and alarms both: a new earliest one was stored. Who watches the time hears of it. */
+void thrumi_watch_ring(int64_t when);
+
 void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64_t when);
 void thrumi_timeout_stop(struct thrumi_timeout *timeout);
 

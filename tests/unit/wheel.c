@@ -196,6 +196,35 @@ static void reuse_after_expiry(void) {
   CHECK_EQ(thrumi_wheel_next(&wheel), INT64_MAX);
 }
 
+/* Time passes, and what is due is taken out one at a time, later; meanwhile some are taken back and others added. */
+static void one_at_a_time(void) {
+  reset(0);
+  CHECK(!thrumi_wheel_has_due(&wheel));
+  CHECK(!thrumi_wheel_pop(&wheel));
+  for (int i = 0; i < TIMERS; i++) add(&items[i], (int64_t)(draw() % 3000) << THRUMI_WHEEL_TICK_BITS);
+  while (count_in) {
+    clock_now = later(27);
+    passed = (uint64_t)clock_now >> THRUMI_WHEEL_TICK_BITS;
+    thrumi_wheel_advance(&wheel, clock_now);
+    for (int n = (int)(draw() % 40); n; n--) {
+      struct item *expected = first();
+      bool due = expected && expected->rank <= passed;
+      CHECK_EQ(thrumi_wheel_has_due(&wheel), due);
+      CHECK_EQ(thrumi_wheel_next(&wheel) == -1, due);
+      CHECK(thrumi_wheel_upcoming(&wheel) > clock_now);
+      struct item *item = (struct item *)thrumi_wheel_pop(&wheel);
+      CHECK(item == (due ? expected : NULL));
+      if (!item) break;
+      CHECK(!item->timer.prev);
+      item->in = false;
+      count_in--;
+      if (draw() % 8 == 0) add(item, clock_now - 1 + (int64_t)(draw() % 2000000));
+    }
+    drop(&items[draw() % TIMERS]);
+  }
+  CHECK_EQ(thrumi_wheel_upcoming(&wheel), INT64_MAX);
+}
+
 /* So many that each slot has more than move down at once. The clock goes by what the wheel asks for, or by
  * less or more. */
 static void crowd_comes_out_in_order(uint64_t step) {
@@ -240,6 +269,7 @@ int main(void) {
   crowd_comes_out_in_order(3000000000);
   for (uint64_t round = 1; round <= 20; round++) {
     seed = round * UINT64_C(0x9E3779B97F4A7C15);
+    one_at_a_time();
     random_operations(3, 20, 60000);
     random_operations(8, 36, 60000);
     random_operations(40, 45, 40000);
