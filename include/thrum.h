@@ -13,8 +13,10 @@
 #include <thrum/local.h>
 #include <thrum/queue.h>
 #include <thrum/runtime.h>
+#include <thrum/schedule.h>
 #include <thrum/sync.h>
 #include <thrum/thread.h>
+#include <thrum/ticker.h>
 #include <thrum/time.h>
 #include <thrum/timer.h>
 #include <thrum/trace.h>
