@@ -132,6 +132,7 @@ static intptr_t in_order(void *arg) {
   for (int i = 0; i < 200; i++)
     CHECK_EQ(thrum_timer_start_at(&timers[i], when, take_place, (void *)(intptr_t)i), 0);
   AWAIT(LOAD(ordered) == 200);
+  for (int i = 0; i < 200; i++) CHECK_EQ(thrum_timer_cancel_wait(&timers[i]), 0);
   if (thrum_workers() == 1)
     for (int i = 0; i < 200; i++) CHECK_EQ(order[i], i);
   return 0;
