@@ -57,8 +57,9 @@ THRUM_API int thrum_timer_restart_at(thrum_timer *timer, thrum_time when);
  * ended, or the timer was not pending anyway. Of a cancel and the callback exactly one wins, for each start. */
 THRUM_API int thrum_timer_cancel(thrum_timer *timer);
 
-/* The same, and waits until no callback of the timer that has begun before is running. 1 or 0 as above, or -EDEADLK at once: the
- * caller is such a callback itself; the timer is not pending then either. Switches. */
+/* The same, and waits for callbacks of the timer that have begun; what these start again is taken back, too. So afterwards no
+ * callback of it runs or will, unless another thread starts it. 1 or 0 as above, or -EDEADLK at once: the caller is such a callback
+ * itself; the timer is not pending then either. Switches. */
 THRUM_API int thrum_timer_cancel_wait(thrum_timer *timer);
 
 /* Whether it will fire, at this moment. */

@@ -134,9 +134,9 @@ static bool take(struct shard *shard, struct thrumi_thread *me, struct taken *ou
   return alarm != NULL;
 }
 
-static bool is_alive(uint64_t handle) {
+bool thrumi_alarm_runs(uint64_t runner) {
   uint64_t life;
-  return handle && thrumi_lookup((thrum_thread){handle}, &life) && !(THRUMI_FLAGS(life) & THRUMI_FINISHED);
+  return runner && thrumi_lookup((thrum_thread){runner}, &life) && !(THRUMI_FLAGS(life) & THRUMI_FINISHED);
 }
 
 /* The whole of a thread that was called. It is known by its callback from then on. thrum_exit ends the callback only. */
@@ -145,7 +145,7 @@ static intptr_t run_one(void *arg) {
   struct thrumi_thread *me = k->current;
   struct taken taken;
   bool any = take(arg, me, &taken);
-  bool overlaps = any && is_alive(taken.former);
+  bool overlaps = any && thrumi_alarm_runs(taken.former);
   if (any) {
     me->fn = taken.fn;
     me->arg = taken.arg;

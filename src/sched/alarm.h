@@ -21,6 +21,9 @@ bool thrumi_alarm_set(struct thrumi_alarm *alarm, int64_t when, thrum_fn *fn, vo
 /* Takes it back. True: it was pending, and will not fire. *runner as above. Inside. */
 bool thrumi_alarm_clear(struct thrumi_alarm *alarm, uint64_t *runner);
 
+/* Whether the thread with the handle has not ended. Inside. */
+bool thrumi_alarm_runs(uint64_t runner);
+
 /* Whether the thread is one of those that run callbacks of the alarm, given the last one's handle. Inside. */
 bool thrumi_alarm_runs_in(uint64_t runner, const struct thrumi_thread *t);
 

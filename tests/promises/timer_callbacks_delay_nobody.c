@@ -118,6 +118,34 @@ static void own_callbacks_are_refused(void) {
   CHECK_EQ(thrum_timer_cancel_wait(&overlapping), 0);
 }
 
+/* One that starts itself again for ever is stopped by cancel_wait, whatever it is doing, and may be freed. */
+static int rounds;
+
+static intptr_t go_on_for_ever(void *arg) {
+  thrum_timer *timer = (thrum_timer *)arg;
+  ADD(rounds, 1);
+  CHECK_EQ(thrum_timer_restart(timer, LOAD(rounds) % 2 ? 0 : THRUM_US(30)), 0);
+  if (LOAD(rounds) % 3 == 0) thrum_yield();
+  return 0;
+}
+
+static intptr_t self_starting_is_stopped(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 200; i++) {
+    thrum_timer *timer = (thrum_timer *)calloc(1, sizeof *timer);
+    int before = LOAD(rounds);
+    CHECK_EQ(thrum_timer_start(timer, 0, go_on_for_ever, timer), 0);
+    while (LOAD(rounds) < before + i % 9) thrum_yield();
+    CHECK(thrum_timer_cancel_wait(timer) >= 0);
+    int after = LOAD(rounds);
+    memset(timer, 0x5a, sizeof *timer);
+    free(timer);
+    thrum_yield();
+    CHECK_EQ(LOAD(rounds), after);
+  }
+  return 0;
+}
+
 /* ---- A thread like any other -------------------------------------------------------------------------------- */
 
 static int destroyed, uncaught;
@@ -167,6 +195,7 @@ int main(void) {
   amid(burn, 4);
   run_in_each_kind(cancel_wait_waits, NULL);
   own_callbacks_are_refused();
+  run_in_each_kind(self_starting_is_stopped, NULL);
   callbacks_leave_nothing();
   return 0;
 }
