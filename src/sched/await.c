@@ -26,7 +26,10 @@ void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, 
 
 enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t deadline) {
   enum thrumi_wait_state outcome = thrumi_park(waiter->thread, waiter->ticket, deadline);
-  if (outcome != THRUMI_WOKEN) withdraw(waiter);
+  if (outcome != THRUMI_WOKEN) {
+    withdraw(waiter);
+    waiter->thread->waits_for = NULL; /* who moved it meanwhile has said what it waits for then */
+  }
   return outcome;
 }
 

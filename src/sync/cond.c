@@ -12,7 +12,7 @@
  * Rejected: to wake all that are notified and let them fight for the lock: each would run only to wait again. To hold the
  * lock's own address in the condition: all-zero would not be enough to begin with, and who waits with another lock
  * would have to be refused. */
-#include "lock.h"
+#include <sync/lock.h>
 
 #include <sched/self.h>
 #include <thrum/time.h>
@@ -20,6 +20,8 @@
 /* ---- Notifying ------------------------------------------------------------------------------------------------------ */
 
 enum { BATCH = 64 }; /* under one lock of a bucket */
+
+static _Atomic uint32_t *waiters_of(thrum_cond *cond) { return (_Atomic uint32_t *)&cond->waiters; }
 
 struct cond_wait {
   struct thrumi_lock_wait wait; /* first: queues hold it */
@@ -30,46 +32,46 @@ static struct cond_wait *first_of(struct thrumi_bucket *bucket, const thrum_cond
   return (struct cond_wait *)thrumi_bucket_first(bucket, cond);
 }
 
-/* Both buckets locked. A waiter goes to its lock's queue; if nobody holds the lock, to try for it at once. */
-static void notify_first(struct thrumi_buckets buckets, struct thrumi_lock_wait *wait) {
-  thrumi_bucket_remove(buckets.of[0], &wait->waiter);
-  thrumi_store_relaxed(&wait->waiter.address, wait->lock);
-  if (!thrumi_lock_queue(buckets.of[1], wait)) thrumi_let_go(buckets.of[1], &wait->waiter, THRUMI_NOTIFIED);
+static bool is_due(const struct cond_wait *c, uint32_t end) { return c && (int32_t)(c->number - end) < 0; }
+
+/* Both buckets locked. Once the last waiter was let go, the condition's memory may be something else. */
+static void notify_first(thrum_cond *cond, struct thrumi_buckets buckets, struct cond_wait *c) {
+  if (!c->wait.waiter.next) thrumi_store_relaxed(waiters_of(cond), 0);
+  thrumi_bucket_remove(buckets.of[0], &c->wait.waiter);
+  thrumi_store_relaxed(&c->wait.waiter.address, c->wait.lock);
+  thrumi_lock_pass_on(buckets.of[1], &c->wait);
 }
 
-/* Notifies at most n of the waiters that were queued before number `end` and wait with this lock, the first of them with it.
- * Returns how many. */
-static size_t notify_some(thrum_cond *cond, thrum_lock *lock, uint32_t end, size_t n) {
-  struct thrumi_buckets buckets = thrumi_buckets_lock(cond, lock);
+/* Notifies at most n of the waiters that were queued before number `end`, as long as they wait with *lock, which the first
+ * one does. Returns how many; *lock is then that of the next one, or NULL. */
+static size_t notify_some(thrum_cond *cond, thrum_lock **lock, uint32_t end, size_t n) {
+  struct thrumi_buckets buckets = thrumi_buckets_lock(cond, *lock);
   struct cond_wait *c;
   size_t done = 0;
-  for (; done < n && (c = first_of(buckets.of[0], cond)); done++) {
-    if (c->wait.lock != lock || (int32_t)(c->number - end) >= 0) break;
-    notify_first(buckets, &c->wait);
-  }
+  for (; is_due(c = first_of(buckets.of[0], cond), end) && c->wait.lock == *lock && done < n; done++)
+    notify_first(cond, buckets, c);
+  *lock = is_due(c, end) ? c->wait.lock : NULL;
   thrumi_buckets_unlock(buckets);
   return done;
 }
 
-/* The lock that the first waiter waits with; NULL: nobody waits that was queued before *end. Without `again`, *end becomes the
- * number of the next wait. */
-static thrum_lock *first_lock(thrum_cond *cond, bool again, uint32_t *end) {
+/* The lock that the first waiter waits with; NULL: nobody waits. *end is the number of the next wait. */
+static thrum_lock *first_lock(thrum_cond *cond, uint32_t *end) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
   struct cond_wait *c = first_of(bucket, cond);
-  if (!c) __atomic_store_n(&cond->waiters, 0, __ATOMIC_RELAXED);
-  if (!again) *end = cond->number;
-  thrum_lock *lock = c && (int32_t)(c->number - *end) < 0 ? c->wait.lock : NULL;
+  if (!c) thrumi_store_relaxed(waiters_of(cond), 0);
+  *end = cond->number;
+  thrum_lock *lock = c ? c->wait.lock : NULL;
   thrumi_bucket_unlock(bucket);
   return lock;
 }
 
 static void notify(thrum_cond *cond, size_t n) {
-  if (!__atomic_load_n(&cond->waiters, __ATOMIC_RELAXED)) return;
+  if (!thrumi_load_relaxed(waiters_of(cond))) return;
   struct thrumi_kthread *k = thrumi_enter();
-  uint32_t end = 0;
-  bool again = false;
-  for (thrum_lock *lock; n && (lock = first_lock(cond, again, &end)); again = true)
-    n -= notify_some(cond, lock, end, n < BATCH ? n : BATCH);
+  uint32_t end;
+  thrum_lock *lock = first_lock(cond, &end);
+  while (n && lock) n -= notify_some(cond, &lock, end, n < BATCH ? n : BATCH);
   thrumi_leave(k);
 }
 
@@ -92,7 +94,7 @@ static int wait_in(thrum_cond *cond, const struct thrumi_lock_wait *wait, int64_
   thrum_lock *lock = wait->lock;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
   c.number = cond->number++;
-  __atomic_store_n(&cond->waiters, 1, __ATOMIC_RELAXED);
+  thrumi_store_relaxed(waiters_of(cond), 1);
   thrumi_enqueue(bucket, &c.wait.waiter, cond, "a condition", cond, flags);
   thrumi_bucket_unlock(bucket);
   thrumi_lock_release(lock);
@@ -110,12 +112,12 @@ static int wait_in(thrum_cond *cond, const struct thrumi_lock_wait *wait, int64_
 static int poll_once(struct thrumi_lock_wait *wait) {
   thrumi_lock_release(wait->lock);
   thrumi_lock_acquire(wait, INT64_MAX, 0);
-  return -ETIMEDOUT;
+  return thrumi_is_cancelled(thrumi_self()->current) ? -ECANCELED : -ETIMEDOUT;
 }
 
 static bool is_callers(const thrum_lock *lock) {
   uint32_t mark = thrumi_mark();
-  return mark && (uint32_t)(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) >> 32) == mark;
+  return mark && (uint32_t)(thrumi_load_relaxed((const _Atomic uint64_t *)&lock->word) >> 32) == mark;
 }
 
 static int wait_for_ever(thrum_cond *cond, thrum_lock *lock, enum thrumi_hold hold, void *site) {

@@ -28,7 +28,7 @@
  *    releases it.
  *
  * Order. Taking acquires and releasing releases; a lock that is handed over goes from thread to thread by the wait word. */
-#include "lock.h"
+#include <sync/lock.h>
 
 #include <core/fatal.h>
 #include <sched/self.h>
@@ -83,31 +83,33 @@ static uint64_t spin(const struct thrumi_lock_wait *wait, const struct thrumi_th
   return seen;
 }
 
-/* Queues, at the head if it was woken before. False: the lock is free. */
-static bool enqueue(struct thrumi_lock_wait *wait, int flags) {
+/* Takes the lock, or queues: at the head if it was woken before. True: taken. */
+static bool take_or_queue(struct thrumi_lock_wait *wait, const struct thrumi_thread *me, int flags) {
   thrum_lock *lock = wait->lock;
   int64_t now = thrumi_os.now();
   if (!wait->since) wait->since = now;
   uint64_t fair = wait->woken && now - wait->since >= FAIR_AFTER ? FAIR : 0;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(lock);
-  uint64_t seen = thrumi_load(word_of(lock)), next;
+  uint64_t seen = thrumi_load(word_of(lock)), queued;
+  bool taken;
   do {
-    next = (wait->woken ? seen & ~WOKEN : seen) | WAITERS | fair;
-  } while (seen & HELD && !thrumi_cas(word_of(lock), &seen, next));
-  if (seen & HELD)
+    taken = take(lock, me, wait->woken, &seen);
+    queued = (wait->woken ? seen & ~WOKEN : seen) | WAITERS | fair;
+  } while (!taken && !thrumi_cas(word_of(lock), &seen, queued));
+  if (!taken)
     thrumi_enqueue(bucket, &wait->waiter, lock, "a lock", lock,
                    flags | THRUMI_HELD | (wait->woken ? THRUMI_AT_FRONT : 0));
   thrumi_bucket_unlock(bucket);
-  return seen & HELD;
+  return taken;
 }
 
-/* One round. 0: it is ours. -EAGAIN: once more. */
+/* One round. 0: it is ours. -EAGAIN: woken, so once more. */
 static int try_and_wait(struct thrumi_lock_wait *wait, int64_t deadline, int flags) {
   struct thrumi_thread *me = thrumi_self()->current;
   uint64_t seen = spin(wait, me, thrumi_load(word_of(wait->lock)));
   if (take(wait->lock, me, wait->woken, &seen)) return 0;
   thrumi_acquire_waits(&wait->acquire);
-  if (!enqueue(wait, flags)) return -EAGAIN;
+  if (take_or_queue(wait, me, flags)) return 0;
   int error = thrumi_wait_error(thrumi_await_queued(&wait->waiter, deadline));
   if (error || wait->waiter.gift == THRUMI_HANDED_OVER) return error;
   wait->woken = true;
@@ -127,7 +129,7 @@ int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int fla
 void thrumi_lock_go_on(struct thrumi_lock_wait *wait) {
   wait->woken = wait->waiter.gift == THRUMI_TRY;
   if (thrumi_is_watched()) wait->acquire.since = wait->since;
-  if (wait->waiter.gift != THRUMI_HANDED_OVER) {
+  if (wait->woken) {
     thrumi_lock_acquire(wait, INT64_MAX, 0);
     return;
   }
@@ -157,8 +159,16 @@ static int try_acquire(thrum_lock *lock, enum thrumi_hold hold, void *site) {
   return taken ? 0 : -EAGAIN;
 }
 
+static int poll_once(thrum_lock *lock, enum thrumi_hold hold, void *site) {
+  if (try_acquire(lock, hold, site) == 0) return 0;
+  struct thrumi_kthread *k = thrumi_enter();
+  int error = thrumi_is_cancelled(k->current) ? -ECANCELED : -ETIMEDOUT;
+  thrumi_leave(k);
+  return error;
+}
+
 static int acquire_for(thrum_lock *lock, thrum_duration timeout, enum thrumi_hold hold, void *site) {
-  if (timeout <= 0) return try_acquire(lock, hold, site) ? -ETIMEDOUT : 0;
+  if (timeout <= 0) return poll_once(lock, hold, site);
   enum thrumi_patience patience = timeout == THRUM_FOREVER ? THRUMI_MAY_WAIT : THRUMI_TRIES;
   struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, patience);
   thrumi_acquire_begins(&wait.acquire);
@@ -210,21 +220,24 @@ static bool hand_over(thrum_lock *lock, struct thrumi_bucket *bucket, uint64_t *
   return false;
 }
 
-/* In the bucket, the lock free and WOKEN set by the caller: wakes the first that still waits. */
-static void wake_one(thrum_lock *lock, struct thrumi_bucket *bucket) {
-  bool woken = false;
-  struct thrumi_waiter *w;
-  while ((w = thrumi_bucket_first(bucket, lock)) && !woken) woken = thrumi_let_go(bucket, w, THRUMI_TRY);
-  if (!w) thrumi_and(word_of(lock), woken ? ~(uint64_t)WAITERS : ~(WAITERS | WOKEN));
+/* In the bucket, with the word as if the first waiter w had been woken already: wakes it, or the next one if its time has
+ * run out. Who was let go may be done with the lock, and its memory something else, at once: so the word is right
+ * before, and not touched after. Who was not still waits for the bucket, so the word is there. */
+static void wake_one(thrum_lock *lock, struct thrumi_bucket *bucket, struct thrumi_waiter *w) {
+  while (!thrumi_let_go(bucket, w, THRUMI_TRY)) {
+    w = thrumi_bucket_first(bucket, lock);
+    if (!w || !w->next) thrumi_and(word_of(lock), ~(w ? WAITERS : WAITERS | WOKEN));
+    if (!w) return;
+  }
 }
 
 /* In the bucket. -EAGAIN: the word has changed, *seen is what it is now. */
 static int let_next(thrum_lock *lock, struct thrumi_bucket *bucket, uint64_t *seen) {
-  bool waited_for = thrumi_bucket_first(bucket, lock);
-  if (*seen & FAIR && waited_for) return hand_over(lock, bucket, seen) ? 0 : -EAGAIN;
-  uint64_t freed = waited_for ? WAITERS | woken_now() : 0;
+  struct thrumi_waiter *first = thrumi_bucket_first(bucket, lock);
+  if (first && *seen & FAIR) return hand_over(lock, bucket, seen) ? 0 : -EAGAIN;
+  uint64_t freed = first ? woken_now() | (first->next ? WAITERS : 0) : 0;
   if (!thrumi_cas(word_of(lock), seen, freed)) return -EAGAIN;
-  if (waited_for) wake_one(lock, bucket);
+  if (first) wake_one(lock, bucket, first);
   return 0;
 }
 
@@ -245,10 +258,10 @@ static int release_in_bucket(thrum_lock *lock) {
 }
 
 int thrumi_lock_release(thrum_lock *lock) {
-  thrumi_announce(lock);
   uint64_t seen = thrumi_load(word_of(lock));
   if (seen & HELD) thrumi_release_ends(lock, (uint32_t)(seen >> MARK_SHIFT));
   while (seen & HELD) {
+    thrumi_announce(lock);
     if (must_look(seen)) return release_in_bucket(lock);
     if (thrumi_cas(word_of(lock), &seen, seen & (WAITERS | WOKEN))) return 0;
   }
@@ -264,24 +277,34 @@ int thrumi_lock_release_slow(thrum_lock *lock) {
 
 /* ---- For conditions, and the rest ----------------------------------------------------------------------------------- */
 
-bool thrumi_lock_queue(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
-  uint64_t seen = thrumi_load(word_of(wait->lock));
-  while (seen & HELD && !thrumi_cas(word_of(wait->lock), &seen, seen | WAITERS)) {
-  }
-  if (!(seen & HELD)) return false;
-  wait->since = thrumi_os.now();
+/* Queued for the lock, as if it had done so itself. */
+static void queue_other(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
   struct thrumi_thread *t = wait->waiter.thread;
   t->waits_for_holder = true;
   t->waits_for = "a lock";
   t->waits_on = wait->lock;
+  wait->since = thrumi_os.now();
   thrumi_bucket_append(bucket, &wait->waiter, wait->lock);
-  return true;
+}
+
+void thrumi_lock_pass_on(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
+  lock_word *word = word_of(wait->lock);
+  uint64_t seen = thrumi_load(word), next;
+  bool release_to_come;
+  do {
+    release_to_come = seen & HELD || has_woken(seen);
+    next = release_to_come ? seen | WAITERS : woken_now();
+  } while (!thrumi_cas(word, &seen, next));
+  if (release_to_come)
+    queue_other(bucket, wait);
+  else if (!thrumi_let_go(bucket, &wait->waiter, THRUMI_TRY))
+    thrumi_and(word, ~WOKEN);
 }
 
 int thrum_lock_destroy(thrum_lock *lock) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_bucket *bucket = thrumi_bucket_lock(lock);
-  bool waited_for = thrumi_bucket_first(bucket, lock);
+  bool waited_for = thrumi_bucket_first(bucket, lock) || has_woken(thrumi_load(word_of(lock)));
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
   return waited_for ? -EBUSY : 0;

@@ -25,7 +25,6 @@ static inline struct thrumi_lock_wait thrumi_lock_wait(thrum_lock *lock, enum th
 enum thrumi_lock_gift {
   THRUMI_TRY,         /* it is free, and WOKEN set */
   THRUMI_HANDED_OVER, /* it is yours */
-  THRUMI_NOTIFIED,    /* by a condition, while nobody held it */
 };
 
 /* Takes the lock, waiting if need be. 0, -ETIMEDOUT, or with THRUMI_CANCELLABLE -ECANCELED. */
@@ -37,8 +36,8 @@ void thrumi_lock_go_on(struct thrumi_lock_wait *wait);
 /* 0 or -EPERM. */
 int thrumi_lock_release(thrum_lock *lock);
 
-/* Puts somebody else's wait, that is in no queue, behind those who wait for the lock. The bucket is the lock's, and locked.
- * False: nobody holds the lock, so nobody would let it go. */
-bool thrumi_lock_queue(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait);
+/* Lets somebody else's wait, that is in no queue, go on with the lock: behind those who wait for it, or, if nobody has it or
+ * is about to, at once. The bucket is the lock's, and locked. *wait may be gone afterwards. */
+void thrumi_lock_pass_on(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait);
 
 #endif

@@ -16,6 +16,7 @@ enum {
   DEPTH_MAX = 2000,
   BUFFER_MAX = 16,
   SEEN_MAX = 16,
+  PRIVATE_MAX = 16,
   ACTORS = 2 * EXPLORE_THREADS,
   MAIN = -1
 };
@@ -55,6 +56,8 @@ static struct node {
 
 static const struct explore_model *model;
 static int n_threads, current = MAIN;
+static struct { uintptr_t low, size; } privates[PRIVATE_MAX]; /* bytes */
+static int n_private;
 static unsigned depth, known; /* path[0] to path[known - 1] are given */
 static uint32_t sleeping;
 static unsigned steps; /* orders sleepers on a futex */
@@ -249,6 +252,7 @@ static void run_once(void) {
   sleeping = 0;
   steps = 0;
   cut = impatient = false;
+  n_private = 0;
   for (int i = 0; i < n_threads; i++) {
     char *stack = threads[i].stack;
     void *sp = thrumi_frame_make(stack, STACK_SIZE);
@@ -302,6 +306,18 @@ int explore(const struct explore_model *models, int argc, char **argv) {
 
 /* ---- Points -------------------------------------------------------------------------------------------- */
 
+void explore_private(const volatile void *low, size_t size) {
+  if (n_private == PRIVATE_MAX) explore_fail("too many private words");
+  privates[n_private].low = (uintptr_t)low;
+  privates[n_private++].size = size;
+}
+
+static bool is_private(const volatile void *address) {
+  for (int i = 0; i < n_private; i++)
+    if ((uintptr_t)address - privates[i].low < privates[i].size) return true;
+  return false;
+}
+
 static void wait_for_turn(struct thread *t, enum explore_kind kind, const volatile void *address) {
   t->kind = kind;
   t->address = address;
@@ -312,7 +328,7 @@ static void wait_for_turn(struct thread *t, enum explore_kind kind, const volati
 }
 
 void explore_point(enum explore_kind kind, const volatile void *address) {
-  if (current != MAIN) wait_for_turn(&threads[current], kind, address);
+  if (current != MAIN && !is_private(address)) wait_for_turn(&threads[current], kind, address);
 }
 
 /* A thread that spins looks at the same words once more. If nobody else goes on meanwhile it sees the same, so that is no
@@ -345,7 +361,7 @@ void explore_lock(_Atomic uint32_t *word) {
 
 uint64_t explore_load(const volatile void *word, size_t size) {
   uint64_t value = 0;
-  if (current != MAIN) {
+  if (current != MAIN && !is_private(word)) {
     struct thread *t = &threads[current];
     if (!looks_again(t, word)) wait_for_turn(t, EXPLORE_READ, word);
     for (int i = t->buffered - 1; i >= 0; i--)
@@ -357,7 +373,7 @@ uint64_t explore_load(const volatile void *word, size_t size) {
 
 void explore_store(volatile void *word, uint64_t value, size_t size) {
   struct store store = {word, value, size};
-  bool buffered = current != MAIN && model->buffered;
+  bool buffered = current != MAIN && model->buffered && !is_private(word);
   explore_point(buffered ? EXPLORE_LOCAL : EXPLORE_WRITE, word);
   if (!buffered) {
     write_through(&store);

@@ -70,6 +70,9 @@ int explore_futex_wait(_Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline); /* the deadline never comes */
 int explore_futex_wake(_Atomic uint32_t *word, int count);
 
+/* From reset: one thread alone touches these bytes in this model, so operations on them are no points. */
+void explore_private(const volatile void *low, size_t size);
+
 __attribute__((noreturn, format(printf, 1, 2))) void explore_fail(const char *format, ...);
 #define EXPECT(condition) \
   ((condition) ? (void)0 : explore_fail("%s:%d: %s is false", __FILE__, __LINE__, #condition))
@@ -139,6 +142,17 @@ void explore_lock(_Atomic uint32_t *word);
 #endif
 
 static inline void thrumi_pause(void) { explore_pause(); }
+
+/* ---- Those of thrum/sync/inline.h ------------------------------------------------------------------------ */
+
+/* For models of what is built on these: the mark of the calling thread. */
+uint32_t explore_mark(void);
+#define thrumi_mark explore_mark
+
+static inline bool explore_exchange(uint64_t *word, uint64_t from, uint64_t to) {
+  return thrumi_cas((_Atomic uint64_t *)word, &from, to);
+}
+#define thrumi_exchange(word, from, to, order) explore_exchange(word, from, to)
 
 /* ---- The small lock in place of core/spin.h's ---------------------------------------------------------- */
 
