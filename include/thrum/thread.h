@@ -145,7 +145,8 @@ THRUM_API size_t thrum_enumerate(thrum_thread *out, size_t max);
 THRUM_API size_t thrum_active_count(void);
 
 /* The most bytes of stack that this thread has used so far, to the byte for a light thread on a fresh stack;
- * pooled stacks remember earlier users unless thrum_config.measure_stacks is set. -ESRCH: stale.
+ * pooled stacks remember earlier users unless thrum_config.measure_stacks is set. 0 before it runs and once it has
+ * ended: it has no stack then. -ESRCH: stale.
  * -ENOTSUP: it has no stack of thrum's. */
 THRUM_API ssize_t thrum_stack_used(thrum_thread t);
 

@@ -1,19 +1,5 @@
-/* What a thread says of its own running: yield, pin, blocking. */
-#define _GNU_SOURCE
-#include <sched.h>
+/* What a thread says of its own running: pin, blocking. */
 #include <sched/self.h>
-
-void thrum_yield(void) {
-  struct thrumi_kthread *k = thrumi_enter();
-  if (thrumi_likely(k->worker != NULL)) {
-    k->current->hog = false;
-    thrumi_yield_as(k, THRUMI_CLASS_READY);
-    thrumi_leave(thrumi_self());
-  } else {
-    thrumi_leave(k);
-    sched_yield();
-  }
-}
 
 int thrum_pin(void) {
   struct thrumi_kthread *k = thrumi_enter();

@@ -24,6 +24,8 @@ static void end_others(struct thrumi_thread *survivor) {
     t->result = 0;
     thrumi_wait_abandon(&t->wait); /* its record is used again */
     thrumi_store_relaxed(&t->queue, NULL);
+    t->stack.low = NULL;
+    t->waits_for = NULL;
     thrumi_set_state(t, THRUMI_ENDED);
   }
 }

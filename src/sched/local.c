@@ -51,6 +51,7 @@ int thrum_local_set(thrum_local *local, void *value) {
   if (!slot) return -EAGAIN;
   struct thrumi_thread *t = self();
   if (!t->locals && !(t->locals = thrumi_os.allocate(LOCALS * sizeof *t->locals))) return -ENOMEM;
+  thrumi_store_relaxed(&t->extras, true);
   t->locals[slot - 1] = value;
   return 0;
 }

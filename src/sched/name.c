@@ -102,6 +102,7 @@ static bool hang(struct thrumi_thread *t, uint64_t generation, struct thrumi_nam
   if (there) {
     name->former = t->name;
     t->name = name;
+    thrumi_store_relaxed(&t->extras, true);
   }
   thrumi_bucket_unlock(bucket);
   return there;

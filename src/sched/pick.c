@@ -6,7 +6,7 @@
  * preempted threads hold kernel threads, so that ten thousand hashing threads do not become ten thousand
  * kernel threads. Threads on the global queue are fetched in fair shares before anything local is chosen.
  *
- * No class starves: every FAIR_TURNSth slice, and whenever the monitor says that the slice expired (a chain of
+ * No class starves: every 32nd slice, and whenever the monitor says that the slice expired (a chain of
  * run-next hand-offs shares one slice), the classes get their turn in rotation; and every tenth interval in
  * which a hog waited and none ran, the oldest hog goes first.
  *
@@ -20,7 +20,6 @@
 #include <sched/self.h>
 
 enum {
-  FAIR_TURNS = 32,    /* slices between two rotations */
   MANY_CAPTURED = 32, /* preempted threads beyond which HOG goes before NEW */
   NEW_EVERY = 10,     /* ... but for every so many-th */
   BATCH = 32,         /* threads fetched from the global queue at once */
@@ -57,10 +56,6 @@ bool thrumi_woken_wait(const struct thrumi_worker *w) {
   bool wait = thrumi_sched.global.of[THRUMI_CLASS_WOKEN].head != NULL;
   thrumi_spin_unlock(&thrumi_sched.lock);
   return wait;
-}
-
-void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t) {
-  thrumi_queue_remove(&w->queues, thrumi_load_relaxed(&t->queue), t);
 }
 
 /* ---- Choosing ---------------------------------------------------------------------------------------- */
@@ -119,12 +114,13 @@ static struct thrumi_thread *pop_line(struct thrumi_worker *w) {
 
 /* Whether so many hogs hold kernel threads that these go before threads that never ran, nine times of ten. */
 static bool is_crowded(const struct thrumi_worker *w) {
-  return thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED && w->picks % NEW_EVERY != 0;
+  return thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED &&
+         thrumi_load_relaxed(&w->turn) % NEW_EVERY != 0;
 }
 
 static bool hog_before_new(const struct thrumi_worker *w) {
   if (thrumi_load_relaxed(&thrumi_sched.captured) > MANY_CAPTURED) return is_crowded(w);
-  return w->picks % 2 == 0;
+  return thrumi_load_relaxed(&w->turn) % 2 == 0;
 }
 
 static struct thrumi_thread *pop_class(struct thrumi_worker *w, enum thrumi_class c) {
@@ -138,7 +134,6 @@ static struct thrumi_thread *pop_class(struct thrumi_worker *w, enum thrumi_clas
 /* The classes in rotation, beginning with another one each time. */
 static struct thrumi_thread *pick_fair(struct thrumi_worker *w) {
   uint32_t first = ++w->rotation;
-  w->picks++;
   for (uint32_t i = 0; i < THRUMI_CLASSES; i++) {
     struct thrumi_thread *t = pop_class(w, (enum thrumi_class)((first + i) % THRUMI_CLASSES));
     if (t) return t;
@@ -212,35 +207,35 @@ struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
     thrumi_store_relaxed(&w->next, NULL);
     return next;
   }
-  if (thrumi_unlikely(w->picks % FAIR_TURNS == FAIR_TURNS - 1)) return begin_slice(w, pick_fair(w));
-  w->picks++;
+  if (thrumi_unlikely(thrumi_load_relaxed(&w->turn) % THRUMI_FAIR_TURNS == THRUMI_FAIR_TURNS - 1))
+    return begin_slice(w, pick_fair(w));
   return begin_slice(w, pick_class(w));
 }
 
 /* ---- Sharing ----------------------------------------------------------------------------------------- */
 
 /* The thread that a worker gives away first: the oldest never run, whose work is the largest in a recursion. */
-static struct thrumi_thread *pop_for_others(struct thrumi_worker *w) {
+static struct thrumi_thread *pop_for_others(struct thrumi_worker *w, enum thrumi_class *klass) {
   static const enum thrumi_class order[] = {THRUMI_CLASS_NEW, THRUMI_CLASS_READY, THRUMI_CLASS_WOKEN};
   for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
     struct thrumi_thread *t = thrumi_queue_pop(&w->queues, order[i]);
-    if (t) {
-      t->klass = (uint8_t)order[i];
-      return t;
-    }
+    *klass = order[i];
+    if (t) return t;
   }
   return NULL;
 }
 
 void thrumi_pour_out(struct thrumi_worker *w) {
   queue_next(w);
-  for (struct thrumi_thread *t; (t = pop_for_others(w));) thrumi_push_global(t, (enum thrumi_class)t->klass);
+  enum thrumi_class klass;
+  for (struct thrumi_thread *t; (t = pop_for_others(w, &klass));) thrumi_push_global(t, klass);
 }
 
 void thrumi_share(struct thrumi_worker *w) {
-  struct thrumi_thread *t = pop_for_others(w);
+  enum thrumi_class klass;
+  struct thrumi_thread *t = pop_for_others(w, &klass);
   if (!t) return;
-  thrumi_push_global(t, (enum thrumi_class)t->klass);
+  thrumi_push_global(t, klass);
   thrumi_wake_idle();
 }
 
@@ -328,8 +323,9 @@ static uint32_t ready_on(struct thrumi_worker *w) {
 /* Takes half of what a revoked worker has, its run-next thread only when there is nothing else. */
 static uint32_t plunder(struct thrumi_worker *prey, struct thrumi_worker *thief) {
   uint32_t want = (thrumi_load_relaxed(&prey->queues.count) + 1) / 2, got = 0;
-  for (struct thrumi_thread *t; got < want && (t = pop_for_others(prey)); got++)
-    thrumi_queue_append(&thief->queues, t, (enum thrumi_class)t->klass);
+  enum thrumi_class klass;
+  for (struct thrumi_thread *t; got < want && (t = pop_for_others(prey, &klass)); got++)
+    thrumi_queue_append(&thief->queues, t, klass);
   if (!got && thrumi_load_relaxed(&prey->next)) {
     thrumi_queue_append(&thief->queues, thrumi_load_relaxed(&prey->next), THRUMI_CLASS_WOKEN);
     thrumi_store_relaxed(&prey->next, NULL);

@@ -62,49 +62,54 @@ struct thrumi_kthread;
 struct thrumi_worker;
 struct thrumi_queue;
 
-/* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). */
+/* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). By line of the
+ * cache: a switch needs the first, spawn and join the first two, a wait and a run on a stack of its own the third.
+ * What only the last two lines hold is cleared when a thread ends, the rest when the record is used again. */
 struct thrumi_thread {
-  void *sp;                   /* saved context; NULL: none */
+  _Alignas(64) void *sp;      /* saved context; NULL: none */
   struct thrumi_thread *next; /* neighbours on the run queue; in the free list */
   struct thrumi_thread *prev;
-  _Atomic(struct thrumi_queue *) queue; /* the run queue it is on; exact for who may touch that queue */
+  _Atomic(struct thrumi_queue *) queue; /* the run queue it was put on last; NULL once it has run */
   struct thrumi_kthread *kthread;       /* what it owns */
+  uint32_t place;                       /* in the order of its queues' appends */
+  uint32_t mark; /* lower half of the handle: slot and part of the generation; never 0 */
+  int saved_errno;
+  uint32_t pins;
+  _Atomic uint8_t state;  /* enum thrumi_state; for dumps and queues */
+  _Atomic uint8_t cancel; /* cancelled; see park.c */
+  _Atomic bool extras;    /* it has, or had, some of what the last line holds */
+  bool daemon;
+  uint8_t kind;   /* enum thrumi_kind */
+  bool hog;       /* used up its last interval */
+  bool own_stack; /* of a size of its own, there since the spawn */
+  uint8_t shield; /* > 0: cancellation waits */
+
+  _Alignas(64) _Atomic uint64_t life;
+  thrumi_wait_word wait;
   thrum_fn *fn;
   void *arg;
   intptr_t result;
-  thrumi_wait_word wait;
-  _Atomic uint64_t life;
-  struct thrumi_stack stack; /* low == NULL: none yet, or its joiner's */
-  void *exit_mark;           /* where thrum_exit returns to */
-  void **locals;             /* values of thrum_local, by slot */
-  struct thrumi_name *name;  /* NULL: made from number and fn; guarded by the bucket of its address */
-  char *sentence;            /* thrum_fail's, of its own failure */
-  char *joined_sentence;     /* of the thread it joined last */
-  void *copy;                /* thrum_spawn_copy's block */
-  const char *waits_for;     /* what kind of thing, for dumps */
+  void *exit_mark;                /* where thrum_exit returns to */
+  struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
+  uint32_t slot;                  /* index of this record */
+  uint32_t number;                /* N of Thread-N; 0: named */
+
+  _Alignas(64) struct thrumi_stack stack; /* low == NULL: none yet, or not any more */
+  const char *waits_for;                  /* what kind of thing, for dumps */
   const void *waits_on;
   int64_t waits_since;
-  uintptr_t cxa[2];               /* C++ exceptions in flight */
-  struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
+  uintptr_t cxa[2]; /* C++ exceptions in flight */
+
+  _Alignas(64) void **locals; /* values of thrum_local, by slot */
+  struct thrumi_name *name;   /* NULL: made from number and fn; guarded by the bucket of its address */
+  char *sentence;             /* thrum_fail's, of its own failure */
+  char *joined_sentence;      /* of the thread it joined last */
+  void *copy;                 /* thrum_spawn_copy's block */
+  void *fiber;                /* ThreadSanitizer's idea of its context */
+  bool waits_for_holder;      /* THRUMI_HELD of the present wait */
+  bool cancellable;           /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
-  uint32_t slot;     /* index of this record */
-  uint32_t mark;     /* lower half of the handle: slot and part of the generation; never 0 */
-  uint32_t number;   /* N of Thread-N; 0: named */
-  uint32_t pins;
-  uint32_t place; /* in the order of its queues' appends */
-  int saved_errno;
-  _Atomic uint8_t state; /* enum thrumi_state; for dumps and queues */
-  uint8_t kind;          /* enum thrumi_kind */
-  uint8_t klass;         /* enum thrumi_class of its next queueing */
-  bool daemon;
-  bool hog;               /* used up its last interval */
-  bool own_stack;         /* of a size of its own, there since the spawn */
-  _Atomic uint8_t cancel; /* cancelled; see park.c */
-  uint8_t shield;         /* > 0: cancellation waits */
-  bool waits_for_holder;  /* THRUMI_HELD of the present wait */
-  bool cancellable;       /* the present wait is a cancellation point; set before it is armed */
-  void *fiber;            /* ThreadSanitizer's idea of its context */
 };
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
@@ -130,7 +135,6 @@ struct thrumi_worker {
   /* Private to the holder (or revoker). */
   _Atomic(struct thrumi_thread *) next; /* run next: shares the slice of who woke it */
   struct thrumi_queues queues;
-  uint32_t picks;
   uint32_t rotation;             /* the class to favour next time fairness asks */
   struct thrumi_thread *records; /* free records */
   uint32_t record_count;
@@ -271,14 +275,7 @@ struct thrumi_sched {
 
 extern struct thrumi_sched thrumi_sched;
 
-/* table.c: records and handles */
-struct thrumi_thread *thrumi_record_take(struct thrumi_worker *w); /* NULL: no memory; w may be NULL */
-void thrumi_record_reset(struct thrumi_thread *t);                 /* as if it had never been used */
-void thrumi_record_free(struct thrumi_worker *w, struct thrumi_thread *t);
-thrum_thread thrumi_handle(const struct thrumi_thread *t);
-struct thrumi_thread *thrumi_lookup(thrum_thread handle, uint64_t *life); /* NULL: stale */
-struct thrumi_thread *thrumi_record(uint32_t slot);                       /* NULL: never made */
-uint32_t thrumi_record_count(void);
+/* table.c: records; more of it is in record.h */
 void thrumi_table_fork(void); /* in the child of a fork: finds the free records anew */
 
 /* pick.c: run queues, the choice of what runs next, sharing and stealing */
@@ -289,7 +286,6 @@ bool thrumi_somebody_waits(const struct thrumi_worker *w); /* on its queues or t
 bool thrumi_somebody_waits_globally(void);
 bool thrumi_woken_wait(const struct thrumi_worker *w); /* the same, those that go before hogs */
 void thrumi_pour_out(struct thrumi_worker *w);         /* all it has to the global queue */
-void thrumi_unqueue(struct thrumi_worker *w, struct thrumi_thread *t);
 void thrumi_share(struct thrumi_worker *w);
 bool thrumi_steal(struct thrumi_worker *thief);
 void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worker or the global queue */
@@ -389,7 +385,6 @@ void thrumi_print_fork(void);
 void thrumi_locals_free(struct thrumi_thread *t);
 void thrumi_fork_start(void);
 int64_t thrumi_clock(void); /* coarse: for "since" */
-uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *creator);
 
 /* dump.c */
 void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context); /* in the handler */
@@ -408,5 +403,7 @@ struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t);
 void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer,
                             size_t size);       /* its own, in a fault */
 void thrumi_name_show(struct thrumi_thread *t); /* to the OS, for the calling kernel thread */
+
+#include <sched/record.h>
 
 #endif

@@ -47,7 +47,7 @@ struct pool {
 
 static struct thrumi_spin lock; /* of all pools. Held for a few instructions, never during a system call. */
 static struct pool pools[POOLS];
-static _Atomic size_t default_size = 256 * 1024;
+_Atomic size_t thrumi_stack_default_size = 256 * 1024;
 
 /* ---- Sizes and places ---------------------------------------------------------------------------------- */
 
@@ -189,7 +189,7 @@ static int grow(struct pool *pool, size_t size) {
 }
 
 int thrumi_stack_reserve(uint64_t count) {
-  size_t size = thrumi_load_relaxed(&default_size);
+  size_t size = thrumi_stack_default();
   for (struct pool *pool = pool_of(size);;) {
     thrumi_spin_lock(&lock);
     bool enough = pool->total >= count;
@@ -269,7 +269,7 @@ static void follow_default(struct thrumi_stack_cache *cache, size_t size) {
 }
 
 int thrumi_stack_take(struct thrumi_stack_cache *cache, size_t size, struct thrumi_stack *out) {
-  size_t usual = thrumi_load_relaxed(&default_size);
+  size_t usual = thrumi_stack_default();
   size = size ? round_up(size) : usual;
   *out = (struct thrumi_stack){0};
   if (size == 0) return -ENOMEM;
@@ -310,10 +310,8 @@ void thrumi_stack_drain(struct thrumi_stack_cache *cache) {
 
 void thrumi_stack_set_default(size_t size) {
   size = round_up(size);
-  if (size) thrumi_store_relaxed(&default_size, size);
+  if (size) thrumi_store_relaxed(&thrumi_stack_default_size, size);
 }
-
-size_t thrumi_stack_default(void) { return thrumi_load_relaxed(&default_size); }
 
 /* ---- Trimming ------------------------------------------------------------------------------------------ */
 

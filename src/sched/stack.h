@@ -23,6 +23,7 @@
 #ifndef THRUMI_STACK_H
 #define THRUMI_STACK_H
 
+#include <core/atomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,7 +71,8 @@ void thrumi_stack_drain(struct thrumi_stack_cache *cache);
 
 /* The size that 0 stands for from now on. Magazines follow at their next use. */
 void thrumi_stack_set_default(size_t size);
-size_t thrumi_stack_default(void);
+extern _Atomic size_t thrumi_stack_default_size;
+static inline size_t thrumi_stack_default(void) { return thrumi_load_relaxed(&thrumi_stack_default_size); }
 
 /* Gives back the pages of some stacks that have lain in a pool for a second or more, beyond those kept
  * warm. Returns when to come again: INT64_MAX if it has nothing to wait for. By one caller at a time. */

@@ -5,8 +5,10 @@
  * here runs inside. What was switched away from is published only by the one that runs next: until then
  * its stack is in use. A thread that waits is moved from ARMED to PARKED there; one that yielded lies on a private queue,
  * which nobody else may touch before `inside` is 0 again. */
+#define _GNU_SOURCE
 #include <arch/arch.h>
 #include <core/fatal.h>
+#include <sched.h>
 #include <sched/queue.h>
 #include <core/sanitize.h>
 #include <sched/alarm.h>
@@ -31,7 +33,7 @@ static bool make_fiber(struct thrumi_kthread *k, struct thrumi_thread *t) {
 
 /* First thing on every context that was switched to: publishes who was switched away from, whose context is
  * saved only now. */
-static void after_switch(void) {
+static inline void after_switch(void) {
   struct thrumi_kthread *k = thrumi_self();
 #if THRUMI_TSAN
   if (k->dead_fiber) __tsan_destroy_fiber(k->dead_fiber);
@@ -50,25 +52,21 @@ static void after_switch(void) {
 }
 
 /* What C libraries keep a kernel thread follows the light thread. */
-static void swap_library_state(struct thrumi_kthread *k, struct thrumi_thread *from,
-                               struct thrumi_thread *to) {
-  if (from) {
-    from->saved_errno = *k->errno_address;
-    if (k->cxa) {
-      from->cxa[0] = k->cxa[0];
-      from->cxa[1] = k->cxa[1];
-    }
-  }
-  if (to) {
-    *k->errno_address = to->saved_errno;
-    if (k->cxa) {
-      k->cxa[0] = to->cxa[0];
-      k->cxa[1] = to->cxa[1];
-    }
-  }
+static inline void save_library_state(const struct thrumi_kthread *k, struct thrumi_thread *t) {
+  t->saved_errno = *k->errno_address;
+  if (!k->cxa) return;
+  t->cxa[0] = k->cxa[0];
+  t->cxa[1] = k->cxa[1];
 }
 
-static void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
+static inline void load_library_state(const struct thrumi_kthread *k, const struct thrumi_thread *t) {
+  *k->errno_address = t->saved_errno;
+  if (!k->cxa) return;
+  k->cxa[0] = t->cxa[0];
+  k->cxa[1] = t->cxa[1];
+}
+
+static inline void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
   bool hog = to && to->hog;
   if (thrumi_likely(thrumi_load_relaxed(&w->hog) == hog)) return;
   thrumi_store_relaxed(&w->hog, hog);
@@ -77,7 +75,7 @@ static void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
 }
 
 /* From here on k runs `to`. */
-static void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
+static inline void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
   thrumi_become(k, to);
   thrumi_store_relaxed(&k->asked, 0); /* a preemption on its way was meant for the former one */
   thrumi_set_state(to, THRUMI_RUNNING);
@@ -86,15 +84,7 @@ static void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
   thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(to).value, 0);
 }
 
-/* Goes from the context of `from` to that of `to`; NULL is the scheduler context of k. *save gets the stack
- * pointer that is left. */
-static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from, struct thrumi_thread *to,
-                           void **save) {
-  swap_library_state(k, from, to);
-  if (to)
-    begin(k, to);
-  else
-    thrumi_store_relaxed(&k->current, NULL);
+static inline void switch_stack(struct thrumi_kthread *k, struct thrumi_thread *to, void **save) {
 #if THRUMI_TSAN
   __tsan_switch_to_fiber(to ? to->fiber : k->fiber, THRUMI_TSAN_NO_SYNC);
 #endif
@@ -110,6 +100,32 @@ static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from,
   after_switch();
 }
 
+/* From one light thread to another one, without what THRUMI_MODE_TRACE and hogs need. */
+static inline void switch_light(struct thrumi_kthread *k, struct thrumi_worker *w, struct thrumi_thread *from,
+                                struct thrumi_thread *to) {
+  save_library_state(k, from);
+  load_library_state(k, to);
+  thrumi_become(k, to);
+  thrumi_store_relaxed(&k->asked, 0);
+  thrumi_set_state(to, THRUMI_RUNNING);
+  thrumi_bump(&w->switches);
+  switch_stack(k, to, &from->sp);
+}
+
+/* Goes from the context of `from` (NULL: one that needs no keeping) to that of `to`; NULL is the scheduler context of
+ * k. *save gets the stack pointer that is left. */
+static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from, struct thrumi_thread *to,
+                           void **save) {
+  if (from) save_library_state(k, from);
+  if (to) {
+    load_library_state(k, to);
+    begin(k, to);
+  } else {
+    thrumi_store_relaxed(&k->current, NULL);
+  }
+  switch_stack(k, to, save);
+}
+
 /* Gives a thread that never ran its stack. False: no memory. */
 static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
   if (!t->stack.low) {
@@ -119,6 +135,7 @@ static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
 #if THRUMI_TSAN
   if (!make_fiber(thrumi_self(), t)) return false;
 #endif
+  t->cxa[0] = t->cxa[1] = 0;
   t->sp = thrumi_frame_make(t->stack.low, t->stack.size);
 #if THRUMI_ASAN
   __asan_unpoison_memory_region(t->stack.low, t->stack.size);
@@ -127,7 +144,7 @@ static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
 }
 
 /* Whether `to` can be switched to on this kernel thread. */
-static bool runs_here(struct thrumi_kthread *k, struct thrumi_thread *to) {
+static inline bool runs_here(struct thrumi_kthread *k, struct thrumi_thread *to) {
   return to && !to->kthread && (to->sp || bind_stack(k->worker, to));
 }
 
@@ -305,6 +322,33 @@ void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
   }
 }
 
+/* A yield as most are: from one light thread to another, and nothing else is wanted of this worker. It does what
+ * thrumi_yield_as does, which is not asked for what cannot be so here. Says whether it was one. */
+static inline bool yield_plainly(struct thrumi_kthread *k, struct thrumi_worker *w, struct thrumi_thread *t) {
+  struct thrumi_thread *to = w->queues.of[THRUMI_CLASS_READY].head;
+  if (thrumi_unlikely(k->role | k->captured | thrumi_load_relaxed(&w->hog)) || !thrumi_is_plain(w))
+    return false;
+  if (thrumi_unlikely(!to || to->kthread || !to->sp || !thrumi_queue_rotate(&w->queues, t))) return false;
+  thrumi_bump(&w->turn);
+  thrumi_set_state(t, THRUMI_READY);
+  switch_light(k, w, t, to);
+  return true;
+}
+
+void thrum_yield(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_worker *w = k->worker;
+  if (thrumi_unlikely(!w)) {
+    thrumi_leave(k);
+    sched_yield();
+    return;
+  }
+  struct thrumi_thread *t = k->current;
+  t->hog = false;
+  if (thrumi_unlikely(!yield_plainly(k, w, t))) thrumi_yield_as(k, THRUMI_CLASS_READY);
+  thrumi_leave(thrumi_self());
+}
+
 /* Suspends the armed thread t until its wait is claimed. */
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
   thrumi_set_state(t, THRUMI_WAITING);
@@ -395,11 +439,12 @@ static bool inherits_stack(const struct thrumi_thread *to, const struct thrumi_s
 
 static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack) {
   to->stack = stack;
+  to->cxa[0] = to->cxa[1] = 0;
 #if THRUMI_ASAN
   __asan_unpoison_memory_region(stack.low, stack.size - INHERITED_FRAMES);
 #endif
   thrumi_control_reset();
-  swap_library_state(k, NULL, to);
+  load_library_state(k, to);
   begin(k, to);
 }
 

@@ -14,6 +14,7 @@
 #include <core/fatal.h>
 #include <sched/await.h>
 #include <sched/exit.h>
+#include <sched/queue.h>
 #include <sched/self.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,35 +26,18 @@ enum { NUMBER_BLOCK = 64, STACK_SHARE = 8 };
 
 /* N of Thread-N: light threads take blocks for their worker, others one at a time so that a program which
  * spawns from main counts 1, 2, 3. */
-uint32_t thrumi_number(struct thrumi_worker *w, const struct thrumi_thread *creator) {
-  if (!w || creator->kind != THRUMI_LIGHT) return thrumi_add(&thrumi_sched.number, 1u) + 1;
-  if (w->number == w->number_end) {
+static inline uint32_t number_for(struct thrumi_worker *w, const struct thrumi_thread *creator) {
+  if (thrumi_unlikely(!w || creator->kind != THRUMI_LIGHT)) return thrumi_add(&thrumi_sched.number, 1u) + 1;
+  if (thrumi_unlikely(w->number == w->number_end)) {
     w->number = thrumi_add(&thrumi_sched.number, (uint32_t)NUMBER_BLOCK);
     w->number_end = w->number + NUMBER_BLOCK;
   }
   return ++w->number;
 }
 
-void thrumi_record_reset(struct thrumi_thread *t) {
-  t->fn = NULL;
-  t->arg = t->sp = NULL;
-  t->kthread = NULL;
-  t->stack.low = NULL;
-  t->guest_of = NULL;
-  t->saved_errno = 0;
-  t->cxa[0] = t->cxa[1] = 0;
-  t->pins = 0;
-  t->kind = THRUMI_LIGHT;
-  t->hog = t->own_stack = t->cancellable = false;
-  t->shield = 0;
-  t->waits_for = NULL;
-  thrumi_store_relaxed(&t->cancel, 0);
-  thrumi_set_state(t, THRUMI_NEW);
-}
-
 /* A record for fn(arg), not queued yet; NULL: no memory. */
-static struct thrumi_thread *prepare(struct thrumi_worker *w, thrum_fn *fn, void *arg, bool daemon,
-                                     bool detached) {
+static inline struct thrumi_thread *prepare(struct thrumi_worker *w, thrum_fn *fn, void *arg, bool daemon,
+                                            bool detached) {
   struct thrumi_thread *t = thrumi_record_take(w);
   if (thrumi_unlikely(!t)) return NULL;
   thrumi_record_reset(t);
@@ -71,12 +55,12 @@ static bool inherited_daemon(const struct thrumi_thread *creator) {
 }
 
 /* Makes it run some time. */
-static void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
+static inline void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_announce(t);
   thrumi_trace(THRUMI_EVENT_SPAWN, thrumi_handle(k->current).value, thrumi_handle(t).value);
   if (thrumi_likely(k->worker != NULL)) {
     thrumi_bump(&k->worker->spawned);
-    thrumi_push(k->worker, t, THRUMI_CLASS_NEW);
+    thrumi_queue_append(&k->worker->queues, t, THRUMI_CLASS_NEW);
   } else {
     thrumi_add(&thrumi_sched.spawned_outside, 1u);
     thrumi_push_global(t, THRUMI_CLASS_NEW);
@@ -89,7 +73,7 @@ int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
   if (thrumi_likely(t != NULL)) {
-    t->number = thrumi_number(k->worker, k->current);
+    t->number = number_for(k->worker, k->current);
     if (out) *out = thrumi_handle(t);
     launch(k, t);
   }
@@ -104,7 +88,7 @@ struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg) {
   struct thrumi_worker *w = k ? k->worker : NULL;
   struct thrumi_thread *t = prepare(w, fn, arg, false, true);
   if (!t) return NULL;
-  t->number = thrumi_number(w, t);
+  t->number = number_for(w, t);
   thrumi_trace(THRUMI_EVENT_SPAWN, 0, thrumi_handle(t).value);
   if (w)
     thrumi_bump(&w->spawned);
@@ -137,8 +121,9 @@ static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struc
       return false;
     t->own_stack = true;
   }
+  if (birth->name || birth->copy) thrumi_store_relaxed(&t->extras, true);
   t->name = birth->name;
-  t->number = birth->name ? 0 : thrumi_number(k->worker, k->current);
+  t->number = birth->name ? 0 : number_for(k->worker, k->current);
   t->copy = birth->copy;
   if (birth->daemon) t->daemon = birth->daemon == THRUM_YES;
   if (birth->kthread) {
@@ -172,6 +157,7 @@ static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *
     k = thrumi_enter();
     t->name = NULL;
     t->copy = NULL;
+    thrumi_store_relaxed(&t->extras, false);
     thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
     thrumi_record_free(k->worker, t);
     thrumi_leave(k);
@@ -262,10 +248,6 @@ thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook) {
   return former == print_uncaught ? NULL : former;
 }
 
-static bool has_extras(const struct thrumi_thread *t) {
-  return t->name || t->sentence || t->joined_sentence || t->copy || t->locals;
-}
-
 /* Outside: frees what a record owns beside itself. Its thread has ended, nobody else has the handle. */
 static void free_extras(struct thrumi_thread *t) {
   thrumi_name_free(thrumi_name_detach(t));
@@ -275,12 +257,13 @@ static void free_extras(struct thrumi_thread *t) {
   thrumi_locals_free(t);
   t->sentence = t->joined_sentence = NULL;
   t->copy = NULL;
+  thrumi_store_relaxed(&t->extras, false);
 }
 
 /* Frees the record; inside, leaves while libc's free is called. */
-static void bury(struct thrumi_thread *t) {
+static inline void bury(struct thrumi_thread *t) {
   struct thrumi_kthread *k = thrumi_self();
-  if (thrumi_unlikely(has_extras(t))) {
+  if (thrumi_unlikely(thrumi_load_relaxed(&t->extras))) {
     thrumi_leave(k);
     free_extras(t);
     k = thrumi_enter();
@@ -302,22 +285,23 @@ static void last_rites(struct thrumi_thread *t, intptr_t result) {
 }
 
 /* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */
-static uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
+static inline uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
   thrumi_announce(&t->life);
   uint64_t before = thrumi_or(&t->life, flags);
   if (thrumi_unlikely(before & THRUMI_WAITED)) wake_joiners(t);
   return before;
 }
 
-static void conclude(struct thrumi_thread *t, intptr_t result) {
+static inline void conclude(struct thrumi_thread *t, intptr_t result) {
   t->result = result;
   thrumi_trace(THRUMI_EVENT_END, thrumi_handle(t).value, 0);
   thrumi_set_state(t, THRUMI_ENDED);
-  if (thrumi_unlikely(t->locals || thrum_failed(result))) {
+  if (thrumi_unlikely(thrumi_load_relaxed(&t->extras) || thrum_failed(result))) {
     thrumi_leave(thrumi_self());
     last_rites(t, result);
     thrumi_enter();
   }
+  t->stack.low = NULL;
 }
 
 /* Main has returned, or called thrum_exit: for those who wait for it, it has ended. */
@@ -374,6 +358,7 @@ intptr_t thrum_fail(int code, const char *format, ...) {
     thrumi_leave(k);
     char *former = t->sentence;
     t->sentence = sentence;
+    thrumi_store_relaxed(&t->extras, true);
     if (former) thrumi_os.free(former);
   }
   int failure = code > 0 ? -code : code;
@@ -436,15 +421,18 @@ static int take_result(struct thrumi_thread *t, uint64_t generation, intptr_t *r
 }
 
 /* The joiner inherits the sentence of the thread it joined. */
-static void take_sentence(struct thrumi_thread *me, struct thrumi_thread *t) {
-  if (thrumi_likely(!me->joined_sentence && !t->sentence)) return;
+static inline void take_sentence(struct thrumi_thread *me, struct thrumi_thread *t) {
+  if (thrumi_likely(!thrumi_load_relaxed(&me->extras) && !thrumi_load_relaxed(&t->extras))) return;
+  if (!me->joined_sentence && !t->sentence) return;
   char *former = me->joined_sentence;
   me->joined_sentence = t->sentence;
   t->sentence = former; /* freed with the record */
+  thrumi_store_relaxed(&me->extras, true);
+  thrumi_store_relaxed(&t->extras, true);
 }
 
 /* Whether the caller may run t as a guest on its own stack. */
-static bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
+static inline bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   struct thrumi_worker *w = k->worker;
   if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
@@ -454,8 +442,8 @@ static bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
 }
 
 /* Runs t to its end on the caller's stack. Inside. */
-static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
-  thrumi_unqueue(k->worker, t);
+static inline intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
+  thrumi_queue_remove(&k->worker->queues, &k->worker->queues.of[THRUMI_CLASS_NEW], t);
   me->waits_for = "the end of its guest, thread";
   me->waits_on = t;
   thrumi_set_state(me, THRUMI_WAITING);
@@ -479,8 +467,8 @@ static intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct 
 }
 
 /* Joins t by running it. 0, or -ESRCH if another thread has joined it meanwhile. */
-static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t,
-                        intptr_t *result) {
+static inline int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t,
+                               intptr_t *result) {
   intptr_t value = host(k, me, t);
   take_sentence(me, t);
   uint64_t before = mark_finished(t, THRUMI_FINISHED | THRUMI_RELEASED);
@@ -491,8 +479,8 @@ static int join_as_host(struct thrumi_kthread *k, struct thrumi_thread *me, stru
 }
 
 /* The thread that a join may wait for, or the reason why not. */
-static int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out, uint64_t *life,
-                    bool takes) {
+static inline int joinable(struct thrumi_kthread *k, thrum_thread handle, struct thrumi_thread **out,
+                           uint64_t *life, bool takes) {
   struct thrumi_thread *t = *out = thrumi_lookup(handle, life);
   if (!t) return -ESRCH;
   if (t == k->current) return -EDEADLK;

@@ -30,9 +30,10 @@ NEVER(thrumi_pour_out)
 NEVER(thrumi_preempt_hog)
 NEVER(thrumi_preempt_self)
 NEVER(thrumi_spare_push_locked)
-NEVER(thrumi_stack_default)
 NEVER(thrumi_stack_drain)
 NEVER(thrumi_timeout_start)
 NEVER(thrumi_timeout_stop)
 NEVER(thrumi_uncapture)
-NEVER(thrumi_unqueue)
+
+/* Read by no model either. */
+__attribute__((weak)) _Atomic size_t thrumi_stack_default_size;

@@ -25,7 +25,7 @@ def number(value):
 
 def threads():
     """Every record in use."""
-    table = gdb.parse_and_eval("'table.c'::table")
+    table = gdb.parse_and_eval("thrumi_table")
     for slot in range(1, number(table["made"])):
         chunk = table["chunk"][slot // CHUNK]
         pointer = gdb.lookup_type("struct thrumi_thread").pointer()
