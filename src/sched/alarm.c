@@ -134,7 +134,7 @@ static bool take(struct shard *shard, struct thrumi_thread *me, struct taken *ou
   return alarm != NULL;
 }
 
-bool thrumi_alarm_runs(uint64_t runner) {
+static bool runs(uint64_t runner) {
   uint64_t life;
   return runner && thrumi_lookup((thrum_thread){runner}, &life) && !(THRUMI_FLAGS(life) & THRUMI_FINISHED);
 }
@@ -145,7 +145,7 @@ static intptr_t run_one(void *arg) {
   struct thrumi_thread *me = k->current;
   struct taken taken;
   bool any = take(arg, me, &taken);
-  bool overlaps = any && thrumi_alarm_runs(taken.former);
+  bool overlaps = any && runs(taken.former);
   if (any) {
     me->fn = taken.fn;
     me->arg = taken.arg;
@@ -241,13 +241,13 @@ bool thrumi_alarm_set(struct thrumi_alarm *alarm, int64_t when, thrum_fn *fn, vo
 }
 
 bool thrumi_alarm_clear(struct thrumi_alarm *alarm, uint64_t *runner) {
-  *runner = 0;
+  if (runner) *runner = 0;
   struct shard *shard = lock_home(alarm);
   if (!shard) return false;
   forget_parent(alarm);
   bool pending = thrumi_wheel_remove(&shard->wheel, &alarm->timer);
   if (pending) count(shard, alarm->timer.when, -(size_t)1);
-  *runner = alarm->runner;
+  if (runner && runs(alarm->runner)) *runner = alarm->runner;
   thrumi_spin_unlock(&shard->lock);
   if (pending) thrumi_rely_on(&alarm->fn);
   return pending;

@@ -18,11 +18,10 @@ struct thrumi_alarm {
 /* Sets it, to fn(arg), or anew to what it was set to before if fn is NULL. Inside. False: there was nothing before. */
 bool thrumi_alarm_set(struct thrumi_alarm *alarm, int64_t when, thrum_fn *fn, void *arg);
 
-/* Takes it back. True: it was pending, and will not fire. *runner as above. Inside. */
+/* Takes it back. True: it was pending, and will not fire. *runner becomes the handle of the thread that runs its callback, 0 if
+ * none does: seen under the same lock, so with 0 the alarm is idle. (Seen later, a thread that has ended may have set the alarm
+ * again, and the next one run its callback.) Inside. */
 bool thrumi_alarm_clear(struct thrumi_alarm *alarm, uint64_t *runner);
-
-/* Whether the thread with the handle has not ended. Inside. */
-bool thrumi_alarm_runs(uint64_t runner);
 
 /* Whether the thread is one of those that run callbacks of the alarm, given the last one's handle. Inside. */
 bool thrumi_alarm_runs_in(uint64_t runner, const struct thrumi_thread *t);

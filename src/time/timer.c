@@ -38,25 +38,23 @@ int thrum_timer_restart(thrum_timer *timer, thrum_duration after) {
 }
 
 int thrum_timer_cancel(thrum_timer *timer) {
-  uint64_t runner;
   struct thrumi_kthread *k = thrumi_enter();
-  bool won = thrumi_alarm_clear(alarm_of(timer), &runner);
+  bool won = thrumi_alarm_clear(alarm_of(timer), NULL);
   thrumi_leave(k);
   return won;
 }
 
 /* A callback that is waited for may start the timer again: so it is taken back once more, until it was idle. */
 int thrum_timer_cancel_wait(thrum_timer *timer) {
-  bool won = false, own = false, runs = true;
-  while (runs && !own) {
-    uint64_t runner;
+  bool won = false, own;
+  uint64_t runner;
+  do {
     struct thrumi_kthread *k = thrumi_enter();
     won |= thrumi_alarm_clear(alarm_of(timer), &runner);
     own = thrumi_alarm_runs_in(runner, k->current);
-    runs = thrumi_alarm_runs(runner);
     thrumi_leave(k);
-    if (runs && !own) thrum_wait((thrum_thread){runner}); /* -ESRCH: it has ended meanwhile */
-  }
+    if (runner && !own) thrum_wait((thrum_thread){runner}); /* -ESRCH: it has ended meanwhile */
+  } while (runner && !own);
   if (own) return -EDEADLK;
   thrumi_rely_on(&alarm_of(timer)->runner);
   return won;
