@@ -166,6 +166,27 @@ static int run_repeated(void) {
   return 0;
 }
 
+static int timer_fired;
+
+static intptr_t fire(void *arg) {
+  (void)arg;
+  ADD(timer_fired, 1);
+  return 0;
+}
+
+/* Its callback gets no stack, again and again. */
+static void start_timer_in_vain(void) {
+  static thrum_timer timer;
+  long before = inject_count();
+  CHECK_EQ(thrum_timer_start(&timer, 0, fire, NULL), 0);
+  AWAIT(inject_count() >= before + 5);
+  CHECK_EQ(LOAD(timer_fired), 0);
+  CHECK_EQ(thrum_timer_cancel_wait(&timer), 1); /* it has not begun */
+  before = inject_count();
+  CHECK_EQ(thrum_timer_restart(&timer, 0), 0);
+  AWAIT(inject_count() > before);
+}
+
 /* Each stack of each thread fails, before there is any. They all stay as they are. */
 static int run_starved(void) {
   read_plan();
@@ -177,7 +198,9 @@ static int run_starved(void) {
   long reserved = inject_balance().reserved;
   for (int i = 0; i < REPEATED; i++) CHECK_EQ(spawn->run(), -ENOMEM);
   CHECK_EQ(inject_balance().reserved, reserved);
+  start_timer_in_vain();
   inject_disarm();
+  AWAIT(LOAD(timer_fired) == 1); /* it is not lost */
   CHECK_EQ(spawn->run(), 0);
   check_quiet();
   return 0;

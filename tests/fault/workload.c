@@ -314,6 +314,18 @@ static int preempting(void) {
   return error ? error : last_error;
 }
 
+/* Without memory for a thread, or for its stack, the callback comes later: none is lost, and none is called twice. */
+static int timers(void) {
+  static thrum_timer started[MANY];
+  uint64_t ran_before = LOAD(ran);
+  for (int i = 0; i < MANY; i++)
+    CHECK_EQ(thrum_timer_start(&started[i], THRUM_US(i % 4 * 300), run_once, NULL), 0);
+  AWAIT(LOAD(ran) - ran_before >= MANY);
+  for (int i = 0; i < MANY; i++) CHECK_EQ(thrum_timer_cancel_wait(&started[i]), 0);
+  CHECK_EQ(LOAD(ran) - ran_before, MANY);
+  return 0;
+}
+
 /* ---- What threads say of themselves -------------------------------------------------------------------- */
 
 static uint64_t destroyed;
@@ -503,6 +515,7 @@ const struct step workload[] = {
     {.name = "hosted", run_hosted, {-ENOMEM}, .again = true},
     {.name = "detach", detach, {-ENOMEM}, .again = true},
     {.name = "sleeping", sleeping, {-ENOMEM}},
+    {.name = "timers", timers, .again = true},
     {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
     {.name = "blocking", blocking, {-ENOMEM}, .again = true},
     {.name = "preempting", preempting, {-ENOMEM}},
