@@ -14,6 +14,7 @@
 #include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/schedule.h>
+#include <thrum/select.h>
 #include <thrum/sync.h>
 #include <thrum/thread.h>
 #include <thrum/ticker.h>

@@ -5,12 +5,15 @@
  *
  *     -EAGAIN      a try form that would have had to wait
  *     -EBADF       not an open descriptor
+ *     -EBUSY       threads wait for what was to go
  *     -ECANCELED   the calling thread was cancelled; never anything else
  *     -EDEADLK     waiting for oneself
  *     -EINVAL      an argument that cannot be right; the header says which
  *     -ENOMEM      no memory, no room for one more stack, or the limit of live threads
  *     -ENOTSUP     not for this kind of thread
+ *     -EOVERFLOW   released, or said to be done, too often
  *     -EPERM       not the owner
+ *     -EPIPE       shut down or closed
  *     -ESRCH       a handle whose thread was joined or detached, or that never was one
  *     -ETIMEDOUT   the time given ran out
  *

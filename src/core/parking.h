@@ -29,6 +29,8 @@ struct thrumi_waiter {
   thrumi_ticket ticket;
   uintptr_t gift; /* what its waker leaves with it */
   bool queued;    /* under the bucket's lock */
+  bool stays; /* it is one of several of its thread, which takes the bucket's lock before it goes on; then */
+  bool won;   /* says whether this one was let go */
 };
 
 struct thrumi_bucket {

@@ -20,6 +20,7 @@ void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, 
   struct thrumi_thread *me = thrumi_self()->current;
   waiter->thread = me;
   waiter->gift = 0;
+  waiter->stays = false;
   waiter->ticket = thrumi_arm(me, what, object, flags);
   (flags & THRUMI_AT_FRONT ? thrumi_bucket_prepend : thrumi_bucket_append)(bucket, waiter, address);
 }
@@ -44,5 +45,19 @@ enum thrumi_wait_state thrumi_await(struct thrumi_bucket *bucket, struct thrumi_
 bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift) {
   thrumi_bucket_remove(bucket, waiter);
   waiter->gift = gift;
-  return thrumi_wake(waiter->thread, waiter->ticket, THRUMI_WOKEN);
+  bool stays = waiter->stays, won = thrumi_wake(waiter->thread, waiter->ticket, THRUMI_WOKEN);
+  if (stays) waiter->won = won; /* any other is gone */
+  return won;
+}
+
+void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address) {
+  waiter->gift = 0;
+  waiter->stays = true;
+  waiter->won = false;
+  thrumi_bucket_append(bucket, waiter, address);
+}
+
+bool thrumi_withdraw(struct thrumi_waiter *waiter) {
+  withdraw(waiter);
+  return waiter->won;
 }

@@ -34,6 +34,11 @@ enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t
  * the gift is still the caller's. Under the bucket's lock. *waiter is gone afterwards. */
 bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift);
 
+/* For a thread that waits on several addresses at once, with one ticket: queues a waiter, whose thread and ticket are set and
+ * which `stays`, in the locked bucket of the address; and takes it out, after the wait. True: it was let go, not another one. */
+void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address);
+bool thrumi_withdraw(struct thrumi_waiter *waiter);
+
 /* What a wait that ended without being let go means to the user. */
 static inline int thrumi_wait_error(enum thrumi_wait_state outcome) {
   return outcome == THRUMI_WOKEN ? 0 : outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;

@@ -110,6 +110,7 @@ struct thrumi_thread {
   bool cancellable;           /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
+  uint64_t random; /* its own numbers, for select */
 };
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
@@ -377,8 +378,12 @@ void thrumi_start_kthreads_again(void); /* in the child of a fork */
 struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg);  /* see there */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
 intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
-void thrumi_main_ends(intptr_t result);                              /* outside */
-void thrumi_locals_destroy(struct thrumi_thread *t);                 /* outside */
+struct thrumi_waiter;
+int thrumi_end_poll(thrum_thread handle); /* 0: it has ended; -EAGAIN; else as join */
+bool thrumi_end_enlist(thrum_thread handle,
+                       struct thrumi_waiter *waiter); /* false: -EAGAIN is not so any more */
+void thrumi_main_ends(intptr_t result);               /* outside */
+void thrumi_locals_destroy(struct thrumi_thread *t);  /* outside */
 void thrumi_local_fork(void);
 void thrumi_exit_fork(void);
 void thrumi_print_fork(void);

@@ -374,16 +374,22 @@ const char *thrum_failure(void) {
 
 /* ---- Joining -------------------------------------------------------------------------------------------------------- */
 
+/* In the bucket of its life word: says there that somebody waits. False: it has ended. */
+static bool mark_waited(struct thrumi_thread *t, uint64_t generation) {
+  uint64_t life = thrumi_load(&t->life);
+  do {
+    if (THRUMI_GENERATION(life) != generation || THRUMI_FLAGS(life) & THRUMI_FINISHED) return false;
+  } while (!thrumi_cas(&t->life, &life, life | THRUMI_WAITED));
+  return true;
+}
+
 /* Waits once. 0: look again. */
 static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
-  uint64_t life = thrumi_load(&t->life);
-  do {
-    if (THRUMI_GENERATION(life) != generation || THRUMI_FLAGS(life) & THRUMI_FINISHED) {
-      thrumi_bucket_unlock(bucket);
-      return 0;
-    }
-  } while (!thrumi_cas(&t->life, &life, life | THRUMI_WAITED));
+  if (!mark_waited(t, generation)) {
+    thrumi_bucket_unlock(bucket);
+    return 0;
+  }
   struct thrumi_waiter waiter;
   return thrumi_wait_error(thrumi_await(bucket, &waiter, &t->life, "the end of thread", t, deadline, flags));
 }
@@ -509,6 +515,26 @@ static int join_until(thrum_thread handle, intptr_t *result, int64_t deadline, i
   }
   thrumi_leave(thrumi_self());
   return error;
+}
+
+int thrumi_end_poll(thrum_thread handle) {
+  struct thrumi_thread *t;
+  uint64_t life;
+  int error = joinable(thrumi_self(), handle, &t, &life, false);
+  if (!error && !(THRUMI_FLAGS(life) & THRUMI_FINISHED)) return -EAGAIN;
+  if (!error) thrumi_rely_on(&t->life);
+  return error;
+}
+
+bool thrumi_end_enlist(thrum_thread handle, struct thrumi_waiter *waiter) {
+  struct thrumi_thread *t;
+  uint64_t life;
+  if (joinable(thrumi_self(), handle, &t, &life, false) != 0) return false;
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->life);
+  bool waits = mark_waited(t, THRUMI_GENERATION(life));
+  if (waits) thrumi_enlist(bucket, waiter, &t->life);
+  thrumi_bucket_unlock(bucket);
+  return waits;
 }
 
 static int wait_until(thrum_thread handle, int64_t deadline, int flags) {

@@ -123,6 +123,27 @@ static void waited_for(void) {
   CHECK_EQ(thrum_queue_destroy(&q), 0);
 }
 
+/* A select with a case that cannot be does nothing, also not what others of its cases could do. */
+static void bad_cases(void) {
+  static thrum_queue zero;
+  int n = 1;
+  long l = 1;
+  CHECK_EQ(thrum_queue_init(&q, sizeof n, 4, NULL), 0);
+  thrum_case cases[] = {thrum_case_put(&q, &n), thrum_case_put(&q, &l)};
+  CHECK_EQ(thrum_select(cases, 2), -EINVAL);
+  CHECK_EQ(thrum_try_select(cases, 2), -EINVAL);
+  cases[1] = thrum_case_get(&zero, &n);
+  CHECK_EQ(thrum_select_for(cases, 2, 0), -EINVAL);
+  cases[1].kind = 4711;
+  CHECK_EQ(thrum_select(cases, 2), -EINVAL);
+  CHECK_EQ(thrum_select(cases, SIZE_MAX), -EINVAL);
+  CHECK_EQ(thrum_queue_size(&q), 0);
+  cases[1] = thrum_case_thread((thrum_thread){4711});
+  CHECK_EQ(thrum_select(&cases[1], 1), 0);
+  CHECK_EQ(cases[1].status, -ESRCH);
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+}
+
 /* ---- Comparators --------------------------------------------------------------------------------------------------- */
 
 static uint32_t chance;
@@ -178,6 +199,7 @@ int main(int argc, char **argv) {
   wrong_size();
   too_often();
   waited_for();
+  bad_cases();
   no_order(at_random);
   no_order(always_less);
   no_order(always_more);

@@ -1,0 +1,91 @@
+/* Select waits for several things at once, of which exactly one happens.
+ *
+ *     thrum_case c[] = {thrum_case_get(&jobs, &job), thrum_case_put(&log, &line), thrum_case_after(THRUM_S(1))};
+ *     switch (thrum_select(c, 3)) {
+ *     case 0: if (c[0].status == -EPIPE) ...      // jobs is shut down and empty; else job was got
+ *
+ * A case is ready when its call would not have to wait: a get when there is an item or a putter waits, a put when there
+ * is room or a getter waits, either also when its queue is shut down, and then it does nothing and has the status
+ * -EPIPE. If several are ready, one of them is chosen at random, each as likely as the others. The case whose index is
+ * returned has happened, once; of the others nothing has.
+ *
+ * A queue may be in several cases, to put and to get alike; a select never meets itself. A queue that is NULL makes a case
+ * that never happens, and so does a case of all zeroes. Without any that can happen a select waits until it is cancelled.
+ *
+ * Cases may be used again for the next select; thrum_case_after counts from each anew. A case must not be used by two
+ * threads at the same time, nor moved while a select waits. Cost: O(n log n) steps in the number of cases that wait. */
+#ifndef THRUM_SELECT_H
+#define THRUM_SELECT_H
+
+#include <thrum/queue.h>
+#include <thrum/thread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum thrumi_case_kind {
+  THRUMI_CASE_NEVER,
+  THRUMI_CASE_PUT,
+  THRUMI_CASE_GET,
+  THRUMI_CASE_AT,
+  THRUMI_CASE_AFTER,
+  THRUMI_CASE_THREAD,
+  THRUMI_CASE_KINDS
+};
+
+typedef struct thrum_case {
+  uint32_t kind; /* enum thrumi_case_kind */
+  int status;    /* of the one that happened: 0 or a negative errno */
+  void *object;
+  void *item;
+  size_t size;
+  int64_t value;
+  uint64_t thrumi[18];
+} thrum_case;
+
+static inline thrum_case thrumi_case(enum thrumi_case_kind kind, void *object, void *item, size_t size,
+                                     int64_t value) {
+  thrum_case c = {(uint32_t)kind, 0, object, item, size, value, {0}};
+  return c;
+}
+
+static inline thrum_case thrumi_case_put(thrum_queue *q, const void *item, size_t size) {
+  return thrumi_case(q ? THRUMI_CASE_PUT : THRUMI_CASE_NEVER, q, (void *)(uintptr_t)item, size, 0);
+}
+
+static inline thrum_case thrumi_case_get(thrum_queue *q, void *item, size_t size) {
+  return thrumi_case(q ? THRUMI_CASE_GET : THRUMI_CASE_NEVER, q, item, size, 0);
+}
+
+/* Puts a copy of *p, as it is when the select begins; gets the next item into *p. */
+#define thrum_case_put(q, p) thrumi_case_put(q, p, sizeof *(p))
+#define thrum_case_get(q, p) thrumi_case_get(q, p, sizeof *(p))
+
+/* Happens at that time, or so long after the select began. */
+static inline thrum_case thrum_case_at(thrum_time when) { return thrumi_case(THRUMI_CASE_AT, 0, 0, 0, when); }
+static inline thrum_case thrum_case_after(thrum_duration span) {
+  return thrumi_case(THRUMI_CASE_AFTER, 0, 0, 0, span);
+}
+
+/* Happens when the thread has ended; its handle stays valid. Status: 0; -ESRCH: a stale handle; -EDEADLK: the caller;
+ * -EINVAL: a foreign thread. */
+static inline thrum_case thrum_case_thread(thrum_thread t) {
+  return thrumi_case(THRUMI_CASE_THREAD, 0, 0, 0, (int64_t)t.value);
+}
+
+/* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.
+ * -ECANCELED. -EINVAL: a case that cannot be (a size that is not its queue's, a queue that is not initialised), or more than
+ * INT_MAX. -ENOMEM: no memory for an item to be put. With an error nothing has happened. */
+THRUM_API int thrum_select(thrum_case *cases, size_t n);
+
+/* The same for so long: also -ETIMEDOUT. */
+THRUM_API THRUM_MUST_CHECK int thrum_select_for(thrum_case *cases, size_t n, thrum_duration timeout);
+
+/* The same without waiting: -EAGAIN if none is ready. No cancellation point. */
+THRUM_API THRUM_MUST_CHECK int thrum_try_select(thrum_case *cases, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

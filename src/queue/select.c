@@ -1,0 +1,313 @@
+/* Select. Each round polls all cases, and if none is ready enlists in all and waits.
+ *
+ *     poll       in random order; the first that is ready happens, and that is it
+ *     arm        the wait word says ARMED
+ *     enlist     in all, in the order of their addresses. One that is ready by now: end the wait, withdraw, next round
+ *     park       until somebody claims the wait
+ *     withdraw   from all
+ *
+ * Nothing happens while the select is enlisted but by whoever claims its wait. In particular it does not serve others then: for
+ * that two waits would have to be claimed in one step, its own and the other's. Polling serves others, and needs
+ * to claim only theirs.
+ *
+ * Exactly one. What happens to a case happens in a poll, when no case is enlisted, or by who won the claim; and a wait
+ * is claimed once.
+ *
+ * No wake-up is lost. Each case was enlisted under the lock of its thing, which was not ready then. Who makes it ready does so
+ * under that lock, finds the entry, and tries to claim. If it loses, somebody else has claimed before: then another case
+ * happens, or the next round polls all cases anew, this one too (the wait was ended because a case was ready, or by
+ * THRUMI_AGAIN). The maker that lost goes on as if the entry had not been there, so what it made ready is still
+ * ready.
+ *
+ * Progress. A round is in vain only if a case was ready when it was to be enlisted, and was not when it was polled again.
+ * If a channel was ready by its items or room, another thread has put or got. If by the offer of a thread that waits,
+ * and that one was claimed by another thread, that one has put or got. There remains the offer of another select that
+ * ended its wait because it, too, had found a case ready. Call that A gives up because of B at channel p; then B enlisted
+ * in p before A came there, and gives up because of C at a channel that it came to later: at one of a higher address
+ * than p, since B enlists in ascending order. So along A, B, C, ... the channels ascend, no select comes
+ * twice, and the last one gives up because of somebody who does not: whose offer stands until it is served. So of all selects that
+ * meet, one goes on. (Own offers do not make a case ready.)
+ *
+ * Fairness. Polling in random order chooses among what is ready, each as likely. What becomes ready while
+ * the select waits happens at once.
+ *
+ * Rejected. To lock all channels together (Go): a thousand small locks held inside the runtime, and none of them may be a
+ * lock that is waited for as threads wait, which PRIORITY needs. To claim the own wait and then the other's (Parallel
+ * Concurrent ML): who has claimed itself in vain must give the claim back, and others must wait for that. */
+#include <limits.h>
+#include <queue/selectable.h>
+#include <thrum/time.h>
+
+/* ---- Channels ------------------------------------------------------------------------------------------------------- */
+
+static struct thrumi_channel *channel_in(const thrum_case *c) { return thrumi_channel_of(c->object); }
+
+static enum thrumi_way way_of(const thrum_case *c) {
+  return c->kind == THRUMI_CASE_PUT ? THRUMI_PUT : THRUMI_GET;
+}
+
+static int channel_prepare(thrum_case *c) {
+  struct thrumi_entry *e = thrumi_entry_of(c);
+  struct thrumi_channel *channel = channel_in(c);
+  e->box = NULL;
+  if (c->size == 0 || channel->item_size != c->size) return -EINVAL;
+  bool boxed = thrumi_is_boxed(channel);
+  e->offer.item = boxed ? &e->box : c->item;
+  if (boxed && c->kind == THRUMI_CASE_PUT && !(e->box = thrumi_box_make(channel, c->item))) return -ENOMEM;
+  return 0;
+}
+
+/* A put that happened has given its box away; a get that happened has got one. */
+static void channel_release(thrum_case *c, bool fired) {
+  void *box = thrumi_entry_of(c)->box;
+  bool happened = fired && c->status == 0;
+  if (!box || happened != (c->kind == THRUMI_CASE_GET)) return;
+  if (happened) memcpy(c->item, (char *)box + sizeof(void *), c->size);
+  thrumi_box_give(channel_in(c), box);
+}
+
+static int channel_poll(thrum_case *c) {
+  return thrumi_channel_try(channel_in(c), way_of(c), thrumi_entry_of(c)->offer.item);
+}
+
+static struct thrumi_offers *list_of(thrum_case *c) {
+  return c->kind == THRUMI_CASE_PUT ? &channel_in(c)->putters : &channel_in(c)->getters;
+}
+
+static bool channel_enlist(thrum_case *c, struct thrumi_selection *s) {
+  struct thrumi_channel *channel = channel_in(c);
+  struct thrumi_offer *o = &thrumi_entry_of(c)->offer;
+  o->selection = s;
+  thrumi_announce(o->item);
+  thrumi_channel_lock(channel);
+  bool ready = thrumi_channel_is_ready(channel, way_of(c), s);
+  if (!ready) thrumi_offer_append(list_of(c), o);
+  thrumi_channel_unlock(channel);
+  return !ready;
+}
+
+/* Who claims for a channel says which case it was in the selection. */
+static bool channel_withdraw(thrum_case *c) {
+  thrumi_channel_lock(channel_in(c));
+  thrumi_offer_remove(list_of(c), &thrumi_entry_of(c)->offer);
+  thrumi_channel_unlock(channel_in(c));
+  return false;
+}
+
+/* ---- Ends of threads ------------------------------------------------------------------------------------------------ */
+
+static thrum_thread thread_in(const thrum_case *c) { return (thrum_thread){(uint64_t)c->value}; }
+
+static int thread_poll(thrum_case *c) { return thrumi_end_poll(thread_in(c)); }
+
+static bool thread_enlist(thrum_case *c, struct thrumi_selection *s) {
+  struct thrumi_waiter *w = &thrumi_entry_of(c)->waiter;
+  w->thread = s->thread;
+  w->ticket = s->ticket;
+  return thrumi_end_enlist(thread_in(c), w);
+}
+
+static bool waiter_withdraw(thrum_case *c) { return thrumi_withdraw(&thrumi_entry_of(c)->waiter); }
+
+/* ---- What never happens, and time ----------------------------------------------------------------------------------- */
+
+static int nothing_prepare(thrum_case *c) { return (void)c, 0; }
+static void nothing_release(thrum_case *c, bool fired) { (void)c, (void)fired; }
+static bool nothing_enlist(thrum_case *c, struct thrumi_selection *s) { return (void)c, (void)s, true; }
+static bool nothing_withdraw(thrum_case *c) { return (void)c, false; }
+static int never_poll(thrum_case *c) { return (void)c, -EAGAIN; }
+
+static thrum_time *time_of(thrum_case *c) { return (thrum_time *)(void *)&thrumi_entry_of(c)->box; }
+
+static int time_prepare(thrum_case *c) {
+  *time_of(c) = c->kind == THRUMI_CASE_AT ? c->value : thrum_after(c->value);
+  return 0;
+}
+
+static int time_poll(thrum_case *c) {
+  return *time_of(c) != THRUM_FOREVER && thrumi_os.now() >= *time_of(c) ? 0 : -EAGAIN;
+}
+
+static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
+    [THRUMI_CASE_NEVER] = {nothing_prepare, nothing_release, never_poll, nothing_enlist, nothing_withdraw},
+    [THRUMI_CASE_PUT] = {channel_prepare, channel_release, channel_poll, channel_enlist, channel_withdraw},
+    [THRUMI_CASE_GET] = {channel_prepare, channel_release, channel_poll, channel_enlist, channel_withdraw},
+    [THRUMI_CASE_AT] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
+    [THRUMI_CASE_AFTER] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
+    [THRUMI_CASE_THREAD] = {nothing_prepare, nothing_release, thread_poll, thread_enlist, waiter_withdraw},
+};
+
+/* ---- The select ----------------------------------------------------------------------------------------------------- */
+
+struct select {
+  thrum_case *cases;
+  size_t n;
+  struct thrumi_selection selection;
+  int64_t deadline; /* of the call */
+  int64_t when;     /* of the earliest case that is a time, */
+  int timer;        /* which is this one */
+};
+
+static const struct thrumi_selectable *of(const thrum_case *c) { return &selectables[c->kind]; }
+
+static bool is_time(const thrum_case *c) { return c->kind == THRUMI_CASE_AT || c->kind == THRUMI_CASE_AFTER; }
+
+static struct thrumi_entry *entry(const struct select *x, size_t i) { return thrumi_entry_of(&x->cases[i]); }
+
+/* xorshift64* (Vigna 2016). */
+static uint32_t random_below(struct thrumi_thread *me, uint32_t n) {
+  uint64_t r = me->random ? me->random : ((uint64_t)me->slot << 32 | 1) * UINT64_C(0x9e3779b97f4a7c15);
+  r ^= r >> 12;
+  r ^= r << 25;
+  r ^= r >> 27;
+  me->random = r;
+  return (uint32_t)((r * UINT64_C(0x2545f4914f6cdd1d) >> 32) * n >> 32);
+}
+
+/* The i-th that is polled: shuffled as far as it is asked for (Fisher and Yates). */
+static uint32_t polled(struct select *x, uint32_t i) {
+  uint32_t j = i + random_below(x->selection.thread, (uint32_t)x->n - i), at_j = entry(x, j)->polled;
+  entry(x, j)->polled = entry(x, i)->polled;
+  entry(x, i)->polled = at_j;
+  return at_j;
+}
+
+/* The index of the case that happened, -EAGAIN, or -ENOMEM. */
+static int poll_all(struct select *x) {
+  for (uint32_t i = 0; i < x->n; i++) {
+    uint32_t at = polled(x, i);
+    thrum_case *c = &x->cases[at];
+    int status = of(c)->poll(c);
+    if (status == -EAGAIN) continue;
+    if (status == -ENOMEM) return -ENOMEM;
+    c->status = status;
+    return (int)at;
+  }
+  return -EAGAIN;
+}
+
+/* ---- The order of enlisting: by address, a heap sort ------------------------------------------------------------------ */
+
+static uintptr_t key(const struct select *x, uint32_t at) { return (uintptr_t)x->cases[at].object; }
+
+static void sift(struct select *x, size_t hole, size_t n, uint32_t at) {
+  for (size_t child; (child = 2 * hole + 1) < n; hole = child) {
+    if (child + 1 < n && key(x, entry(x, child + 1)->enlisted) > key(x, entry(x, child)->enlisted)) child++;
+    if (key(x, entry(x, child)->enlisted) <= key(x, at)) break;
+    entry(x, hole)->enlisted = entry(x, child)->enlisted;
+  }
+  entry(x, hole)->enlisted = at;
+}
+
+static void sort(struct select *x) {
+  for (size_t i = x->n / 2; i-- > 0;) sift(x, i, x->n, entry(x, i)->enlisted);
+  for (size_t n = x->n; n > 1; n--) {
+    uint32_t last = entry(x, n - 1)->enlisted;
+    entry(x, n - 1)->enlisted = entry(x, 0)->enlisted;
+    sift(x, 0, n - 1, last);
+  }
+}
+
+/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+
+/* How many are enlisted: all, or those before the first that is ready. */
+static size_t enlist_all(struct select *x) {
+  for (size_t i = 0; i < x->n; i++) {
+    thrum_case *c = &x->cases[entry(x, i)->enlisted];
+    if (!of(c)->enlist(c, &x->selection)) return i;
+  }
+  return x->n;
+}
+
+/* The index of the case whose maker claimed the wait, as far as it is told here; else -EAGAIN. */
+static int withdraw(struct select *x, size_t n) {
+  int fired = -EAGAIN;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t at = entry(x, i)->enlisted;
+    if (of(&x->cases[at])->withdraw(&x->cases[at])) fired = (int)at;
+  }
+  return fired;
+}
+
+/* The wait is over, nothing is enlisted any more. `fired` is what withdraw said. */
+static int conclude(struct select *x, enum thrumi_wait_state outcome, int fired) {
+  if (outcome == THRUMI_CANCELLED) return -ECANCELED;
+  if (outcome == THRUMI_TIMED_OUT && x->when > x->deadline) return -ETIMEDOUT;
+  if (outcome == THRUMI_TIMED_OUT) fired = x->timer;
+  int status = 0;
+  if (thrumi_load(&x->selection.settled)) { /* by a channel */
+    fired = (int)x->selection.fired;
+    status = x->selection.status;
+  }
+  if (fired < 0 || status == THRUMI_AGAIN) return -EAGAIN;
+  x->cases[fired].status = status;
+  return fired;
+}
+
+/* The index of the case that happened, an error, or -EAGAIN: another round. */
+static int wait_once(struct select *x) {
+  struct thrumi_selection *s = &x->selection;
+  enum thrumi_wait_state outcome;
+  thrumi_store_relaxed(&s->settled, 0);
+  s->ticket = thrumi_arm(s->thread, "one of several things", NULL, THRUMI_CANCELLABLE);
+  size_t n = enlist_all(x);
+  bool gave_up = n < x->n && thrumi_disarm(s->thread, s->ticket, &outcome);
+  if (n == x->n) outcome = thrumi_park(s->thread, s->ticket, x->when < x->deadline ? x->when : x->deadline);
+  int fired = withdraw(x, n);
+  return gave_up ? -EAGAIN : conclude(x, outcome, fired);
+}
+
+/* Inside. */
+static int select_inside(struct select *x, bool try) {
+  int64_t began = x->deadline;
+  if (!try && thrumi_is_cancelled(x->selection.thread)) return -ECANCELED;
+  int fired = poll_all(x);
+  if (fired != -EAGAIN || try) return fired;
+  if (began != THRUM_FOREVER && thrumi_os.now() >= x->deadline) return -ETIMEDOUT;
+  sort(x);
+  do {
+    fired = wait_once(x);
+    if (fired == -EAGAIN) fired = poll_all(x);
+  } while (fired == -EAGAIN);
+  return fired;
+}
+
+static int prepare(struct select *x, size_t *prepared) {
+  for (size_t i = 0; i < x->n; i++) {
+    thrum_case *c = &x->cases[i];
+    struct thrumi_entry *e = entry(x, i);
+    e->polled = e->enlisted = (uint32_t)i;
+    e->offer.index = (uint32_t)i;
+    c->status = 0;
+    int error = c->kind < THRUMI_CASE_KINDS ? of(c)->prepare(c) : -EINVAL;
+    if (error) return error;
+    if (is_time(c) && *time_of(c) < x->when) {
+      x->when = *time_of(c);
+      x->timer = (int)i;
+    }
+    *prepared = i + 1;
+  }
+  return 0;
+}
+
+static int run(thrum_case *cases, size_t n, thrum_time deadline, bool try) {
+  if (n > INT_MAX) return -EINVAL;
+  struct select x = {.cases = cases, .n = n, .deadline = deadline, .when = THRUM_FOREVER, .timer = -1};
+  size_t prepared = 0;
+  int fired = prepare(&x, &prepared);
+  if (fired == 0) {
+    x.selection.thread = thrumi_enter()->current;
+    fired = select_inside(&x, try);
+    thrumi_leave(thrumi_self());
+  }
+  for (size_t i = 0; i < prepared; i++) of(&cases[i])->release(&cases[i], fired == (int)i);
+  return fired;
+}
+
+int thrum_select(thrum_case *cases, size_t n) { return run(cases, n, THRUM_FOREVER, false); }
+
+int thrum_select_for(thrum_case *cases, size_t n, thrum_duration timeout) {
+  return run(cases, n, thrum_after(timeout), false);
+}
+
+int thrum_try_select(thrum_case *cases, size_t n) { return run(cases, n, THRUM_FOREVER, true); }
