@@ -24,9 +24,10 @@
  * and that one was claimed by another thread, that one has put or got. There remains the offer of another select that
  * ended its wait because it, too, had found a case ready. Call that A gives up because of B at channel p; then B enlisted
  * in p before A came there, and gives up because of C at a channel that it came to later: at one of a higher address
- * than p, since B enlists in ascending order. So along A, B, C, ... the channels ascend, no select comes
- * twice, and the last one gives up because of somebody who does not: whose offer stands until it is served. So of all selects that
- * meet, one goes on. (Own offers do not make a case ready.)
+ * than p, since B enlists in ascending order, and in all its cases of p in one step. So along A, B, C, ... the channels
+ * ascend, no select comes twice, and the last one gives up because of somebody who does not: whose offer stands until it
+ * is served. So of all selects that meet, one goes on. (Own offers do not make a case ready. Enlisting put and get of one
+ * channel in two steps, two selects could give up because of each other for ever; the exhaustive driver found that.)
  *
  * Fairness. Polling in random order chooses among what is ready, each as likely. What becomes ready while
  * the select waits happens at once.
@@ -74,14 +75,23 @@ static struct thrumi_offers *list_of(thrum_case *c) {
   return c->kind == THRUMI_CASE_PUT ? &channel_in(c)->putters : &channel_in(c)->getters;
 }
 
+static bool any_is_ready(thrum_case *c, const struct thrumi_selection *s) {
+  for (; c; c = thrumi_entry_of(c)->more)
+    if (thrumi_channel_is_ready(channel_in(c), way_of(c), s)) return true;
+  return false;
+}
+
+/* All cases of the channel under one lock: see Progress. */
 static bool channel_enlist(thrum_case *c, struct thrumi_selection *s) {
   struct thrumi_channel *channel = channel_in(c);
-  struct thrumi_offer *o = &thrumi_entry_of(c)->offer;
-  o->selection = s;
-  thrumi_announce(o->item);
   thrumi_channel_lock(channel);
-  bool ready = thrumi_channel_is_ready(channel, way_of(c), s);
-  if (!ready) thrumi_offer_append(list_of(c), o);
+  bool ready = any_is_ready(c, s);
+  for (; !ready && c; c = thrumi_entry_of(c)->more) {
+    struct thrumi_offer *o = &thrumi_entry_of(c)->offer;
+    o->selection = s;
+    thrumi_announce(o->item);
+    thrumi_offer_append(list_of(c), o);
+  }
   thrumi_channel_unlock(channel);
   return !ready;
 }
@@ -210,11 +220,27 @@ static void sort(struct select *x) {
 
 /* ---- Waiting -------------------------------------------------------------------------------------------------------- */
 
-/* How many are enlisted: all, or those before the first that is ready. */
-static size_t enlist_all(struct select *x) {
+static bool is_channel(const thrum_case *c) {
+  return c->kind == THRUMI_CASE_PUT || c->kind == THRUMI_CASE_GET;
+}
+
+/* Behind the sort: links neighbours that are of one channel. */
+static void link_cases(struct select *x) {
   for (size_t i = 0; i < x->n; i++) {
     thrum_case *c = &x->cases[entry(x, i)->enlisted];
-    if (!of(c)->enlist(c, &x->selection)) return i;
+    thrum_case *next = i + 1 < x->n ? &x->cases[entry(x, i + 1)->enlisted] : NULL;
+    bool same = next && is_channel(c) && is_channel(next) && c->object == next->object;
+    thrumi_entry_of(c)->more = same ? next : NULL;
+  }
+}
+
+/* How many are enlisted: all, or those before the first that is ready. */
+static size_t enlist_all(struct select *x) {
+  bool linked = false; /* enlisted with the one before */
+  for (size_t i = 0; i < x->n; i++) {
+    thrum_case *c = &x->cases[entry(x, i)->enlisted];
+    if (!linked && !of(c)->enlist(c, &x->selection)) return i;
+    linked = thrumi_entry_of(c)->more;
   }
   return x->n;
 }
@@ -265,6 +291,7 @@ static int select_inside(struct select *x, bool try) {
   if (fired != -EAGAIN || try) return fired;
   if (began != THRUM_FOREVER && thrumi_os.now() >= x->deadline) return -ETIMEDOUT;
   sort(x);
+  link_cases(x);
   do {
     fired = wait_once(x);
     if (fired == -EAGAIN) fired = poll_all(x);

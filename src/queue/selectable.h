@@ -19,6 +19,7 @@ struct thrumi_entry {
     struct thrumi_waiter waiter;
   };
   void *box;         /* of a large item */
+  thrum_case *more;  /* the next case of the same channel */
   uint32_t polled;   /* these two of the case with number i: what is i-th in the order of polling, */
   uint32_t enlisted; /* and of enlisting */
 };
@@ -39,7 +40,8 @@ struct thrumi_selectable {
    * -EAGAIN: it is not ready. -ENOMEM ends the select. */
   int (*poll)(thrum_case *c);
 
-  /* Inside, armed: may neither leave nor wait. Enlists the wait, unless the case is ready: then false, and it is not enlisted.
+  /* Inside, armed: may neither leave nor wait. Enlists the wait, in this case and those of `more` in one step, unless one of
+   * them is ready: then false, and none is enlisted.
    * From here on whoever makes it ready claims s->thread with s->ticket. */
   bool (*enlist)(thrum_case *c, struct thrumi_selection *s);
 

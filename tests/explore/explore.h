@@ -162,7 +162,12 @@ static inline bool explore_exchange(uint64_t *word, uint64_t from, uint64_t to) 
 struct thrumi_spin {
   _Atomic uint32_t word;
 };
+enum { THRUMI_SPIN_FREE };
 static inline void thrumi_spin_lock(struct thrumi_spin *spin) { explore_lock(&spin->word); }
+static inline bool thrumi_spin_try_lock(struct thrumi_spin *spin) {
+  thrumi_spin_lock(spin); /* where it would fail the caller waits in any case */
+  return true;
+}
 static inline void thrumi_spin_unlock(struct thrumi_spin *spin) {
   EXPLORE_UPDATED(&spin->word, atomic_store(&spin->word, 0));
 }

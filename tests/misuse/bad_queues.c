@@ -206,5 +206,7 @@ int main(int argc, char **argv) {
   struct child child = child_run("uses-its-queue");
   CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
   CHECK_HAS(child.err_text, "the comparator of the queue at");
+  free(child.out_text);
+  free(child.err_text);
   return 0;
 }
