@@ -164,6 +164,7 @@ void thrumi_chunks_free(struct thrumi_chunk *list);
 /* ---- heap.c: of a PRIORITY channel; under the gate, outside ----------------------------------------- */
 
 void thrumi_gate_acquire(struct thrumi_channel *c);
+void thrumi_gate_release(struct thrumi_channel *c);
 int thrumi_heap_reserve(struct thrumi_channel *c); /* room for one more */
 void thrumi_heap_push(struct thrumi_channel *c, const void *item);
 void thrumi_heap_pop(struct thrumi_channel *c, void *item);

@@ -28,6 +28,12 @@ void thrumi_gate_acquire(struct thrumi_channel *c) {
   if (mark && (uint32_t)(__atomic_load_n(&c->gate.word, __ATOMIC_RELAXED) >> 32) == mark)
     thrumi_fatal("the comparator of the queue at %p uses that queue", (void *)c);
   thrum_lock_acquire(&c->gate);
+  thrumi_rely_on(&c->gate);
+}
+
+void thrumi_gate_release(struct thrumi_channel *c) {
+  thrumi_announce(&c->gate);
+  thrum_lock_release(&c->gate);
 }
 
 int thrumi_heap_reserve(struct thrumi_channel *c) {

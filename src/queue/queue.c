@@ -122,7 +122,7 @@ static void shut_now(struct thrumi_channel *c) {
   finish_tasks(c, stock.count, &wakes);
   shut(c, &wakes);
   unlock_and_wake(c, &wakes);
-  if (gate) thrum_lock_release(&c->gate);
+  if (gate) thrumi_gate_release(c);
   drop_all(c, &stock);
 }
 

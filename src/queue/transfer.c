@@ -200,7 +200,7 @@ int thrumi_channel_let_in_by_gate(struct thrumi_channel *c) {
   thrumi_gate_acquire(c);
   do error = thrumi_heap_reserve(c);
   while (!error && let_one_in(c));
-  thrum_lock_release(&c->gate);
+  thrumi_gate_release(c);
   return error;
 }
 
@@ -210,7 +210,7 @@ static int try_with_gate(struct thrumi_channel *c, enum thrumi_way way, void *it
   thrumi_gate_acquire(c);
   int error = way == THRUMI_PUT ? thrumi_heap_reserve(c) : 0;
   if (!error) error = way == THRUMI_PUT ? put_with_gate(c, item) : get_with_gate(c, item);
-  thrum_lock_release(&c->gate);
+  thrumi_gate_release(c);
   thrumi_enter();
   return error;
 }

@@ -110,7 +110,7 @@ struct thrumi_thread {
   bool cancellable;           /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
-  uint64_t random; /* its own numbers, for select */
+  uint64_t random;   /* its own numbers, for select */
 };
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
