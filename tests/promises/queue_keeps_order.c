@@ -87,11 +87,11 @@ static void priority_is_stable(void) {
   thrum_queue_options o = options_of(THRUM_PRIORITY);
   CHECK_EQ(thrum_queue_init(&q, sizeof(int), THRUM_UNBOUNDED, &o), 0);
   for (int i = 0; i < 3000; i++) {
-    int n = i * 7919 % 50 * 10 + (i % 10);
+    int n = i * 7919 % 50 * 10 + i / 50 % 10;
     CHECK_EQ(thrum_queue_put(&q, &n), 0);
   }
   int puts[50][60], counts[50] = {0}, seen[50] = {0};
-  for (int i = 0; i < 3000; i++) puts[i * 7919 % 50][counts[i * 7919 % 50]++] = i % 10;
+  for (int i = 0; i < 3000; i++) puts[i * 7919 % 50][counts[i * 7919 % 50]++] = i / 50 % 10;
   for (int i = 0, last = 0; i < 3000; i++) {
     int n;
     CHECK_EQ(thrum_queue_get(&q, &n), 0);
