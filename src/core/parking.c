@@ -124,6 +124,50 @@ struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const vo
   return *find(bucket, key_of(address));
 }
 
+/* ---- Sweeping ------------------------------------------------------------------------------------------------------- */
+
+enum { MARKS = 64 }; /* in a word */
+
+static _Atomic uint64_t marked[BUCKETS / MARKS];
+
+void thrumi_parking_mark(const void *address) {
+  uint64_t i = key_of(address) >> (64 - BUCKET_BITS);
+  thrumi_or(&marked[i / MARKS], UINT64_C(1) << i % MARKS);
+}
+
+bool thrumi_parking_is_marked(void) {
+  uint64_t any = 0;
+  for (int i = 0; i < BUCKETS / MARKS; i++) any |= thrumi_load(&marked[i]);
+  return any;
+}
+
+/* Children first: what takes the place of a node that is taken out comes from below it, and has been settled. 56 levels at
+ * most. True: there are more. */
+static bool settle_tree(struct thrumi_bucket *bucket, const struct thrumi_waiter *first) {
+  if (!first) return false;
+  bool more = settle_tree(bucket, first->child[0]);
+  more |= settle_tree(bucket, first->child[1]);
+  return (first->settle && first->settle(bucket, thrumi_load_relaxed(&first->address))) || more;
+}
+
+static void sweep_bucket(struct thrumi_bucket *bucket) {
+  bool more;
+  do {
+    thrumi_spin_lock(&bucket->lock);
+    more = settle_tree(bucket, bucket->root);
+    thrumi_spin_unlock(&bucket->lock);
+  } while (more);
+}
+
+void thrumi_parking_sweep(void) {
+  atomic_thread_fence(memory_order_seq_cst);
+  for (int i = 0; i < BUCKETS / MARKS; i++) {
+    if (!thrumi_load_relaxed(&marked[i])) continue;
+    for (uint64_t left = thrumi_swap(&marked[i], 0); left; left &= left - 1)
+      sweep_bucket(&table[i * MARKS + __builtin_ctzll(left)].bucket);
+  }
+}
+
 uint32_t thrumi_forks;
 
 void thrumi_parking_fork(void) {

@@ -9,9 +9,14 @@
  * loss, so they are as good as random and no two are the same: a queue is found in O(log n) steps, 64 at most, whatever
  * the addresses. There is nothing to rebalance and nothing to allocate.
  *
+ * Sweeping. A signal handler may change an object, but must not take a bucket's lock, which the code that it interrupted may
+ * hold. So it marks the object's bucket, and has somebody else settle all objects there whose waiters say how (`settle`). A
+ * mark says no more than "look again": it may be set twice or too often, and none is lost, however many signals come.
+ *
  * Rejected: one list a bucket (Linux's futex, WebKit): a million threads that wait on a million objects make every
  * wake-up walk thousands. A treap (Go's semaRoot) wants a parent pointer, a priority and rotations for the same depth.
- * A table that grows wants memory while inside the runtime. */
+ * A table that grows wants memory while inside the runtime. For sweeping: a ring of addresses (what if it is full?); a list
+ * through the objects (the object may be gone by the time it is read; a waiter is not, while it is queued). */
 #ifndef THRUMI_PARKING_H
 #define THRUMI_PARKING_H
 
@@ -19,6 +24,10 @@
 #include <core/wait.h>
 
 struct thrumi_thread;
+struct thrumi_bucket;
+
+/* Lets go who may go of those who wait on the address, in its bucket, a batch at most. True: there are more. */
+typedef bool thrumi_settle_fn(struct thrumi_bucket *bucket, const void *address);
 
 struct thrumi_waiter {
   struct thrumi_waiter *next, *prev; /* in the queue; the first one's prev is the last, whose next is NULL */
@@ -27,8 +36,9 @@ struct thrumi_waiter {
   _Atomic(const void *) address;     /* changes under the locks of both buckets */
   struct thrumi_thread *thread;
   thrumi_ticket ticket;
-  uintptr_t gift; /* what its waker leaves with it */
-  bool queued;    /* under the bucket's lock */
+  thrumi_settle_fn *settle; /* of its object, if signal handlers may change that; NULL */
+  uintptr_t gift;           /* what its waker leaves with it */
+  bool queued;              /* under the bucket's lock */
   bool stays; /* it is one of several of its thread, which takes the bucket's lock before it goes on; then */
   bool won;   /* says whether this one was let go */
 };
@@ -56,6 +66,14 @@ void thrumi_bucket_remove(struct thrumi_bucket *bucket, struct thrumi_waiter *wa
 
 /* The waiter at the head of the address's queue; NULL: none. The one behind it is its `next`. */
 struct thrumi_waiter *thrumi_bucket_first(struct thrumi_bucket *bucket, const void *address);
+
+/* Marks the bucket of an address. Async-signal-safe. */
+void thrumi_parking_mark(const void *address);
+bool thrumi_parking_is_marked(void); /* any is */
+
+/* Settles all that is marked. Who marks does so and then rouses the caller; the caller says that it is about to sleep and then
+ * calls this. A full fence stands between the two steps on both sides, so no mark is left while the caller sleeps. */
+void thrumi_parking_sweep(void);
 
 void thrumi_parking_fork(void); /* in the child of a fork: nobody waits */
 

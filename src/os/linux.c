@@ -189,13 +189,35 @@ static int create_with(pthread_t *out, void *(*fn)(void *), void *arg) {
   return -error;
 }
 
+static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+enum { SYNCHRONOUS = sizeof synchronous / sizeof *synchronous };
+
 /* All but those that a thread's own code causes: blocked, these would kill the process past its handlers. */
 static sigset_t asynchronous_signals(void) {
-  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
   sigset_t set;
   sigfillset(&set);
-  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&set, synchronous[i]);
+  for (size_t i = 0; i < SYNCHRONOUS; i++) sigdelset(&set, synchronous[i]);
   return set;
+}
+
+bool thrumi_os_may_be_handler(int unblocked) {
+  sigset_t mask;
+  pthread_sigmask(SIG_BLOCK, NULL, &mask);
+  bool blocked = sigismember(&mask, unblocked);
+  for (size_t i = 0; i < SYNCHRONOUS; i++) blocked |= sigismember(&mask, synchronous[i]);
+  return blocked;
+}
+
+bool thrumi_os_has_handler(int but, int nor) {
+  sigset_t set = asynchronous_signals();
+  for (int signo = 1; signo < NSIG; signo++) {
+    struct sigaction action;
+    if (signo == but || signo == nor || !sigismember(&set, signo)) continue;
+    if (sigaction(signo, NULL, &action) != 0) continue; /* libc's own */
+    if (action.sa_flags & SA_SIGINFO || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN))
+      return true;
+  }
+  return false;
 }
 
 /* The new thread inherits the mask, so no signal finds it with another one. */

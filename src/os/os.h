@@ -83,6 +83,13 @@ void thrumi_os_short_slice(int64_t ns);
 bool thrumi_os_map_afresh(void *start, size_t bytes);
 #endif
 
+/* Whether the caller may be a signal handler on a kernel thread that blocks neither `unblocked` nor any signal that an
+ * instruction causes. (A handler blocks its own signal, unless it was installed with SA_NODEFER.) */
+bool thrumi_os_may_be_handler(int unblocked);
+
+/* Whether any signal but these two, and those that an instruction causes, has a handler. */
+bool thrumi_os_has_handler(int but, int nor);
+
 /* Installs a handler past libc (ThreadSanitizer would defer it): with SA_SIGINFO, SA_ONSTACK, SA_RESTART and
  * all asynchronous signals masked in it. The former action goes to *old. */
 int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *old);

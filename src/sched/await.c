@@ -21,6 +21,7 @@ void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, 
   waiter->thread = me;
   waiter->gift = 0;
   waiter->stays = false;
+  waiter->settle = NULL;
   waiter->ticket = thrumi_arm(me, what, object, flags);
   (flags & THRUMI_AT_FRONT ? thrumi_bucket_prepend : thrumi_bucket_append)(bucket, waiter, address);
 }
@@ -53,6 +54,7 @@ bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, u
 void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address) {
   waiter->gift = 0;
   waiter->stays = true;
+  waiter->settle = NULL;
   waiter->won = false;
   thrumi_bucket_append(bucket, waiter, address);
 }
@@ -60,4 +62,24 @@ void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, c
 bool thrumi_withdraw(struct thrumi_waiter *waiter) {
   withdraw(waiter);
   return waiter->won;
+}
+
+void thrumi_settle_inside(const void *address, thrumi_settle_fn *settle) {
+  bool more;
+  do {
+    struct thrumi_bucket *bucket = thrumi_bucket_lock(address);
+    more = settle(bucket, address);
+    thrumi_bucket_unlock(bucket);
+  } while (more);
+}
+
+void thrumi_settle(const void *address, thrumi_settle_fn *settle) {
+  struct thrumi_kthread *k = thrumi_enter_in_handler();
+  if (!k) {
+    thrumi_parking_mark(address);
+    thrumi_monitor_rouse();
+    return;
+  }
+  thrumi_settle_inside(address, settle);
+  thrumi_leave_in_handler(k);
 }

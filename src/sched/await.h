@@ -16,6 +16,8 @@
 #include <core/parking.h>
 #include <sched/sched.h>
 
+enum { THRUMI_BATCH = 64 }; /* waiters let go under one lock of a bucket */
+
 /* Queues the caller behind those who wait on the address, unlocks the bucket, and parks until it is let go, the
  * deadline (absolute; INT64_MAX: none) or, with THRUMI_CANCELLABLE, a cancellation. THRUMI_WOKEN means let go, and
  * waiter->gift is there. In every case the waiter is in no queue afterwards. `what` and `object` are for dumps. */
@@ -38,6 +40,13 @@ bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, u
  * which `stays`, in the locked bucket of the address; and takes it out, after the wait. True: it was let go, not another one. */
 void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address);
 bool thrumi_withdraw(struct thrumi_waiter *waiter);
+
+/* The object has changed: lets go who may go of those who wait on it, whoever does it. Outside of the runtime, and
+ * async-signal-safe. Whoever may not lock the bucket here leaves it to the monitor; those who wait must have `settle` as
+ * their waiter->settle, set while they are queued. */
+void thrumi_settle(const void *address, thrumi_settle_fn *settle);
+void thrumi_settle_inside(const void *address,
+                          thrumi_settle_fn *settle); /* the same, at once; in no handler */
 
 /* What a wait that ended without being let go means to the user. */
 static inline int thrumi_wait_error(enum thrumi_wait_state outcome) {

@@ -8,9 +8,11 @@
  *
  * The deadlock verdict. The monitor asks when no worker was busy at two looks in a row. It is pronounced only if
  * nobody outside can wake anything: main waits in thrum, no OS thread that we do not know, no foreign thread
- * outside a wait, nothing BLOCKED, no deadline, no descriptor, and somebody waits for whom the program would wait. */
+ * outside a wait, nothing BLOCKED, no deadline, no descriptor, and somebody waits for whom the program would wait; and who waits
+ * for an event or a semaphore may be woken by a signal handler, if the program has one. */
 #define _GNU_SOURCE
 #include <core/fatal.h>
+#include <core/parking.h>
 #include <sched/exit.h>
 #include <sched/self.h>
 #include <stdio.h>
@@ -152,6 +154,13 @@ void thrumi_exit_main(intptr_t result) {
 
 /* ---- The deadlock verdict ---------------------------------------------------------------------------------------- */
 
+/* The program has a signal handler, which may set an event or release a semaphore; or one did, and the monitor has not settled
+ * that yet. */
+static bool a_handler_may_come(void) {
+  return thrumi_os_has_handler(thrumi_sched.preempt_signal, thrumi_sched.dump_signal) ||
+         thrumi_parking_is_marked();
+}
+
 /* All wait in thrum, and the program would wait for one of them. */
 static bool all_wait(void) {
   bool awaited = false;
@@ -163,6 +172,7 @@ static bool all_wait(void) {
     enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
     bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
     if (state != THRUMI_WAIT_PARKED && !hosting) return false;
+    if (t->by_signal && state == THRUMI_WAIT_PARKED && a_handler_may_come()) return false;
     awaited |= t->kind == THRUMI_MAIN || is_awaited(t, life);
   }
   return awaited;

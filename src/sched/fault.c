@@ -45,5 +45,5 @@ void thrumi_fault_start(const thrum_config *config) {
   if (config->fault_handler != THRUM_NO && is_default(SIGSEGV))
     thrumi_os_handle(SIGSEGV, on_fault, &fault.former_fault);
   int dump = config->dump_signal == THRUM_INHERIT ? (is_default(SIGQUIT) ? SIGQUIT : 0) : config->dump_signal;
-  if (dump > 0) thrumi_os_handle(dump, on_dump, &fault.former_dump);
+  if (dump > 0 && thrumi_os_handle(dump, on_dump, &fault.former_dump) == 0) thrumi_sched.dump_signal = dump;
 }

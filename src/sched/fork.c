@@ -12,7 +12,12 @@
 #include <unistd.h>
 
 /* Whoever forks is known to the runtime from here on. */
-static void before(void) { thrumi_leave(thrumi_enter()); }
+static void before(void) {
+  thrumi_leave(thrumi_enter());
+  thrumi_self()->forking = true;
+}
+
+static void after_in_parent(void) { thrumi_self()->forking = false; }
 
 /* Everybody but the forker has ended. */
 static void end_others(struct thrumi_thread *survivor) {
@@ -114,5 +119,6 @@ static void after_in_child(void) {
 }
 
 void thrumi_fork_start(void) {
-  if (pthread_atfork(before, NULL, after_in_child) != 0) thrumi_fatal("no memory to prepare for fork");
+  if (pthread_atfork(before, after_in_parent, after_in_child) != 0)
+    thrumi_fatal("no memory to prepare for fork");
 }

@@ -13,10 +13,11 @@
  * (poll, nanosleep, a partial write) even with SA_RESTART. A thread may still block between the look and
  * the signal: counted as signals_blocked. Without /proc the CPU clock alone decides.
  *
- * It also watches deadlines and descriptors when no worker polls, finds out that nothing can ever run again, and
+ * It also settles what signal handlers changed (core/parking.h), watches deadlines and descriptors when no worker polls, finds out that nothing can ever run again, and
  * keeps a coarse clock. It never allocates and never takes a lock of libc's. It sleeps without a
  * deadline when nothing is runnable and nothing is LOST; who makes a thread ready then rings the bell. */
 #include <core/fatal.h>
+#include <core/parking.h>
 #include <sched/exit.h>
 #include <sched/self.h>
 
@@ -341,6 +342,7 @@ void *thrumi_monitor_main(void *arg) {
   thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   for (;;) {
     thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
+    thrumi_parking_sweep();
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};
     look_once(&look);
     bool still = !look.busy && !look.waiting && seen.quiet >= 2;

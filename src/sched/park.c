@@ -11,6 +11,7 @@
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags) {
   t->cancellable = flags & THRUMI_CANCELLABLE;
   t->waits_for_holder = flags & THRUMI_HELD;
+  t->by_signal = flags & THRUMI_BY_SIGNAL;
   t->waits_for = what;
   t->waits_on = object;
   t->waits_since = thrumi_clock();

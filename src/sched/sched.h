@@ -107,6 +107,7 @@ struct thrumi_thread {
   void *copy;                 /* thrum_spawn_copy's block */
   void *fiber;                /* ThreadSanitizer's idea of its context */
   bool waits_for_holder;      /* THRUMI_HELD of the present wait */
+  bool by_signal;             /* THRUMI_BY_SIGNAL of the present wait */
   bool cancellable;           /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
@@ -209,6 +210,7 @@ struct thrumi_kthread {
   _Atomic bool resting;               /* inside, but asleep with no lock: may be stopped for a dump */
   int64_t lost_cpu, lost_at;          /* the monitor's, while LOST */
   bool released;                      /* LOST of its own will: thrum_blocking */
+  bool forking;                       /* in fork: signal handlers must not enter */
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
   _Atomic(ucontext_t *) interrupted;  /* while it sleeps in the handler; for dumps */
   thrumi_futex dump;                  /* enum thrumi_dump_state; see dump.c */
@@ -264,6 +266,7 @@ struct thrumi_sched {
   _Atomic uint32_t held; /* workers that some kthread holds; under the lock */
   bool staffed;          /* the workers have been given out for the first time */
   int preempt_signal;
+  int dump_signal; /* 0: none */
   bool no_membarrier;
   pthread_key_t key;        /* tells of the end of kernel threads that we did not start */
   thrumi_futex born;        /* counts scheduler kthreads that have begun */
@@ -312,8 +315,8 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to);
 
 /* park.c: the one sleep and wake */
 /* Flags of a wait. HELD: the object is 64 bits, and their upper half the mark of the thread that holds it (0: nobody):
- * reports name that one. AT_FRONT: before those who wait already. */
-enum { THRUMI_CANCELLABLE = 1, THRUMI_HELD = 2, THRUMI_AT_FRONT = 4 };
+ * reports name that one. AT_FRONT: before those who wait already. BY_SIGNAL: a signal handler may end it. */
+enum { THRUMI_CANCELLABLE = 1, THRUMI_HELD = 2, THRUMI_AT_FRONT = 4, THRUMI_BY_SIGNAL = 8 };
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags);
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);
@@ -369,7 +372,9 @@ void thrumi_monitor_rouse(void);
 /* start.c */
 struct thrumi_kthread *thrumi_enter_first(void);
 void thrumi_enter_slow(struct thrumi_kthread *k);
+uint32_t thrumi_attend(struct thrumi_kthread *k); /* the same, but for a worker that is LOST */
 void thrumi_leave_slow(void);
+void thrumi_leave_handler_slow(void);
 void thrumi_start_fork(void);
 int thrumi_workers_set(uint32_t n);
 void thrumi_start_kthreads_again(void); /* in the child of a fork */

@@ -61,6 +61,28 @@ static inline void thrumi_leave(struct thrumi_kthread *k) {
   if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_slow();
 }
 
+/* The same two for calls that a signal handler may make, which interrupted anything at all.
+ *
+ * NULL: it cannot enter. Either the interrupted code is inside, and may hold any lock; or it is on its way into the runtime or
+ * out of it, and unknown; or it is in fork, where in the child locks may seem held by threads that are not there. Who enters
+ * does not wait for a worker: it may have none inside, as a foreign thread, and must be content with waking others. */
+static inline struct thrumi_kthread *thrumi_enter_in_handler(void) {
+  struct thrumi_kthread *k = thrumi_self();
+  if (!k || thrumi_load_relaxed(&k->lease.inside) || k->forking) return NULL;
+  bool undisturbed = thrumi_lease_enter(&k->lease);
+  thrumi_ignore_begin();
+  if (thrumi_unlikely(!undisturbed)) thrumi_attend(k);
+  return k;
+}
+
+/* A preemption that arrived inside is obeyed unless that would take a handler's frames to another kernel thread. */
+static inline void thrumi_leave_in_handler(struct thrumi_kthread *k) {
+  thrumi_ignore_end();
+  thrumi_lease_leave(&k->lease);
+  atomic_signal_fence(memory_order_seq_cst);
+  if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_handler_slow();
+}
+
 /* Whether the calling thread is cancelled and wants to know. A call that may wait asks it before it begins, or lets
  * thrumi_park ask: after ARMED, with a fence in between, since from then on it is the canceller who must see the wait. */
 static inline bool thrumi_is_cancelled(const struct thrumi_thread *me) {

@@ -335,13 +335,17 @@ struct thrumi_kthread *thrumi_enter_first(void) {
   return k;
 }
 
-void thrumi_enter_slow(struct thrumi_kthread *k) {
+uint32_t thrumi_attend(struct thrumi_kthread *k) {
   uint32_t seen = thrumi_lease_settle(&k->lease);
   if (seen & THRUMI_PREEMPT) thrumi_and(&k->lease.attention, ~(uint32_t)THRUMI_PREEMPT);
-  if (seen & THRUMI_LOST) thrumi_regain(k);
-  if (!(seen & THRUMI_SHARE)) return;
+  if (!(seen & THRUMI_SHARE)) return seen;
   thrumi_and(&k->lease.attention, ~(uint32_t)THRUMI_SHARE);
   if (k->worker) thrumi_share(k->worker);
+  return seen;
+}
+
+void thrumi_enter_slow(struct thrumi_kthread *k) {
+  if (thrumi_attend(k) & THRUMI_LOST) thrumi_regain(k);
 }
 
 /* A preemption came while the thread was inside. */
@@ -356,6 +360,15 @@ void thrumi_leave_slow(void) {
     thrumi_yield_as(k, THRUMI_CLASS_HOG);
   }
   thrumi_leave(thrumi_self());
+}
+
+/* In a handler, a light thread stays where it is: the kernel's frame of the signal belongs to this kernel thread. The kernel
+ * threads of light threads block every signal that does not come from an instruction, so a blocked one of those tells. Whoever
+ * asked for the preemption asks again. */
+void thrumi_leave_handler_slow(void) {
+  const struct thrumi_kthread *k = thrumi_self();
+  bool moves = k->role == THRUMI_ROLE_SCHEDULER && !k->current->pins;
+  if (!moves || !thrumi_os_may_be_handler(thrumi_sched.preempt_signal)) thrumi_leave_slow();
 }
 
 static bool good_config(const thrum_config *c) {
