@@ -160,6 +160,8 @@ static inline void *outsider_run(void *arg) {
   return NULL;
 }
 
+static inline intptr_t outsider_join(void *arg) { return pthread_join(*(pthread_t *)arg, NULL); }
+
 /* Runs fn(arg) in an OS thread of its own and waits for that without thrum. */
 static inline intptr_t run_outside(thrum_fn *fn, void *arg) {
   struct outsider outsider = {fn, arg, 0};
@@ -175,6 +177,49 @@ static inline void run_in_each_kind(thrum_fn *fn, void *arg) {
   CHECK_EQ(must_join(must_spawn(fn, arg)), 0);
   CHECK_EQ(must_join(must_spawn_bound(fn, arg)), 0);
   CHECK_EQ(run_outside(fn, arg), 0);
+}
+
+/* ---- A crowd: threads of all kinds at once ---------------------------------------------------------------- */
+
+enum { CROWD_MAX = 64 };
+
+struct crowd {
+  int count;
+  thrum_fn *fn;
+  thrum_thread threads[CROWD_MAX]; /* of those that are not foreign */
+  pthread_t foreign[CROWD_MAX];
+  struct outsider outsiders[CROWD_MAX];
+};
+
+/* Of each eight threads one is bound and one foreign. */
+static inline bool crowd_is_foreign(int i) { return i % 8 == 5; }
+
+/* Each runs fn with its number, from 0 on. */
+static inline void crowd_start(struct crowd *crowd, int count, thrum_fn *fn) {
+  CHECK(count <= CROWD_MAX);
+  crowd->count = count;
+  for (int i = 0; i < count; i++) {
+    void *number = (void *)(intptr_t)i;
+    if (crowd_is_foreign(i)) {
+      crowd->outsiders[i].fn = fn;
+      crowd->outsiders[i].arg = number;
+      CHECK_EQ(pthread_create(&crowd->foreign[i], NULL, outsider_run, &crowd->outsiders[i]), 0);
+    } else {
+      crowd->threads[i] = i % 8 == 2 ? must_spawn_bound(fn, number) : must_spawn(fn, number);
+    }
+  }
+}
+
+/* Waits for all; every one must have returned 0. */
+static inline void crowd_join(struct crowd *crowd) {
+  for (int i = 0; i < crowd->count; i++) {
+    if (crowd_is_foreign(i)) {
+      CHECK_EQ(thrum_blocking(outsider_join, &crowd->foreign[i]), 0);
+      CHECK_EQ(crowd->outsiders[i].result, 0);
+    } else {
+      CHECK_EQ(must_join(crowd->threads[i]), 0);
+    }
+  }
 }
 
 #endif

@@ -16,7 +16,11 @@
 #define THRUM_SYNC_H
 
 #include <thrum/sync/cond.h>
+#include <thrum/sync/event.h>
 #include <thrum/sync/lock.h>
+#include <thrum/sync/once.h>
 #include <thrum/sync/rlock.h>
+#include <thrum/sync/sem.h>
+#include <thrum/sync/waitgroup.h>
 
 #endif

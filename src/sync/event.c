@@ -1,0 +1,82 @@
+/* thrum_event: 64 bits, and its waiters in the parking table.
+ *
+ * The word:
+ *
+ *   bits   name      meaning                          changed by
+ *   0      SET       it is set                        set, clear; anywhere
+ *   1      WAITERS   threads may be queued            who queues sets it; cleared before the last one is let go, and by
+ *                                                     who leaves by itself and finds none; all in the bucket
+ *   2-63   round     how often it became set          set, in one step with SET
+ *
+ *  - A thread is queued: WAITERS is set. For a moment it is set although nobody is queued: after a time-out.
+ *  - Queueing needs SET to be 0, in one step with setting WAITERS and taking down the round. So the set that comes next sees
+ *    WAITERS, and makes the round another one.
+ *  - Whoever changed the round and saw WAITERS settles the event, or marks its bucket: until that has been done, and only
+ *    then, threads of former rounds are queued.
+ *
+ * A set is one compare-and-swap, in a signal handler too; the rest can be done by anybody later. All who were queued then have
+ * another round than the word, and a clear does not change that. Who runs out of time in between looks at the round itself: it
+ * was set while it waited, and that is what it returns.
+ *
+ * Rejected: to look at SET when a waiter runs: a set and a clear before that would be lost on it (Python's #57711). To let all
+ * go that are queued when the settling comes: some may have queued after a clear. */
+#include "round.h"
+
+#include <sched/self.h>
+#include <thrum/sync/event.h>
+
+enum { SET = THRUMI_EVENT_SET, WAITERS = THRUMI_EVENT_WAITERS, ROUND = THRUMI_EVENT_ROUND };
+
+typedef _Atomic uint64_t event_word;
+
+static event_word *word_of(const thrum_event *event) { return (event_word *)(uintptr_t)&event->word; }
+
+static bool settle(struct thrumi_bucket *bucket, const void *address);
+
+static const struct thrumi_rounds kind = {"an event", WAITERS, ~(uint64_t)(ROUND - 1), settle,
+                                          THRUMI_BY_SIGNAL};
+
+static bool settle(struct thrumi_bucket *bucket, const void *address) {
+  return thrumi_round_settle(&kind, bucket, address);
+}
+
+void thrumi_event_set_slow(thrum_event *event) {
+  thrumi_announce(event);
+  uint64_t seen = thrumi_load(word_of(event));
+  while (!thrumi_cas(word_of(event), &seen, thrumi_event_after_set(seen))) {
+  }
+  if (seen & WAITERS) thrumi_settle(event, settle);
+}
+
+void thrumi_event_clear_slow(thrum_event *event) {
+  thrumi_and(word_of(event), ~(uint64_t)SET);
+  thrumi_rely_on(event);
+}
+
+static int wait_for(thrum_event *event, int64_t deadline, int flags) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
+  uint64_t seen = thrumi_load(word_of(event));
+  while (!(seen & SET) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
+  }
+  if (!(seen & SET)) return thrumi_round_await(&kind, bucket, event, seen, deadline, flags);
+  thrumi_bucket_unlock(bucket);
+  return 0;
+}
+
+void thrumi_event_wait_slow(thrum_event *event) {
+  thrumi_enter();
+  wait_for(event, INT64_MAX, 0);
+  thrumi_rely_on(event);
+  thrumi_leave(thrumi_self());
+}
+
+int thrumi_event_for_slow(thrum_event *event, thrum_duration timeout) {
+  if (timeout <= 0) return thrum_event_is_set(event) ? 0 : -ETIMEDOUT;
+  thrumi_enter();
+  int error = wait_for(event, thrum_after(timeout), THRUMI_CANCELLABLE);
+  if (!error) thrumi_rely_on(event);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+int thrum_event_destroy(thrum_event *event) { return thrumi_busy(event); }
