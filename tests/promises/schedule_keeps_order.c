@@ -73,15 +73,15 @@ static void by_time_priority_and_entering(void) {
   } entered[] = {{300, 1}, {200, 5},         {200, 1}, {300, 1}, {300, 0},
                  {200, 1}, {300, INT32_MIN}, {-7, 9},  {200, -3}};
   for (int i = 0; i < 9; i++)
-    CHECK_EQ(thrum_schedule_enter_at(&s->schedule, &s->events[i], entered[i].time, entered[i].priority, note,
-                                     named(s, i)),
+    CHECK_EQ(thrum_schedule_enter_at(&s->schedule, &s->events[8 - i], entered[i].time, entered[i].priority,
+                                     note, named(s, i)),
              0);
   static const int order[] = {7, 8, 2, 5, 1, 6, 4, 0, 3};
   thrum_schedule_entry list[MOST];
   CHECK_EQ(thrum_schedule_list(&s->schedule, list, 8), 9); /* too small: untouched */
   CHECK_EQ(thrum_schedule_list(&s->schedule, list, 9), 9);
   for (int i = 0; i < 9; i++) {
-    CHECK(list[i].event == &s->events[order[i]]);
+    CHECK(list[i].event == &s->events[8 - order[i]]); /* memory is in another order */
     CHECK_EQ(list[i].order, order[i]);
     CHECK_EQ(list[i].time, entered[order[i]].time);
     CHECK_EQ(list[i].priority, entered[order[i]].priority);
