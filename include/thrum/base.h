@@ -13,7 +13,7 @@
  *     -ENOTSUP     not for this kind of thread
  *     -EOVERFLOW   released, or said to be done, too often
  *     -EPERM       not the owner
- *     -EPIPE       shut down or closed
+ *     -EPIPE       shut down, closed, or a broken barrier
  *     -ESRCH       a handle whose thread was joined or detached, or that never was one
  *     -ETIMEDOUT   the time given ran out
  *

@@ -15,11 +15,13 @@
 #ifndef THRUM_SYNC_H
 #define THRUM_SYNC_H
 
+#include <thrum/sync/barrier.h>
 #include <thrum/sync/cond.h>
 #include <thrum/sync/event.h>
 #include <thrum/sync/lock.h>
 #include <thrum/sync/once.h>
 #include <thrum/sync/rlock.h>
+#include <thrum/sync/rwlock.h>
 #include <thrum/sync/sem.h>
 #include <thrum/sync/waitgroup.h>
 

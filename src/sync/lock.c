@@ -60,8 +60,7 @@ static bool take(thrum_lock *lock, const struct thrumi_thread *me, bool woken, u
   return false;
 }
 
-/* The holder runs at this moment, on another kernel thread. */
-static bool holder_runs(uint64_t word, const struct thrumi_thread *me) {
+bool thrumi_holder_runs(uint64_t word, const struct thrumi_thread *me) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
   return holder && holder != me && holder->mark == mark &&
@@ -76,7 +75,7 @@ static bool worth_spinning(uint64_t word, const struct thrumi_lock_wait *wait) {
 
 /* Looks seldom: each look takes the word's cache line from the holder. */
 static uint64_t spin(const struct thrumi_lock_wait *wait, const struct thrumi_thread *me, uint64_t seen) {
-  for (int n = 0; n < SPINS && worth_spinning(seen, wait) && holder_runs(seen, me); n++) {
+  for (int n = 0; n < SPINS && worth_spinning(seen, wait) && thrumi_holder_runs(seen, me); n++) {
     for (int i = PAUSES << n; i; i--) thrumi_pause();
     seen = thrumi_load_relaxed(word_of(wait->lock));
   }

@@ -1,4 +1,4 @@
-/* What the objects that are built on thrum_lock share with it. All of it inside the runtime. */
+/* What other objects share with thrum_lock. All of it inside the runtime. */
 #ifndef THRUMI_LOCK_H
 #define THRUMI_LOCK_H
 
@@ -32,6 +32,9 @@ int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int fla
 
 /* Goes on with a wait in the lock's queue that was let go with a gift. */
 void thrumi_lock_go_on(struct thrumi_lock_wait *wait);
+
+/* The word's upper half is the mark of a thread that runs at this moment, on another kernel thread than the caller. */
+bool thrumi_holder_runs(uint64_t word, const struct thrumi_thread *me);
 
 /* 0 or -EPERM. */
 int thrumi_lock_release(thrum_lock *lock);

@@ -295,7 +295,7 @@ int explore(const struct explore_model *models, int argc, char **argv) {
     if (!(threads[i].stack = malloc(STACK_SIZE))) abort();
   for (model = models; model->name; model++) {
     for (n_threads = 0; n_threads < EXPLORE_THREADS && model->threads[n_threads].run;) n_threads++;
-    if (argc == 1)
+    if (argc == 1 || (argc == 2 && strcmp(argv[1], model->name) == 0))
       walk();
     else if (argc == 3 && strcmp(argv[1], model->name) == 0)
       replay(argv[2]);

@@ -57,7 +57,7 @@ struct explore_model {
   } threads[EXPLORE_THREADS];
 };
 
-/* Walks all schedules of each model, up to the one without name. The exit status: 0, or 1 if one failed. */
+/* Walks all schedules of each model, up to the one without name, or of the one named. The exit status: 0, or 1 if one failed. */
 int explore(const struct explore_model *models, int argc, char **argv);
 
 /* For models. Each is also a point. */
@@ -125,7 +125,17 @@ void explore_lock(_Atomic uint32_t *word);
 #else
 #define thrumi_or(p, v) EXPLORE_UPDATED(p, atomic_fetch_or(p, v))
 #endif
+#ifdef MUTATE_AND
+#define thrumi_and(p, v) \
+  ({ \
+    EXPLORE_VALUE(p) found = thrumi_load(p); \
+    explore_point(EXPLORE_UPDATE, p); \
+    atomic_store(p, found &(v)); \
+    found; \
+  })
+#else
 #define thrumi_and(p, v) EXPLORE_UPDATED(p, atomic_fetch_and(p, v))
+#endif
 #define thrumi_add(p, v) EXPLORE_UPDATED(p, atomic_fetch_add(p, v))
 #ifdef MUTATE_CAS /* the same for the comparison */
 #define thrumi_cas(p, expected, v) \
@@ -153,6 +163,7 @@ static inline bool explore_exchange(uint64_t *word, uint64_t from, uint64_t to) 
   return thrumi_cas((_Atomic uint64_t *)word, &from, to);
 }
 #define thrumi_exchange(word, from, to, order) explore_exchange(word, from, to)
+#define thrumi_peek(word) explore_load(word, sizeof *(word))
 
 /* ---- The small lock in place of core/spin.h's ---------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
   __attribute__((weak)) void name(void); \
   __attribute__((weak)) void name(void) { explore_fail(#name " was called"); }
 
+NEVER(thrum_current_name)
 NEVER(thrum_name)
 NEVER(thrumi_breed)
 NEVER(thrumi_end_enlist)

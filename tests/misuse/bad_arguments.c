@@ -60,12 +60,51 @@ static void too_large_to_have(void) {
   for (int i = 0; i < started; i++) CHECK_EQ(must_join(threads[i]), 0);
 }
 
+/* What is not held cannot be released, and stays as it is. */
+static intptr_t release_write(void *lock) { return thrum_rwlock_release_write(lock); }
+static intptr_t downgrade(void *lock) { return thrum_rwlock_downgrade(lock); }
+static intptr_t release_read(void *lock) { return thrum_rwlock_release_read(lock); }
+static intptr_t upgrade(void *lock) { return thrum_rwlock_try_upgrade(lock); }
+
+static void rwlocks_not_held(void) {
+  static thrum_fn *const calls[] = {release_write, downgrade, release_read, upgrade};
+  thrum_rwlock lock = {0};
+  for (int i = 0; i < 4; i++) CHECK_EQ(calls[i](&lock), -EPERM);
+  CHECK_EQ(lock.word, 0);
+  thrum_rwlock_acquire_read(&lock);
+  uint64_t held = lock.word;
+  for (int i = 0; i < 2; i++) CHECK_EQ(calls[i](&lock), -EPERM);
+  CHECK_EQ(lock.word, held);
+  CHECK_EQ(thrum_rwlock_try_acquire_write(&lock), -EAGAIN);
+  CHECK_EQ(thrum_rwlock_acquire_write_for(&lock, 0), -ETIMEDOUT);
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  thrum_rwlock_acquire_write(&lock);
+  held = lock.word;
+  for (int i = 0; i < 4; i++) CHECK_EQ(must_join(must_spawn(calls[i], &lock)), -EPERM); /* by another */
+  for (int i = 2; i < 4; i++) CHECK_EQ(calls[i](&lock), -EPERM);
+  CHECK_EQ(thrum_rwlock_try_acquire_read(&lock), -EAGAIN); /* by the writer itself */
+  CHECK_EQ(thrum_rwlock_acquire_write_for(&lock, THRUM_US(50)), -ETIMEDOUT);
+  CHECK_EQ(lock.word, held);
+  CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+  CHECK_EQ(lock.word, 0);
+}
+
+static void barriers_for_nobody(void) {
+  thrum_barrier barrier = THRUM_BARRIER_INIT(2);
+  CHECK_EQ(thrum_barrier_init(&barrier, 0), -EINVAL);
+  CHECK_EQ(thrum_barrier_init(&barrier, -3), -EINVAL);
+  CHECK_EQ(thrum_barrier_init_with(&barrier, INT32_MIN, nothing, NULL), -EINVAL);
+  CHECK_EQ(barrier.parties, 2);
+}
+
 static intptr_t all(void *arg) {
   (void)arg;
   size_t before = thrum_active_count();
   null_function();
   absurd_stack_sizes();
   unknown_options();
+  rwlocks_not_held();
+  barriers_for_nobody();
   CHECK_EQ(thrum_active_count(), before);
   return 0;
 }

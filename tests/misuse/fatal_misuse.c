@@ -48,17 +48,55 @@ static int hook(void) {
   return carrier_killed();
 }
 
+/* A barrier that was not told how many threads it is for, and blocks that have not got what they release. */
+static intptr_t use_zero_barrier(void *arg) {
+  static thrum_barrier zero;
+  return (void)arg, thrum_barrier_wait(&zero);
+}
+
+static intptr_t use_negative_barrier(void *arg) {
+  thrum_barrier negative = THRUM_BARRIER_INIT(-1);
+  thrum_barrier_abort(&negative);
+  return (intptr_t)arg;
+}
+
+static thrum_rwlock rwlock;
+
+static intptr_t leave_write_block(void *arg) {
+  THRUM_WRITE_LOCKED(&rwlock) { CHECK_EQ(thrum_rwlock_downgrade(&rwlock), 0); }
+  return (intptr_t)arg;
+}
+
+static intptr_t leave_read_block(void *arg) {
+  THRUM_READ_LOCKED(&rwlock) { CHECK_EQ(thrum_rwlock_release_read(&rwlock), 0); }
+  return (intptr_t)arg;
+}
+
+static int zero_barrier(void) { return spawn_culprit(use_zero_barrier, false); }
+static int negative_barrier(void) { return spawn_culprit(use_negative_barrier, false); }
+static int write_block(void) { return spawn_culprit(leave_write_block, false); }
+static int read_block(void) { return spawn_culprit(leave_read_block, true); }
+
+static bool is_of_pthreads(int (*fn)(void)) {
+  return fn != foreign_exit && fn != zero_barrier && fn != negative_barrier && fn != write_block &&
+         fn != read_block;
+}
+
 static const struct child_case cases[] = {{"carrier-killed", carrier_killed},
                                           {"carrier-killed-later", carrier_killed_later},
                                           {"bound-killed", bound_killed},
                                           {"foreign-exit", foreign_exit},
                                           {"hook", hook},
+                                          {"zero-barrier", zero_barrier},
+                                          {"negative-barrier", negative_barrier},
+                                          {"write-block", write_block},
+                                          {"read-block", read_block},
                                           {0}};
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   for (int i = 0; cases[i].name; i++) {
-    if (TESTS_SANITIZED && cases[i].main != foreign_exit)
+    if (TESTS_SANITIZED && is_of_pthreads(cases[i].main))
       continue; /* pthread_exit leaves a stack behind their back */
     struct child child = child_run(cases[i].name);
     CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);

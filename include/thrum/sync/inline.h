@@ -31,6 +31,11 @@ static inline uint32_t thrumi_mark(void) {
 }
 #endif
 
+/* One look at a word, which a compare-and-swap will confirm. */
+#ifndef thrumi_peek
+static inline uint64_t thrumi_peek(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+#endif
+
 /* One compare-and-swap on a word. */
 #ifndef thrumi_exchange
 static inline bool thrumi_exchange(uint64_t *word, uint64_t from, uint64_t to, int order) {

@@ -1,0 +1,239 @@
+/* Nobody waits for a readers-writer lock for longer than a few holds: a writer among readers that never leave it free, a
+ * reader among writers that do not either, and a thread that waits while others give up. Waits are counted in holds of the
+ * others, not in time. */
+#include "../support.h"
+
+#include <sched/self.h>
+
+enum { CROWD = 6, TURNS = TESTS_SANITIZED ? 20 : 100 };
+
+static thrum_rwlock lock;
+static bool stop;
+static uint64_t holds; /* by the crowd, begun */
+
+static intptr_t wait_a_moment(void) { return thrum_sleep(THRUM_US(100)); }
+
+/* The crowd: each lets the others run while it is inside, so that hardly ever none is. */
+static intptr_t read_on_and_on(void *arg) {
+  (void)arg;
+  while (!LOAD(stop)) THRUM_READ_LOCKED(&lock) {
+      ADD(holds, 1);
+      for (int i = 0; i < 5; i++) thrum_yield();
+    }
+  return 0;
+}
+
+static intptr_t write_on_and_on(void *arg) {
+  (void)arg;
+  while (!LOAD(stop)) THRUM_WRITE_LOCKED(&lock) {
+      ADD(holds, 1);
+      thrum_yield();
+    }
+  return 0;
+}
+
+static void start(thrum_thread *crowd, thrum_fn *fn) {
+  STORE(stop, false);
+  STORE(holds, 0);
+  for (int i = 0; i < CROWD; i++) crowd[i] = i % 3 == 2 ? must_spawn_bound(fn, NULL) : must_spawn(fn, NULL);
+  AWAIT(LOAD(holds) > CROWD);
+}
+
+static void finish(const thrum_thread *crowd) {
+  STORE(stop, true);
+  for (int i = 0; i < CROWD; i++) CHECK_EQ(must_join(crowd[i]), 0);
+  CHECK_EQ(lock.word, 0);
+}
+
+static intptr_t writes_among_others(void *arg) {
+  (void)arg;
+  for (int i = 0; i < TURNS; i++) {
+    thrum_rwlock_acquire_write(&lock);
+    CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+    wait_a_moment();
+  }
+  return 0;
+}
+
+static intptr_t reads_among_writers(void *arg) {
+  (void)arg;
+  for (int i = 0; i < TURNS; i++) {
+    THRUM_READ_LOCKED(&lock) {}
+    wait_a_moment();
+  }
+  return 0;
+}
+
+static void a_crowd_starves_nobody(thrum_fn *crowd_fn, thrum_fn *fn) {
+  thrum_thread crowd[CROWD];
+  start(crowd, crowd_fn);
+  run_in_each_kind(fn, NULL);
+  finish(crowd);
+}
+
+/* ---- The order of turns, step by step -------------------------------------------------------------------------------- */
+
+static char order[16];
+static int turns;
+
+static void take_turn(char c) { order[ADD(turns, 1) - 1] = c; }
+
+static intptr_t read_turn(void *arg) {
+  thrum_rwlock_acquire_read(&lock);
+  take_turn((char)(intptr_t)arg);
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  return 0;
+}
+
+static intptr_t write_turn(void *arg) {
+  thrum_rwlock_acquire_write(&lock);
+  take_turn((char)(intptr_t)arg);
+  CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+  return 0;
+}
+
+static thrum_thread spawn_turn(thrum_fn *fn, char c) { return must_spawn(fn, (void *)(intptr_t)c); }
+
+static bool waits(thrum_thread t) {
+  uint64_t life;
+  struct thrumi_thread *found = thrumi_lookup(t, &life);
+  return thrumi_wait_state(thrumi_load(&found->wait)) == THRUMI_WAIT_PARKED;
+}
+
+static thrum_thread spawn_waiting(thrum_fn *fn, char c) {
+  thrum_thread t = spawn_turn(fn, c);
+  AWAIT(waits(t));
+  return t;
+}
+
+static void join_all(const thrum_thread *threads, int n, const char *expected) {
+  for (int i = 0; i < n; i++) CHECK_EQ(must_join(threads[i]), 0);
+  CHECK_STR(order, expected);
+  CHECK_EQ(lock.word, 0);
+  memset(order, 0, sizeof order);
+  turns = 0;
+}
+
+/* Readers that come after a writer that waits come after it, though others read. */
+static void a_waiting_writer_keeps_new_readers_out(void) {
+  thrum_rwlock_acquire_read(&lock);
+  thrum_thread w = spawn_waiting(write_turn, 'w');
+  CHECK_EQ(thrum_rwlock_try_acquire_read(&lock), -EAGAIN);
+  CHECK_EQ(thrum_rwlock_acquire_read_for(&lock, THRUM_US(100)), -ETIMEDOUT);
+  thrum_thread r = spawn_waiting(read_turn, 'r');
+  CHECK_EQ(thrum_rwlock_try_upgrade(&lock), -EAGAIN);
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  join_all((thrum_thread[]){w, r}, 2, "wr");
+}
+
+/* All readers that wait go before the next writer, however long that has waited. */
+static void a_writer_lets_readers_go_first(void) {
+  thrum_rwlock_acquire_write(&lock);
+  thrum_thread w = spawn_waiting(write_turn, 'w');
+  thrum_thread r = spawn_waiting(read_turn, 'r'), s = spawn_waiting(read_turn, 'r');
+  CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0); /* longer than the millisecond after which it is handed over */
+  CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+  join_all((thrum_thread[]){w, r, s}, 3, "rrw");
+}
+
+/* Writers that have waited for long get it in the order in which they came, and before one that comes later. */
+static void old_writers_go_in_order(void) {
+  thrum_rwlock_acquire_write(&lock);
+  thrum_thread a = spawn_waiting(write_turn, 'a'), b = spawn_waiting(write_turn, 'b');
+  thrum_thread c = spawn_waiting(write_turn, 'c');
+  CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0); /* longer than the millisecond after which it is handed over */
+  CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+  bool handed_over = thrum_rwlock_held(&lock) || order[2] == 'c';
+  CHECK(handed_over);
+  join_all((thrum_thread[]){a, b, c}, 3, "abc");
+}
+
+static void a_downgrade_lets_readers_in(void) {
+  thrum_rwlock_acquire_write(&lock);
+  thrum_thread w = spawn_waiting(write_turn, 'w'), r = spawn_waiting(read_turn, 'r');
+  CHECK_EQ(thrum_rwlock_downgrade(&lock), 0);
+  CHECK_EQ(must_join(r), 0);
+  CHECK_EQ(thrum_rwlock_try_acquire_read(&lock), -EAGAIN); /* the writer still waits */
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  join_all(&w, 1, "rw");
+}
+
+/* ---- Who gives up swallows nothing ----------------------------------------------------------------------------------- */
+
+static thrum_duration patience;
+
+static intptr_t write_impatiently(void *arg) {
+  (void)arg;
+  return thrum_rwlock_acquire_write_for(&lock, patience);
+}
+
+static intptr_t read_impatiently(void *arg) {
+  (void)arg;
+  return thrum_rwlock_acquire_read_for(&lock, patience);
+}
+
+static void cancel(thrum_thread t) {
+  uint64_t life;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_cancel(thrumi_lookup(t, &life));
+  thrumi_leave(k);
+}
+
+/* The readers behind a writer that gives up go in, while the one that it waited for is still inside. */
+static void readers_behind_one_that_gives_up_go_on(bool cancelled) {
+  thrum_rwlock_acquire_read(&lock);
+  patience = cancelled ? THRUM_FOREVER : THRUM_MS(20);
+  thrum_thread w = must_spawn(write_impatiently, NULL);
+  AWAIT(waits(w));
+  thrum_thread r = spawn_turn(read_turn, 'r');
+  if (cancelled) {
+    AWAIT(waits(r));
+    cancel(w);
+  }
+  CHECK_EQ(must_join(w), cancelled ? -ECANCELED : -ETIMEDOUT);
+  CHECK_EQ(must_join(r), 0);
+  CHECK_EQ(lock.word, THRUMI_RWLOCK_ONE);
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  join_all(NULL, 0, "r");
+}
+
+/* A second writer still keeps them out. */
+static void readers_behind_two_writers_wait(void) {
+  thrum_rwlock_acquire_read(&lock);
+  patience = THRUM_FOREVER;
+  thrum_thread w = must_spawn(write_impatiently, NULL);
+  AWAIT(waits(w));
+  thrum_thread v = spawn_waiting(write_turn, 'v'), r = spawn_waiting(read_turn, 'r');
+  cancel(w);
+  CHECK_EQ(must_join(w), -ECANCELED);
+  CHECK(waits(v) && waits(r));
+  CHECK_EQ(thrum_rwlock_release_read(&lock), 0);
+  join_all((thrum_thread[]){v, r}, 2, "vr");
+}
+
+static void a_reader_gives_up(bool cancelled) {
+  thrum_rwlock_acquire_write(&lock);
+  patience = cancelled ? THRUM_FOREVER : THRUM_MS(5);
+  thrum_thread r = must_spawn(read_impatiently, NULL);
+  AWAIT(waits(r));
+  if (cancelled) cancel(r);
+  CHECK_EQ(must_join(r), cancelled ? -ECANCELED : -ETIMEDOUT);
+  CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
+  CHECK_EQ(lock.word, 0);
+}
+
+int main(void) {
+  a_waiting_writer_keeps_new_readers_out();
+  a_writer_lets_readers_go_first();
+  old_writers_go_in_order();
+  a_downgrade_lets_readers_in();
+  readers_behind_one_that_gives_up_go_on(false);
+  readers_behind_one_that_gives_up_go_on(true);
+  readers_behind_two_writers_wait();
+  a_reader_gives_up(false);
+  a_reader_gives_up(true);
+  a_crowd_starves_nobody(read_on_and_on, writes_among_others);
+  a_crowd_starves_nobody(write_on_and_on, reads_among_writers);
+  a_crowd_starves_nobody(write_on_and_on, writes_among_others);
+  return 0;
+}
