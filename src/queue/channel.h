@@ -180,9 +180,6 @@ int thrumi_channel_try(struct thrumi_channel *c, enum thrumi_way way, void *item
 /* Under the lock. Whether a try could do something other than -EAGAIN, not counting offers of this selection. */
 bool thrumi_channel_is_ready(struct thrumi_channel *c, enum thrumi_way way, const struct thrumi_selection *s);
 
-/* Inside. Puts or gets, waiting if need be, -ETIMEDOUT and -ECANCELED too. A timeout, no deadline. */
-int thrumi_channel_transfer(struct thrumi_channel *c, enum thrumi_way way, void *item, int64_t timeout);
-
 /* Under the lock, which it lets go: waits with one offer in that list. */
 int thrumi_channel_wait(struct thrumi_channel *c, struct thrumi_offers *list, void *item, const char *what,
                         int64_t deadline);

@@ -12,6 +12,9 @@
 #include <sched/await.h>
 #include <thrum/time.h>
 
+/* For what the usual put and get consist of: of each there is one copy, in which it is known which of the two it is. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 /* ---- Under the lock ------------------------------------------------------------------------------------------------- */
 
 static size_t count_of(const struct thrumi_channel *c) {
@@ -81,7 +84,7 @@ static void let_next_in(struct thrumi_channel *c, struct thrumi_wakes *wakes) {
 /* What is missing for a try to go on: beside 0, -EPIPE and -EAGAIN. */
 enum { WANTS_MEMORY = 2, WANTS_GATE = 3 };
 
-static int put_locked(struct thrumi_channel *c, const void *item, struct thrumi_wakes *wakes) {
+static ALWAYS_INLINE int put_locked(struct thrumi_channel *c, const void *item, struct thrumi_wakes *wakes) {
   if (thrumi_unlikely(is_shut(c))) return -EPIPE;
   if (c->getters.first && hand_over(c, item, wakes)) return 0;
   if (count_of(c) >= c->limit) return -EAGAIN;
@@ -91,8 +94,8 @@ static int put_locked(struct thrumi_channel *c, const void *item, struct thrumi_
   return 0;
 }
 
-static int get_locked(struct thrumi_channel *c, void *item, struct thrumi_wakes *wakes,
-                      struct thrumi_chunk **idle) {
+static ALWAYS_INLINE int get_locked(struct thrumi_channel *c, void *item, struct thrumi_wakes *wakes,
+                                    struct thrumi_chunk **idle) {
   size_t count = count_of(c);
   if (thrumi_likely(count)) {
     if (thrumi_unlikely(c->order == THRUM_PRIORITY)) return WANTS_GATE;
@@ -230,13 +233,14 @@ static void free_outside(struct thrumi_chunk *idle) {
   thrumi_enter();
 }
 
-static inline int do_locked(struct thrumi_channel *c, enum thrumi_way way, void *item,
-                            struct thrumi_wakes *wakes, struct thrumi_chunk **idle) {
+static ALWAYS_INLINE int do_locked(struct thrumi_channel *c, enum thrumi_way way, void *item,
+                                   struct thrumi_wakes *wakes, struct thrumi_chunk **idle) {
   return way == THRUMI_PUT ? put_locked(c, item, wakes) : get_locked(c, item, wakes, idle);
 }
 
 /* Behind do_locked: lets go of the lock, and sees to what it left. */
-static inline void finish(struct thrumi_channel *c, struct thrumi_wakes *wakes, struct thrumi_chunk *idle) {
+static ALWAYS_INLINE void finish(struct thrumi_channel *c, struct thrumi_wakes *wakes,
+                                 struct thrumi_chunk *idle) {
   thrumi_channel_unlock(c);
   if (wakes->first) thrumi_wakes_run(wakes);
   if (thrumi_unlikely(idle != NULL)) free_outside(idle);
@@ -289,7 +293,8 @@ static bool lacks_reserve(const struct thrumi_channel *c, enum thrumi_way way) {
 }
 
 /* Once: tries, and waits if that is what is left to do. */
-static int try_and_wait(struct thrumi_channel *c, enum thrumi_way way, void *item, int64_t deadline) {
+static ALWAYS_INLINE int try_and_wait(struct thrumi_channel *c, enum thrumi_way way, void *item,
+                                      int64_t deadline) {
   struct thrumi_wakes wakes = thrumi_wakes_none();
   struct thrumi_chunk *idle = NULL;
   thrumi_channel_lock(c);
@@ -306,14 +311,16 @@ static int try_and_wait(struct thrumi_channel *c, enum thrumi_way way, void *ite
   return error == -EAGAIN ? THRUMI_AGAIN : error; /* others had the gate before */
 }
 
-int thrumi_channel_transfer(struct thrumi_channel *c, enum thrumi_way way, void *item, int64_t timeout) {
+/* Inside. Puts or gets, waiting if need be. A timeout, no deadline. */
+static ALWAYS_INLINE int transfer(struct thrumi_channel *c, enum thrumi_way way, void *item,
+                                  int64_t timeout) {
   if (thrumi_is_cancelled(thrumi_self()->current)) return -ECANCELED;
   if (timeout != THRUM_FOREVER) { /* the clock is read only if it must wait */
     int error = thrumi_channel_try(c, way, item);
     if (error != -EAGAIN) return error;
     if (timeout <= 0) return -ETIMEDOUT;
   }
-  int64_t deadline = thrum_after(timeout);
+  int64_t deadline = timeout == THRUM_FOREVER ? INT64_MAX : thrum_after(timeout);
   int error;
   do error = try_and_wait(c, way, item, deadline);
   while (error == THRUMI_AGAIN);
@@ -322,10 +329,10 @@ int thrumi_channel_transfer(struct thrumi_channel *c, enum thrumi_way way, void 
 
 /* ---- The calls ------------------------------------------------------------------------------------------------------ */
 
-static int transfer_or_try(struct thrumi_channel *c, enum thrumi_way way, void *item, int64_t timeout,
-                           bool try) {
+static ALWAYS_INLINE int transfer_or_try(struct thrumi_channel *c, enum thrumi_way way, void *item,
+                                         int64_t timeout, bool try) {
   thrumi_enter();
-  int error = try ? thrumi_channel_try(c, way, item) : thrumi_channel_transfer(c, way, item, timeout);
+  int error = try ? thrumi_channel_try(c, way, item) : transfer(c, way, item, timeout);
   thrumi_leave(thrumi_self());
   return error;
 }
