@@ -18,6 +18,7 @@
 #define THRUM_SELECT_H
 
 #include <thrum/queue.h>
+#include <thrum/sync/event.h>
 #include <thrum/thread.h>
 
 #ifdef __cplusplus
@@ -31,6 +32,7 @@ enum thrumi_case_kind {
   THRUMI_CASE_AT,
   THRUMI_CASE_AFTER,
   THRUMI_CASE_THREAD,
+  THRUMI_CASE_EVENT,
   THRUMI_CASE_KINDS
 };
 
@@ -72,6 +74,11 @@ static inline thrum_case thrum_case_after(thrum_duration span) {
  * -EINVAL: a foreign thread. */
 static inline thrum_case thrum_case_thread(thrum_thread t) {
   return thrumi_case(THRUMI_CASE_THREAD, 0, 0, 0, (int64_t)t.value);
+}
+
+/* Happens when the event is set, also if it is cleared right after. It stays as it is. */
+static inline thrum_case thrum_case_event(thrum_event *event) {
+  return thrumi_case(event ? THRUMI_CASE_EVENT : THRUMI_CASE_NEVER, event, 0, 0, 0);
 }
 
 /* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.

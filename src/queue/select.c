@@ -119,6 +119,27 @@ static bool thread_enlist(thrum_case *c, struct thrumi_selection *s) {
 
 static bool waiter_withdraw(thrum_case *c) { return thrumi_withdraw(&thrumi_entry_of(c)->waiter); }
 
+/* ---- Events --------------------------------------------------------------------------------------------------------- */
+
+static thrum_event *event_in(const thrum_case *c) { return c->object; }
+
+static int event_poll(thrum_case *c) {
+  if (!thrum_event_is_set(event_in(c))) return -EAGAIN;
+  thrumi_rely_on(event_in(c));
+  return 0;
+}
+
+static bool event_enlist(thrum_case *c, struct thrumi_selection *s) {
+  struct thrumi_round_wait *wait = &thrumi_entry_of(c)->round;
+  wait->waiter.thread = s->thread;
+  wait->waiter.ticket = s->ticket;
+  return thrumi_event_enlist(event_in(c), wait);
+}
+
+static bool event_withdraw(thrum_case *c) {
+  return thrumi_event_withdraw(event_in(c), &thrumi_entry_of(c)->round);
+}
+
 /* ---- What never happens, and time ----------------------------------------------------------------------------------- */
 
 static int nothing_prepare(thrum_case *c) { return (void)c, 0; }
@@ -145,6 +166,7 @@ static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
     [THRUMI_CASE_AT] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
     [THRUMI_CASE_AFTER] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
     [THRUMI_CASE_THREAD] = {nothing_prepare, nothing_release, thread_poll, thread_enlist, waiter_withdraw},
+    [THRUMI_CASE_EVENT] = {nothing_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
 };
 
 /* ---- The select ----------------------------------------------------------------------------------------------------- */
@@ -156,6 +178,7 @@ struct select {
   int64_t deadline; /* of the call */
   int64_t when;     /* of the earliest case that is a time, */
   int timer;        /* which is this one */
+  int flags;        /* of its waits */
 };
 
 static const struct thrumi_selectable *of(const thrum_case *c) { return &selectables[c->kind]; }
@@ -275,7 +298,7 @@ static int wait_once(struct select *x) {
   struct thrumi_selection *s = &x->selection;
   enum thrumi_wait_state outcome;
   thrumi_store_relaxed(&s->settled, 0);
-  s->ticket = thrumi_arm(s->thread, "one of several things", NULL, THRUMI_CANCELLABLE);
+  s->ticket = thrumi_arm(s->thread, "one of several things", NULL, x->flags);
   size_t n = enlist_all(x);
   bool gave_up = n < x->n && thrumi_disarm(s->thread, s->ticket, &outcome);
   if (n == x->n) outcome = thrumi_park(s->thread, s->ticket, x->when < x->deadline ? x->when : x->deadline);
@@ -308,6 +331,7 @@ static int prepare(struct select *x, size_t *prepared) {
     c->status = 0;
     int error = c->kind < THRUMI_CASE_KINDS ? of(c)->prepare(c) : -EINVAL;
     if (error) return error;
+    if (c->kind == THRUMI_CASE_EVENT) x->flags |= THRUMI_BY_SIGNAL;
     if (is_time(c) && *time_of(c) < x->when) {
       x->when = *time_of(c);
       x->timer = (int)i;
@@ -319,7 +343,12 @@ static int prepare(struct select *x, size_t *prepared) {
 
 static int run(thrum_case *cases, size_t n, thrum_time deadline, bool try) {
   if (n > INT_MAX) return -EINVAL;
-  struct select x = {.cases = cases, .n = n, .deadline = deadline, .when = THRUM_FOREVER, .timer = -1};
+  struct select x = {.cases = cases,
+                     .n = n,
+                     .deadline = deadline,
+                     .when = THRUM_FOREVER,
+                     .timer = -1,
+                     .flags = THRUMI_CANCELLABLE};
   size_t prepared = 0;
   int fired = prepare(&x, &prepared);
   if (fired == 0) {

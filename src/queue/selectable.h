@@ -10,6 +10,7 @@
 
 #include <queue/channel.h>
 #include <sched/await.h>
+#include <sync/event.h>
 #include <thrum/select.h>
 
 /* What lies in a case while it is selected from. */
@@ -17,6 +18,7 @@ struct thrumi_entry {
   union {
     struct thrumi_offer offer;
     struct thrumi_waiter waiter;
+    struct thrumi_round_wait round;
   };
   void *box;         /* of a large item */
   thrum_case *more;  /* the next case of the same channel */

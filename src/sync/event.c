@@ -20,7 +20,7 @@
  *
  * Rejected: to look at SET when a waiter runs: a set and a clear before that would be lost on it (Python's #57711). To let all
  * go that are queued when the settling comes: some may have queued after a clear. */
-#include "round.h"
+#include "event.h"
 
 #include <sched/self.h>
 #include <thrum/sync/event.h>
@@ -61,6 +61,23 @@ static int wait_for(thrum_event *event, int64_t deadline, int flags) {
   if (!(seen & SET)) return thrumi_round_await(&kind, bucket, event, seen, deadline, flags);
   thrumi_bucket_unlock(bucket);
   return 0;
+}
+
+bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
+  uint64_t seen = thrumi_load(word_of(event));
+  while (!(seen & SET) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
+  }
+  if (!(seen & SET)) thrumi_round_enlist(&kind, bucket, event, seen, wait);
+  thrumi_bucket_unlock(bucket);
+  return !(seen & SET);
+}
+
+bool thrumi_event_withdraw(thrum_event *event, struct thrumi_round_wait *wait) {
+  bool won = thrumi_withdraw(&wait->waiter);
+  if (!won) thrumi_round_leave(&kind, event);
+  thrumi_rely_on(event);
+  return won;
 }
 
 void thrumi_event_wait_slow(thrum_event *event) {

@@ -43,6 +43,17 @@ int thrumi_round_await(const struct thrumi_rounds *kind, struct thrumi_bucket *b
   return thrumi_wait_error(outcome);
 }
 
+void thrumi_round_enlist(const struct thrumi_rounds *kind, struct thrumi_bucket *bucket, const void *address,
+                         uint64_t word, struct thrumi_round_wait *wait) {
+  wait->round = word & kind->rounds;
+  thrumi_enlist(bucket, &wait->waiter, address);
+  wait->waiter.settle = kind->settle;
+}
+
+void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address) {
+  round_ended(kind, address, 0);
+}
+
 int thrumi_busy(const void *address) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_bucket *bucket = thrumi_bucket_lock(address);

@@ -34,6 +34,12 @@ bool thrumi_round_settle(const struct thrumi_rounds *kind, struct thrumi_bucket 
 int thrumi_round_await(const struct thrumi_rounds *kind, struct thrumi_bucket *bucket, const void *address,
                        uint64_t word, int64_t deadline, int flags);
 
+/* For a thread that waits for several things, with one ticket. In the bucket, as above: queues its wait for this one, whose
+ * thread and ticket are set. And behind thrumi_withdraw, if it was not let go: clears WAITERS if nobody is left. */
+void thrumi_round_enlist(const struct thrumi_rounds *kind, struct thrumi_bucket *bucket, const void *address,
+                         uint64_t word, struct thrumi_round_wait *wait);
+void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address);
+
 /* -EBUSY if somebody waits on the address, else 0. Outside. */
 int thrumi_busy(const void *address);
 

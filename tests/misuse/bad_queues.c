@@ -193,6 +193,11 @@ static const struct child_case cases[] = {{"uses-its-queue", uses_its_queue}, {0
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   static thrum_queue zero, no_capacity = THRUM_QUEUE_INIT(int, 0);
+  struct child child = child_run("uses-its-queue");
+  CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
+  CHECK_HAS(child.err_text, "the comparator of the queue at");
+  free(child.out_text);
+  free(child.err_text);
   cannot_be();
   not_initialised(&zero);
   not_initialised(&no_capacity);
@@ -203,10 +208,5 @@ int main(int argc, char **argv) {
   no_order(at_random);
   no_order(always_less);
   no_order(always_more);
-  struct child child = child_run("uses-its-queue");
-  CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
-  CHECK_HAS(child.err_text, "the comparator of the queue at");
-  free(child.out_text);
-  free(child.err_text);
   return 0;
 }

@@ -34,6 +34,7 @@ static void use_in_child(void) {
 
 int main(void) {
   int n = 1, status;
+  if (TESTS_TSAN) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
   CHECK_EQ(thrum_queue_put(&full, &n), 0);
   thrum_thread getter = must_spawn(get_one, NULL), putter = must_spawn(put_one, (void *)2);
   AWAIT(queue_waiters(&empty, GETTERS) == 1 && queue_waiters(&full, PUTTERS) == 1);

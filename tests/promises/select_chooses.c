@@ -224,6 +224,36 @@ static void ends_of_threads(void) {
   destroy_all();
 }
 
+/* Set and cleared before the select runs: it was set. And an event that somebody else waits for, too. */
+static void events(void) {
+  thrum_event one = {0}, two = {0};
+  struct selecting s = {.n = 3};
+  init_all(1);
+  s.cases[0] = thrum_case_event(&one);
+  s.cases[1] = thrum_case_get(&a, &s.x[1]);
+  s.cases[2] = thrum_case_event(&two);
+  CHECK_EQ(thrum_try_select(s.cases, 3), -EAGAIN);
+  CHECK_EQ(thrum_select_for(s.cases, 3, THRUM_MS(1)), -ETIMEDOUT);
+  for (int i = 0; i < 20; i++) {
+    thrum_thread t = start_waiting(&s);
+    thrum_event_set(i % 2 ? &one : &two);
+    thrum_event_clear(i % 2 ? &one : &two);
+    CHECK_EQ(must_join(t), i % 2 ? 0 : 2);
+    CHECK_EQ(s.cases[0].status, 0);
+  }
+  thrum_thread t = start_waiting(&s),
+               other = start_waiting(&(struct selecting){.n = 1, .cases = {thrum_case_event(&one)}});
+  put(&a, 1); /* leaves the other one in the event's queue */
+  CHECK_EQ(must_join(t), 1);
+  thrum_event_set(&one);
+  CHECK_EQ(must_join(other), 0);
+  CHECK_EQ(thrum_try_select(s.cases, 3), 0); /* it stays set */
+  CHECK(thrum_event_is_set(&one) && !thrum_event_is_set(&two));
+  CHECK_EQ(thrum_event_destroy(&one), 0);
+  CHECK_EQ(thrum_event_destroy(&two), 0);
+  destroy_all();
+}
+
 static void times(void) {
   int x;
   init_all(1);
@@ -344,6 +374,7 @@ static intptr_t all(void *unused) {
   shut_while_waiting();
   one_queue_twice();
   ends_of_threads();
+  events();
   times();
   cancelled();
   big_items();

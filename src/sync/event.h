@@ -1,0 +1,16 @@
+/* An event as one of several things that a thread waits for: its part in a select. All of it inside the runtime. */
+#ifndef THRUMI_EVENT_WAIT_H
+#define THRUMI_EVENT_WAIT_H
+
+#include "round.h"
+
+#include <thrum/sync/event.h>
+
+/* Queues the wait, whose thread and ticket are set; false: the event is set, and it is not queued. A signal handler may
+ * claim it (THRUMI_BY_SIGNAL). */
+bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait);
+
+/* Takes it out again, after the thread's wait. True: it was let go. */
+bool thrumi_event_withdraw(thrum_event *event, struct thrumi_round_wait *wait);
+
+#endif
