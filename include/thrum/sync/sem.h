@@ -35,10 +35,11 @@ typedef struct thrum_sem {
 #define THRUM_SEM_BOUNDED_INIT(n, limit) \
   { THRUMI_SEM_FIRST(n, limit), (uint32_t)(limit), 0 }
 #define THRUMI_SEM_FIRST(n, limit) \
-  ((int64_t)(n) < 0 || (int64_t)(n) > (int64_t)(limit) || (int64_t)(limit) < 1 || \
-           (int64_t)(limit) > THRUM_SEM_MAX \
+  (THRUMI_SEM_WRONG((uint64_t)(int64_t)(n), (uint64_t)(int64_t)(limit)) \
        ? THRUMI_SEM_BAD | THRUMI_SEM_WAITERS | THRUMI_SEM_FAIR /* so that no inline path takes it */ \
        : (uint64_t)(n))
+/* Not 0 <= n <= limit <= THRUM_SEM_MAX or limit < 1: without a comparison that some compiler knows the result of. */
+#define THRUMI_SEM_WRONG(n, limit) (((n) | (limit) | ((limit) - (n)) | ((limit)-1)) >> 31)
 
 #define THRUMI_SEM_BAD (UINT64_C(1) << 31)
 #define THRUMI_SEM_WAITERS (UINT64_C(1) << 32)
