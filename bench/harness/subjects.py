@@ -92,7 +92,7 @@ def call(command, **options):
     return done.stdout
 
 
-def compiled(name, source, libraries, header=None, flags=()):
+def compiled(name, sources, libraries, header=None, flags=()):
     """Builds a C or C++ peer with the system's compiler."""
 
     @once
@@ -106,9 +106,9 @@ def compiled(name, source, libraries, header=None, flags=()):
         ).returncode:
             raise Missing(f"no <{header}> here")
         call([cc, "-std=gnu11", "-O2", *include, "-c", str(BENCH / "common/bench.c"), "-o", str(common)])
-        compiler = [tool(cxx), "-std=c++17"] if source.endswith(".cpp") else [cc, "-std=gnu11"]
-        sources = [str(BENCH / "peers" / source), str(common)]
-        call([*compiler, "-O2", *flags, *include, *sources, "-o", str(program), *libraries])
+        compiler = [tool(cxx), "-std=c++17"] if sources[0].endswith(".cpp") else [cc, "-std=gnu11"]
+        files = [*(str(BENCH / "peers" / source) for source in sources), str(common)]
+        call([*compiler, "-O2", *flags, *include, *files, "-o", str(program), *libraries])
         return [str(program)]
 
     return build
@@ -187,6 +187,8 @@ def words(*families, **others):
 
 CONVOYS = ("convoy", "convoy-malloc")
 ALL = ("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers", "slice", *CONVOYS)
+LOCKS = ("lock", "lock-100ns", "lock-10us")
+SYNC = (*LOCKS, "rwlock", "cond", "sem", "barrier", "event")
 OFFLOAD = {family: f"{family}-offload" for family in CONVOYS}
 TASKS_ONLY = dict.fromkeys(
     ("yield", "parked", "sleepers", "slice", *CONVOYS), "a task cannot yield, park, sleep or be preempted"
@@ -196,9 +198,9 @@ KERNEL_THREAD_EACH = dict.fromkeys(
 )
 
 SUBJECTS = [
-    Subject("thrum", "light", "thrum, 32 KiB stacks where a million wait", thrum_program, words(*ALL)),
+    Subject("thrum", "light", "thrum, 32 KiB stacks where a million wait", thrum_program, words(*ALL, *SYNC)),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
-    Subject("go", "light", "goroutines", go_program, words(*ALL), fixed_slice=True),
+    Subject("go", "light", "goroutines", go_program, words(*ALL, *SYNC), fixed_slice=True),
     Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
     Subject(
         "tokio",
@@ -239,8 +241,8 @@ SUBJECTS = [
         "pthread",
         "kernel",
         "POSIX threads",
-        compiled("pthread", "pthread/pthread.c", ["-pthread"]),
-        {family: family for family in ALL if family not in KERNEL_THREAD_EACH},
+        compiled("pthread", ["pthread/pthread.c", "pthread/sync.c"], ["-pthread"]),
+        {family: family for family in (*ALL, *SYNC) if family not in KERNEL_THREAD_EACH},
         KERNEL_THREAD_EACH,
         most=KERNEL_THREADS,
         fixed_slice=True,
@@ -250,8 +252,8 @@ SUBJECTS = [
         "kernel",
         "CPython's threading",
         python_program("threads.py"),
-        {family: family for family in ALL if family not in KERNEL_THREAD_EACH},
-        KERNEL_THREAD_EACH,
+        {family: family for family in (*ALL, "lock", "cond", "sem", "barrier", "event") if family not in KERNEL_THREAD_EACH},
+        {**KERNEL_THREAD_EACH, "rwlock": "threading has none"},
         one_worker=True,
         most=KERNEL_THREADS,
     ),
@@ -270,7 +272,7 @@ SUBJECTS = [
         "Boost.Fiber, work_stealing for 2 workers",
         compiled(
             "boost-fiber",
-            "boost-fiber/fiber.cpp",
+            ["boost-fiber/fiber.cpp"],
             ["-lboost_fiber", "-lboost_context", "-pthread"],
             "boost/fiber/all.hpp",
         ),
@@ -281,15 +283,33 @@ SUBJECTS = [
         "tbb",
         "tasks",
         "oneTBB's task_group",
-        compiled("tbb", "tbb/tbb.cpp", ["-ltbb"], "oneapi/tbb/task_group.h"),
+        compiled("tbb", ["tbb/tbb.cpp"], ["-ltbb"], "oneapi/tbb/task_group.h"),
         words("spawn", "forkjoin", "skynet"),
         TASKS_ONLY,
+    ),
+    Subject(
+        "tbb-mutex",
+        "kernel",
+        "oneTBB's mutexes, POSIX threads",
+        compiled("tbb-mutex", ["tbb/sync.cpp"], ["-ltbb", "-pthread"], "oneapi/tbb/mutex.h"),
+        words(*LOCKS, "rwlock"),
+        dict.fromkeys(SYNC, "oneTBB has none"),
+        most=KERNEL_THREADS,
+    ),
+    Subject(
+        "nsync",
+        "kernel",
+        "nsync, POSIX threads",
+        compiled("nsync", ["nsync/nsync.c"], ["-lnsync", "-pthread"], "nsync.h"),
+        words(*LOCKS, "rwlock", "cond", "event"),
+        dict.fromkeys(SYNC, "nsync has none"),
+        most=KERNEL_THREADS,
     ),
     Subject(
         "openmp",
         "tasks",
         "OpenMP tasks (libgomp)",
-        compiled("openmp", "openmp/openmp.c", [], "omp.h", ["-fopenmp"]),
+        compiled("openmp", ["openmp/openmp.c"], [], "omp.h", ["-fopenmp"]),
         words("spawn", "forkjoin", "skynet"),
         TASKS_ONLY,
     ),
@@ -297,7 +317,7 @@ SUBJECTS = [
         "pth",
         "light",
         "GNU Pth",
-        compiled("pth", "pth/pth.c", ["-lpth"], "pth.h"),
+        compiled("pth", ["pth/pth.c"], ["-lpth"], "pth.h"),
         {family: family for family in ALL if family != "slice"},
         {"slice": NEVER_PREEMPTED},
         one_worker=True,
@@ -306,7 +326,7 @@ SUBJECTS = [
         "st",
         "light",
         "State Threads",
-        compiled("st", "st/st.c", ["-lst"], "st.h"),
+        compiled("st", ["st/st.c"], ["-lst"], "st.h"),
         {family: family for family in ALL if family != "slice"},
         {"slice": NEVER_PREEMPTED},
         one_worker=True,

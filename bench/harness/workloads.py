@@ -51,6 +51,11 @@ def convoy(family, hogs):
     return Workload(f"{family}-{hogs}", family, hogs, (2,), what, names)
 
 
+def locks(family, threads, workers, what):
+    name = f"{family}-{threads}"
+    return Workload(name, family, threads, workers, what, {family: name})
+
+
 def growth(family, n, what):
     return Workload(f"{family}-{n}", family, n, (1,), what, {}, "growth")
 
@@ -76,6 +81,15 @@ WORKLOADS = [
     Workload("slice-200us", "slice", 200, (1,), "the same, every 200 us", {"slice": "slice-200us"}),
     *(convoy("convoy", hogs) for hogs in (0, 1, 2, 4, 8)),
     convoy("convoy-malloc", 4),
+    locks("lock", 1, (1,), "one thread takes and releases a lock; once"),
+    *(locks("lock", n, (2,), f"{n} threads take one lock, with nothing inside; once") for n in (2, 8, 64)),
+    *(locks("lock-100ns", n, (2,), f"{n} threads, 100 ns inside; once") for n in (2, 8, 64)),
+    *(locks("lock-10us", n, (2,), f"{n} threads, 10 us inside; once") for n in (2, 8, 64)),
+    *(locks("rwlock", n, (2,), f"{n} threads read, and write every thousandth time; once") for n in (1, 8)),
+    locks("cond", 2, (1, 2), "two threads wake each other by conditions; there and back"),
+    *(locks("sem", n, (2,), f"{n} threads take one of half as many places; once") for n in (1, 8)),
+    *(locks("barrier", n, (2,), f"{n} threads meet at a barrier; one thread, once") for n in (2, 16, 1000)),
+    locks("event", 10_000, (2,), "an event that 10,000 threads wait for; until the last one runs, a thread"),
 ]
 
 # For the table of growth: metric, workers, and the name of the value at 10, 1,000 and 1,000,000.

@@ -1,6 +1,7 @@
 #include <thrum.h>
 
 #include "bench.h"
+#include "sync_runs.h"
 #include "workloads.h"
 
 typedef struct call {
@@ -32,6 +33,14 @@ LIGHT(sleepers)
 LIGHT(slice)
 LIGHT(convoy)
 LIGHT(convoy_malloc)
+LIGHT(sync_lock)
+LIGHT(sync_lock_100ns)
+LIGHT(sync_lock_10us)
+LIGHT(sync_rwlock)
+LIGHT(sync_cond)
+LIGHT(sync_sem)
+LIGHT(sync_barrier)
+LIGHT(sync_event)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
@@ -44,6 +53,14 @@ int main(int argc, char **argv) {
                                          {"slice", slice_light},
                                          {"convoy", convoy_light},
                                          {"convoy-malloc", convoy_malloc_light},
+                                         {"lock", sync_lock_light},
+                                         {"lock-100ns", sync_lock_100ns_light},
+                                         {"lock-10us", sync_lock_10us_light},
+                                         {"rwlock", sync_rwlock_light},
+                                         {"cond", sync_cond_light},
+                                         {"sem", sync_sem_light},
+                                         {"barrier", sync_barrier_light},
+                                         {"event", sync_event_light},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

@@ -6,6 +6,7 @@ import threading
 import time
 from time import perf_counter_ns
 
+import locks
 import measure
 
 
@@ -196,5 +197,6 @@ if __name__ == "__main__":
             "slice": slicing,
             "convoy": lambda n: convoy(n, hog),
             "convoy-malloc": lambda n: convoy(n, hog_malloc),
+            **locks.WORKLOADS,
         }
     )

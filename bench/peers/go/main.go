@@ -16,6 +16,10 @@ var workloads = map[string]func(n int){
 	"parked": parked, "sleepers": sleepers, "slice": slice,
 	"convoy":        func(n int) { convoy(n, hog) },
 	"convoy-malloc": func(n int) { convoy(n, hogMalloc) },
+	"lock":          func(n int) { lock("lock", n, 0) },
+	"lock-100ns":    func(n int) { lock("lock-100ns", n, 100*time.Nanosecond) },
+	"lock-10us":     func(n int) { lock("lock-10us", n, 10*time.Microsecond) },
+	"rwlock":        rwlock, "cond": cond, "sem": sem, "barrier": barriers, "event": event,
 }
 
 func fail(format string, arguments ...any) {

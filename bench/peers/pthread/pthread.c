@@ -2,6 +2,7 @@
  * One worker is one CPU for the whole process. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "sync_runs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,6 +239,14 @@ int main(int argc, char **argv) {
                                          {"slice", slice_run},
                                          {"convoy", convoy_run},
                                          {"convoy-malloc", convoy_malloc_run},
+                                         {"lock", sync_lock_run},
+                                         {"lock-100ns", sync_lock_100ns_run},
+                                         {"lock-10us", sync_lock_10us_run},
+                                         {"rwlock", sync_rwlock_run},
+                                         {"cond", sync_cond_run},
+                                         {"sem", sync_sem_run},
+                                         {"barrier", sync_barrier_run},
+                                         {"event", sync_event_run},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }
