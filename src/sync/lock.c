@@ -15,7 +15,8 @@
  *
  *  - A thread is queued: WAITERS is set, or somebody is in the bucket. WAITERS may be set although nobody is queued, since
  *    who timed out leaves it; the next release that has nobody to wake then looks, and clears it.
- *  - Queueing needs HELD, in one step with setting WAITERS: so there is a release to come that sees it.
+ *  - Queueing needs HELD (or, by a notify, WOKEN), in one step with setting WAITERS: so there is a release to come that
+ *    sees it.
  *  - WOKEN is set: one thread was let go with THRUMI_TRY and has not tried since, or a release is in the bucket
  *    looking for one. Releases meanwhile wake nobody. That thread takes the lock or queues again at the head, and clears
  *    WOKEN in the same step.
@@ -267,7 +268,17 @@ int thrumi_lock_release(thrum_lock *lock) {
   return -EPERM;
 }
 
+/* Whether that was all: there is nobody to wake, and nobody watches. */
+static bool release_only(thrum_lock *lock) {
+  if (__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED)) return false;
+  uint64_t seen = thrumi_load(word_of(lock));
+  if (!(seen & HELD) || must_look(seen)) return false;
+  thrumi_announce(lock);
+  return thrumi_cas(word_of(lock), &seen, seen & (WAITERS | WOKEN));
+}
+
 int thrumi_lock_release_slow(thrum_lock *lock) {
+  if (release_only(lock)) return 0;
   struct thrumi_kthread *k = thrumi_enter();
   int error = thrumi_lock_release(lock);
   thrumi_leave(k);

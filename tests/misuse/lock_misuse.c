@@ -114,16 +114,16 @@ static const struct child_case cases[] = {{"released-within", released_within},
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
-  run_in_each_kind(release_unheld, NULL);
-  static thrum_lock fresh;
-  CHECK_EQ(run_outside(first_call, &fresh), 0);
-  destroy_with_waiters();
-  ways_out();
   for (int i = 0; cases[i].name; i++) {
     struct child child = child_run(cases[i].name);
     CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
     CHECK_HAS(child.err_text, "the-culprit");
     child_free(&child);
   }
+  run_in_each_kind(release_unheld, NULL);
+  static thrum_lock fresh;
+  CHECK_EQ(run_outside(first_call, &fresh), 0);
+  destroy_with_waiters();
+  ways_out();
   return 0;
 }

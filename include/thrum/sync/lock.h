@@ -33,8 +33,10 @@ static inline uint64_t thrumi_lock_mine(uint32_t mark) { return (uint64_t)mark <
 static inline bool thrumi_lock_take(thrum_lock *lock) {
   if (__builtin_expect(__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) != 0, 0)) return false;
   uint32_t mark = thrumi_mark();
-  if (__builtin_expect(mark == 0, 0)) return false;
-  return __builtin_expect(thrumi_exchange(&lock->word, 0, thrumi_lock_mine(mark), __ATOMIC_ACQUIRE), 1);
+  uint64_t seen = thrumi_peek(&lock->word); /* free: what it says of others stays */
+  if (__builtin_expect(mark == 0 || seen & THRUMI_LOCK_HELD, 0)) return false;
+  return __builtin_expect(thrumi_exchange(&lock->word, seen, seen | thrumi_lock_mine(mark), __ATOMIC_ACQUIRE),
+                          1);
 }
 
 /* Waits until the lock is the caller's. Never fails. Switches; not a cancellation point. */
@@ -57,6 +59,8 @@ static inline THRUM_MUST_CHECK int thrum_lock_acquire_for(thrum_lock *lock, thru
 static inline int thrum_lock_release(thrum_lock *lock) {
   bool plain = __atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) == 0;
   uint64_t mine = thrumi_lock_mine(thrumi_mark());
+  plain = plain &&
+          thrumi_peek(&lock->word) == mine; /* a comparison that fails costs as much as one that does not */
   if (__builtin_expect(plain && thrumi_exchange(&lock->word, mine, 0, __ATOMIC_RELEASE), 1)) return 0;
   return thrumi_lock_release_slow(lock);
 }
