@@ -172,5 +172,6 @@ uint32_t thrumi_forks;
 
 void thrumi_parking_fork(void) {
   memset(table, 0, sizeof table);
+  memset(marked, 0, sizeof marked);
   thrumi_forks++;
 }

@@ -45,9 +45,20 @@ static intptr_t read_pipe_for(void) {
   return thrum_read_for(fds[0], &c, 1, THRUM_S(3600));
 }
 
+/* Objects that are never let go. */
+static thrum_sem no_units;
+static thrum_event never_set;
+static thrum_waitgroup never_done = {1};
+static thrum_once never_run;
+static intptr_t acquire_for_long(void) { return thrum_sem_acquire_for(&no_units, THRUM_FOREVER); }
+static intptr_t wait_for_event(void) { return thrum_event_wait_for(&never_set, THRUM_S(3600)); }
+static intptr_t wait_for_group(void) { return thrum_waitgroup_wait_for(&never_done, THRUM_FOREVER); }
+static intptr_t not_run(void *arg) { return (intptr_t)arg; }
+static intptr_t call_once(void) { return thrum_once_call_for(&never_run, not_run, NULL, THRUM_S(3600)); }
+
 typedef intptr_t wait_fn(void);
-static wait_fn *const points[] = {sleep_long,    join_for_long, join_for_ever,
-                                  wait_for_ever, read_pipe,     read_pipe_for};
+static wait_fn *const points[] = {sleep_long,    join_for_long,    join_for_ever,  wait_for_ever,  read_pipe,
+                                  read_pipe_for, acquire_for_long, wait_for_event, wait_for_group, call_once};
 enum { POINTS = sizeof points / sizeof *points };
 
 static intptr_t until_gate(void *arg) {
@@ -152,6 +163,80 @@ static void success_wins(void) {
   CHECK_EQ(must_join(again), 6);
 }
 
+/* Waits that are no cancellation points go on, and get what they wait for; nothing was swallowed by those that ended. */
+static intptr_t acquire_plainly(void *arg) {
+  thrum_sem_acquire(&no_units);
+  return (intptr_t)arg;
+}
+
+static intptr_t wait_plainly(void *arg) {
+  thrum_event_wait(&never_set);
+  return (intptr_t)arg;
+}
+
+static intptr_t wait_for_zero(void *arg) {
+  thrum_waitgroup_wait(&never_done);
+  return (intptr_t)arg;
+}
+
+static void plain_waits_go_on(void) {
+  thrum_fn *const plain[] = {acquire_plainly, wait_plainly, wait_for_zero};
+  thrum_thread threads[3];
+  for (intptr_t i = 0; i < 3; i++) {
+    threads[i] = must_spawn(plain[i], (void *)i);
+    AWAIT(waits(threads[i]));
+    cancel(threads[i]);
+  }
+  for (int i = 0; i < 20; i++) CHECK_EQ(thrum_sleep(THRUM_US(100)), 0);
+  for (int i = 0; i < 3; i++) CHECK(waits(threads[i]));
+  CHECK_EQ(thrum_sem_release(&no_units, 1), 0);
+  thrum_event_set(&never_set);
+  thrum_waitgroup_done(&never_done);
+  for (int i = 0; i < 3; i++) CHECK_EQ(must_join(threads[i]), i);
+  CHECK_EQ(thrum_sem_value(&no_units), 0);
+}
+
+/* Units go to those who still wait, in the order in which they began to. */
+enum { LINE = 12 };
+static thrum_sem door, passed_on;
+static int order[LINE], passed;
+
+static intptr_t stand_in_line(void *number) {
+  if (thrum_sem_acquire_for(&door, THRUM_FOREVER) != 0) return -1;
+  order[passed++] = (int)(intptr_t)number;
+  CHECK_EQ(thrum_sem_release(&passed_on, 1), 0);
+  return 0;
+}
+
+static void longest_first(void) {
+  thrum_thread threads[LINE];
+  for (intptr_t i = 0; i < LINE; i++) {
+    threads[i] =
+        i % 4 == 3 ? must_spawn_bound(stand_in_line, (void *)i) : must_spawn(stand_in_line, (void *)i);
+    AWAIT(waits(threads[i]));
+  }
+  for (int i = 0; i < LINE; i += 3) {
+    cancel(threads[i]);
+    CHECK_EQ(must_join(threads[i]), -1);
+  }
+  for (int i = 0, n = 0; i < LINE; i++) {
+    if (i % 3 == 0) continue;
+    CHECK_EQ(thrum_sem_release(&door, 1), 0);
+    thrum_sem_acquire(&passed_on);
+    CHECK_EQ(order[n++], i);
+    CHECK_EQ(must_join(threads[i]), 0);
+  }
+  CHECK_EQ(thrum_sem_value(&door), 0);
+}
+
+static intptr_t run_for_long(void *arg) {
+  (void)arg;
+  thrum_event_wait(&never_set);
+  return 0;
+}
+
+static intptr_t run_once_for_long(void *arg) { return thrum_once_call(&never_run, run_for_long, arg); }
+
 static void open_again(void) {
   STORE(gate, true);
   if (sleeper.value) CHECK_EQ(must_join(sleeper), 7);
@@ -174,6 +259,8 @@ static void at_each_point(void (*test)(void *point)) {
 
 int main(void) {
   CHECK_EQ(pipe(fds), 0);
+  thrum_thread runner = must_spawn(run_once_for_long, NULL);
+  AWAIT(waits(runner));
   at_each_point(cancelled_while_it_waits);
   at_each_point(cancelled_before_it_waits);
   at_each_point(cancelled_at_any_moment);
@@ -182,5 +269,8 @@ int main(void) {
   shielded();
   a_plain_join_is_no_cancellation_point();
   success_wins();
+  plain_waits_go_on();
+  CHECK_EQ(must_join(runner), 0);
+  longest_first();
   return 0;
 }
