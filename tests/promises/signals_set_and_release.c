@@ -202,8 +202,10 @@ int main(void) {
   release_into(hammer);
   CHECK_EQ(must_join(must_spawn_bound(hammer_bound, NULL)), 0);
   release_in_stranger();
-  main_waits_for_its_handler();
-  sets_beside_sets();
+  if (!TESTS_TSAN) { /* it runs handlers when the thread calls libc next, and one that waits does not */
+    main_waits_for_its_handler();
+    sets_beside_sets();
+  }
   printf("%d sets by handlers\n", set_by_handler);
   return 0;
 }
