@@ -53,11 +53,17 @@ void thrumi_event_clear_slow(thrum_event *event) {
   thrumi_rely_on(event);
 }
 
-static int wait_for(thrum_event *event, int64_t deadline, int flags) {
-  struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
+/* In the bucket: says that the caller waits, unless it is set. The word as it was. */
+static uint64_t say_waits(thrum_event *event) {
   uint64_t seen = thrumi_load(word_of(event));
   while (!(seen & SET) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
   }
+  return seen;
+}
+
+static int wait_for(thrum_event *event, int64_t deadline, int flags) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
+  uint64_t seen = say_waits(event);
   if (!(seen & SET)) return thrumi_round_await(&kind, bucket, event, seen, deadline, flags);
   thrumi_bucket_unlock(bucket);
   return 0;
@@ -65,9 +71,7 @@ static int wait_for(thrum_event *event, int64_t deadline, int flags) {
 
 bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
-  uint64_t seen = thrumi_load(word_of(event));
-  while (!(seen & SET) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
-  }
+  uint64_t seen = say_waits(event);
   if (!(seen & SET)) thrumi_round_enlist(&kind, bucket, event, seen, wait);
   thrumi_bucket_unlock(bucket);
   return !(seen & SET);
