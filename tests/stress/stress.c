@@ -72,8 +72,56 @@ static void keep_errno(uint64_t *state) {
   CHECK_EQ(errno, own);
 }
 
+/* Shared by all jobs. Units are taken and given back, things added and done, whatever times out. */
+enum { UNITS = 5 };
+static thrum_sem units = THRUM_SEM_BOUNDED_INIT(UNITS, UNITS);
+static thrum_event flag;
+static thrum_waitgroup things;
+static thrum_once once;
+static int units_out, once_runs;
+
+static intptr_t run_once(void *arg) {
+  thrum_yield();
+  return ADD(once_runs, 1) < 3 ? -EIO : (intptr_t)arg;
+}
+
+static void use_units(uint64_t *state) {
+  int way = draw_below(state, 3), error = 0;
+  if (way == 0) error = thrum_sem_try_acquire(&units);
+  if (way == 1) error = thrum_sem_acquire_for(&units, THRUM_US(draw_below(state, 300)));
+  if (way == 2) thrum_sem_acquire(&units);
+  CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
+  if (error) return;
+  CHECK(ADD(units_out, 1) <= UNITS);
+  if (draw_below(state, 2)) thrum_yield();
+  ADD(units_out, -1);
+  CHECK_EQ(thrum_sem_release(&units, 1), 0);
+}
+
+static void synchronise(uint64_t *state) {
+  int error;
+  switch (draw_below(state, 5)) {
+  case 0:
+    thrum_event_set(&flag);
+    thrum_event_clear(&flag);
+    return;
+  case 1: error = thrum_event_wait_for(&flag, THRUM_US(draw_below(state, 300))); break;
+  case 2: error = thrum_waitgroup_wait_for(&things, THRUM_US(draw_below(state, 300))); break;
+  case 3:
+    thrum_waitgroup_add(&things, 1);
+    thrum_yield();
+    thrum_waitgroup_done(&things);
+    return;
+  default:
+    error = thrum_once_call(&once, run_once, NULL);
+    CHECK(error == 0 || error == -EIO);
+    return;
+  }
+  CHECK(error == 0 || error == -ETIMEDOUT);
+}
+
 static void act(uint64_t *state, int depth) {
-  switch (draw_below(state, 12)) {
+  switch (draw_below(state, 15)) {
   case 0: CHECK_EQ(thrum_sleep(THRUM_US(draw_below(state, 2000))), 0); break;
   case 1: spin(draw_below(state, 300)); break;
   case 2:
@@ -86,6 +134,9 @@ static void act(uint64_t *state, int depth) {
   case 7:
     if (depth < DEPTH) start_group(state, depth + 1);
     break;
+  case 8:
+  case 9: use_units(state); break;
+  case 10: synchronise(state); break;
   default: thrum_yield(); break;
   }
 }
@@ -234,6 +285,9 @@ int main(int argc, char **argv) {
   AWAIT(thrum_active_count() == 1);
   CHECK_EQ(LOAD(started), LOAD(spawned));
   CHECK_EQ(LOAD(finished), LOAD(spawned));
+  CHECK_EQ(thrum_sem_value(&units), UNITS);
+  CHECK(thrum_waitgroup_count(&things) == 0 && LOAD(once_runs) == 3);
+  CHECK(thrum_sem_destroy(&units) == 0 && thrum_event_destroy(&flag) == 0);
   thrum_stats stats = statistics();
   printf("%llu jobs, %llu switches, %llu steals, %llu preemptions, %llu leases lost, %u kernel threads\n",
          (unsigned long long)spawned, (unsigned long long)stats.switches, (unsigned long long)stats.steals,
