@@ -9,6 +9,7 @@
 #define THRUM_H
 
 #include <thrum/base.h>
+#include <thrum/gil.h>
 #include <thrum/io.h>
 #include <thrum/local.h>
 #include <thrum/queue.h>

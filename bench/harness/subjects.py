@@ -198,7 +198,13 @@ KERNEL_THREAD_EACH = dict.fromkeys(
 )
 
 SUBJECTS = [
-    Subject("thrum", "light", "thrum, 32 KiB stacks where a million wait", thrum_program, words(*ALL, *SYNC)),
+    Subject(
+        "thrum",
+        "light",
+        "thrum, 32 KiB stacks where a million wait",
+        thrum_program,
+        words(*ALL, *SYNC, "gil-convoy"),
+    ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject("go", "light", "goroutines", go_program, words(*ALL, *SYNC), fixed_slice=True),
     Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
@@ -252,7 +258,11 @@ SUBJECTS = [
         "kernel",
         "CPython's threading",
         python_program("threads.py"),
-        {family: family for family in (*ALL, "lock", "cond", "sem", "barrier", "event") if family not in KERNEL_THREAD_EACH},
+        {
+            family: family
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy")
+            if family not in KERNEL_THREAD_EACH
+        },
         {**KERNEL_THREAD_EACH, "rwlock": "threading has none"},
         one_worker=True,
         most=KERNEL_THREADS,

@@ -22,7 +22,7 @@ class Workload:
     @property
     def timeout(self):
         """Seconds for one run."""
-        if self.family.startswith("convoy"):
+        if "convoy" in self.family:
             return 10
         return 60 if self.n == MILLION else 20
 
@@ -54,6 +54,12 @@ def convoy(family, hogs):
 def locks(family, threads, workers, what):
     name = f"{family}-{threads}"
     return Workload(name, family, threads, workers, what, {family: name})
+
+
+def gil_convoy(hogs):
+    names = {"gil-convoy": f"gil-convoy-{hogs}", "gil-convoy-p50": f"gil-convoy-p50-{hogs}"}
+    what = f"a sleeper comes back to an interpreter lock beside {hogs} CPU-bound threads: p99 and p50"
+    return Workload(f"gil-convoy-{hogs}", "gil-convoy", hogs, (2,), what, names)
 
 
 def growth(family, n, what):
@@ -90,6 +96,7 @@ WORKLOADS = [
     *(locks("sem", n, (2,), f"{n} threads take one of half as many places; once") for n in (1, 8)),
     *(locks("barrier", n, (2,), f"{n} threads meet at a barrier; one thread, once") for n in (2, 16, 1000)),
     locks("event", 10_000, (2,), "an event that 10,000 threads wait for; until the last one runs, a thread"),
+    *(gil_convoy(hogs) for hogs in (0, 1, 2, 4, 8)),
 ]
 
 # For the table of growth: metric, workers, and the name of the value at 10, 1,000 and 1,000,000.

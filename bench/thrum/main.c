@@ -33,6 +33,7 @@ LIGHT(sleepers)
 LIGHT(slice)
 LIGHT(convoy)
 LIGHT(convoy_malloc)
+LIGHT(gil_convoy)
 LIGHT(sync_lock)
 LIGHT(sync_lock_100ns)
 LIGHT(sync_lock_10us)
@@ -53,6 +54,7 @@ int main(int argc, char **argv) {
                                          {"slice", slice_light},
                                          {"convoy", convoy_light},
                                          {"convoy-malloc", convoy_malloc_light},
+                                         {"gil-convoy", gil_convoy_light},
                                          {"lock", sync_lock_light},
                                          {"lock-100ns", sync_lock_100ns_light},
                                          {"lock-10us", sync_lock_10us_light},

@@ -12,5 +12,6 @@ void sleepers_run(long n);
 void slice_run(long us);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
+void gil_convoy_run(long hogs);
 
 #endif

@@ -275,12 +275,33 @@ static void ring_for_next(struct thrumi_worker *w) {
   thrumi_wake_idle();
 }
 
-/* From outside of any worker: the monitor, a foreign thread, a worker that is given back. */
-static void make_ready_globally(struct thrumi_thread *t) {
-  thrumi_push_global(t, THRUMI_CLASS_WOKEN);
+/* A woken thread lies on the global queue: somebody is to run it. */
+static void call_for_woken(void) {
   if (thrumi_wake_idle()) return;
   bool asked = thrumi_load(&thrumi_sched.hogs) && thrumi_preempt_hog();
   if (!asked || thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+}
+
+/* From outside of any worker: the monitor, a foreign thread, a worker that is given back. */
+static void make_ready_globally(struct thrumi_thread *t) {
+  thrumi_push_global(t, THRUMI_CLASS_WOKEN);
+  call_for_woken();
+}
+
+/* A hog that waits for its turn has something that a thread wants which is no hog: it goes before the hogs, as a woken
+ * thread does. */
+void thrumi_boost(struct thrumi_thread *t) {
+  struct thrumi_queue *hogs = &thrumi_sched.hogs_waiting.of[THRUMI_CLASS_HOG];
+  if (thrumi_load_relaxed(&t->queue) != hogs) return;
+  thrumi_spin_lock(&thrumi_sched.lock);
+  bool there = thrumi_load_relaxed(&t->queue) == hogs;
+  if (there) {
+    thrumi_queue_remove(&thrumi_sched.hogs_waiting, hogs, t);
+    t->hog = false; /* or it would be put back */
+    thrumi_queue_append(&thrumi_sched.global, t, THRUMI_CLASS_WOKEN);
+  }
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  if (there) call_for_woken();
 }
 
 void thrumi_make_ready(struct thrumi_thread *t) {

@@ -106,9 +106,10 @@ struct thrumi_thread {
   char *joined_sentence;      /* of the thread it joined last */
   void *copy;                 /* thrum_spawn_copy's block */
   void *fiber;                /* ThreadSanitizer's idea of its context */
-  bool waits_for_holder;      /* THRUMI_HELD of the present wait */
-  bool by_signal;             /* THRUMI_BY_SIGNAL of the present wait */
-  bool cancellable;           /* the present wait is a cancellation point; set before it is armed */
+  int64_t overran;       /* when it last released a gil that others wanted after too long; see sync/gil.c */
+  bool waits_for_holder; /* THRUMI_HELD of the present wait */
+  bool by_signal;        /* THRUMI_BY_SIGNAL of the present wait */
+  bool cancellable;      /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */
@@ -296,7 +297,8 @@ void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worke
 /* The same for who has got all that it waited for and is waited for by nobody: in line with those that yielded, and no hog is
  * stopped for it. */
 void thrumi_make_ready_in_line(struct thrumi_thread *t);
-void thrumi_ring(struct thrumi_worker *w); /* somebody may want what was pushed on w (NULL: globally) */
+void thrumi_boost(struct thrumi_thread *t); /* if it is a hog that waits to run: as if it had been woken */
+void thrumi_ring(struct thrumi_worker *w);  /* somebody may want what was pushed on w (NULL: globally) */
 
 /* switch.c: from one context to another */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
@@ -312,6 +314,8 @@ bool thrumi_capture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t);
 void thrumi_scheduler_loop(struct thrumi_kthread *k);
 void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to);
+void thrumi_remain_hog(
+    struct thrumi_kthread *k); /* its thread was made to wait: woken ones still go before it */
 
 /* park.c: the one sleep and wake */
 /* Flags of a wait. HELD: the object is 64 bits, and their upper half the mark of the thread that holds it (0: nobody):

@@ -74,6 +74,12 @@ static inline void note_hog(struct thrumi_worker *w, struct thrumi_thread *to) {
   if (hog) thrumi_bump(&w->hog_turns);
 }
 
+void thrumi_remain_hog(struct thrumi_kthread *k) {
+  if (!k->worker) return;
+  k->current->hog = true;
+  note_hog(k->worker, k->current);
+}
+
 /* From here on k runs `to`. */
 static inline void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
   thrumi_become(k, to);

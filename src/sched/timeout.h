@@ -1,4 +1,5 @@
-/* Deadlines of waits: one timing wheel a shard, the shard chosen by the worker that starts the wait. */
+/* Deadlines of waits: one timing wheel a shard, the shard chosen by the worker that starts the wait. And reminders, which
+ * wake nobody: something is looked at when its time has come. */
 #ifndef THRUMI_TIMEOUT_H
 #define THRUMI_TIMEOUT_H
 
@@ -16,7 +17,19 @@ struct thrumi_timeout {
 /* Deadlines of waits and alarms both: a new earliest one was stored. Who watches the time hears of it. */
 void thrumi_watch_ring(int64_t when);
 
+/* Lies in an object that threads wait for; all-zero: not set. `ring` is called under the shard's lock, on any kernel
+ * thread, inside; it returns when to ring again, or INT64_MAX. It may take sched.lock, and nothing else. */
+struct thrumi_reminder {
+  struct thrumi_timeout timeout; /* first; its thread is NULL */
+  int64_t (*ring)(struct thrumi_reminder *reminder, int64_t now);
+};
+
 void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64_t when);
 void thrumi_timeout_stop(struct thrumi_timeout *timeout);
+
+/* Sets it to ring then, unless it is set to ring sooner. */
+void thrumi_reminder_set(struct thrumi_reminder *reminder, int64_t when);
+/* Afterwards it does not ring, nor is it ringing. */
+void thrumi_reminder_stop(struct thrumi_reminder *reminder);
 
 #endif

@@ -186,6 +186,30 @@ def convoy(hogs, what):
     measure.report_convoy(took)
 
 
+# ---- gil-convoy
+
+
+def gil_convoy(hogs):
+    """How late a thread is back from a sleep beside threads that compute: what it waits for the interpreter lock, and what
+    the kernel adds to every sleep, some 60 us. Python cannot read the clock before it has the lock."""
+    global stop
+    span, longest, times, late = 0.001, 4, 500, []
+    threads = [start(hog) for _ in range(hogs)]
+
+    def come_and_go():
+        begun = time.monotonic()
+        while len(late) < times and time.monotonic() - begun < longest:
+            before = time.monotonic()
+            time.sleep(span)
+            late.append(time.monotonic() - before - span)
+
+    start(come_and_go).join()
+    stop = True
+    join_all(threads)
+    measure.report("gil-convoy-p50", measure.quantile_ms(late, 0.5), "ms")
+    measure.report("gil-convoy", measure.quantile_ms(late, 0.99), "ms")
+
+
 if __name__ == "__main__":
     threading.stack_size(64 * 1024)
     measure.main(
@@ -198,5 +222,6 @@ if __name__ == "__main__":
             "convoy": lambda n: convoy(n, hog),
             "convoy-malloc": lambda n: convoy(n, hog_malloc),
             **locks.WORKLOADS,
+            "gil-convoy": gil_convoy,
         }
     )

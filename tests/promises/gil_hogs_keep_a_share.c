@@ -1,0 +1,54 @@
+/* Threads that come back to the gil again and again, before their interval is used up, go before one that only computes; but
+ * it keeps its tenth: while the others have had it for 100 intervals, it had it for 5 at the least, half its due. */
+#include "../support.h"
+
+enum { OTHERS = 3, INTERVALS = 100 };
+
+static thrum_gil gil;
+static bool stop;
+static int64_t of_hog, of_others; /* how long they had it, by the clock; guarded by the gil */
+
+/* From one check to the next the gil is its own. */
+static intptr_t compute(void *unused) {
+  (void)unused;
+  THRUM_GIL_LOCKED(&gil) {
+    while (!LOAD(stop)) {
+      int64_t begun = wall_now();
+      while (wall_now() - begun < THRUM_US(2)) continue;
+      of_hog += wall_now() - begun;
+      thrum_gil_check(&gil);
+    }
+  }
+  return 0;
+}
+
+static intptr_t come_again(void *unused) {
+  (void)unused;
+  while (!LOAD(stop)) THRUM_GIL_LOCKED(&gil) {
+      int64_t begun = wall_now(), now = begun;
+      while (now - begun < THRUM_US(300)) now = wall_now();
+      of_others += now - begun;
+    }
+  return 0;
+}
+
+static bool enough(void) {
+  bool is = false;
+  THRUM_GIL_LOCKED(&gil) is = of_others >= INTERVALS * thrum_switch_interval();
+  return is;
+}
+
+int main(void) {
+  CHECK_EQ(thrum_set_switch_interval(THRUM_MS(1)), 0);
+  thrum_thread hog = must_spawn(compute, NULL), others[OTHERS];
+  for (int i = 0; i < OTHERS; i++) others[i] = must_spawn(come_again, NULL);
+  AWAIT(enough());
+  STORE(stop, true);
+  CHECK_EQ(must_join(hog), 0);
+  for (int i = 0; i < OTHERS; i++) CHECK_EQ(must_join(others[i]), 0);
+  printf("the hog had it for %.1f ms, the others for %.1f ms\n", (double)of_hog / 1e6,
+         (double)of_others / 1e6);
+  CHECK(of_hog * 20 >= of_others);
+  CHECK(of_others >= of_hog); /* they go first */
+  return 0;
+}
