@@ -11,6 +11,8 @@ static void after_fork(void) {
 /* The first to come sets the hooks; others may set the same again. */
 static void set_hooks(void) {
   if (thrumi_likely(__atomic_load_n(&thrumi_hooks.watch_fork, __ATOMIC_RELAXED))) return;
+  __atomic_store_n(&thrumi_hooks.watch_site, thrumi_watched_site, __ATOMIC_RELAXED);
+  __atomic_store_n(&thrumi_hooks.watch_forget, thrumi_watched_forget, __ATOMIC_RELAXED);
   __atomic_store_n(&thrumi_hooks.watch_fork, after_fork, __ATOMIC_RELAXED);
 }
 
@@ -35,5 +37,5 @@ void thrumi_observe_ends(struct thrumi_acquire *a) {
 void thrumi_observe_release(const void *object, uint32_t mark) {
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
   struct thrumi_held held;
-  if (holder && holder->mark == mark) thrumi_held_pop(holder, object, &held);
+  if (holder && thrumi_load_relaxed(&holder->mark) == mark) thrumi_held_pop(holder, object, &held);
 }

@@ -36,6 +36,18 @@ const struct thrumi_backtracer *thrumi_backtracer_get(void) {
   return registered ? registered : &thrumi_backtracer_fallback;
 }
 
+const char *thrumi_place(uintptr_t pc, char text[THRUMI_PLACE_MAX]) {
+  struct thrumi_frame f;
+  thrumi_backtracer_get()->describe(pc, false, &f);
+  if (f.line)
+    snprintf(text, THRUMI_PLACE_MAX, "%.100s, %.130s:%d", f.function, f.file, f.line);
+  else if (f.function[0])
+    snprintf(text, THRUMI_PLACE_MAX, "%.100s", f.function);
+  else
+    snprintf(text, THRUMI_PLACE_MAX, "%.255s", f.file[0] ? f.file : "?");
+  return text;
+}
+
 /* ---- The fallback ------------------------------------------------------------------------------------ */
 
 struct registers {

@@ -53,4 +53,9 @@ extern const struct thrumi_backtracer thrumi_backtracer_fallback;
  * async-signal-safe the first time. */
 const struct thrumi_backtracer *thrumi_backtracer_get(void);
 
+/* Where a call that returns to this address stands, as "f, file.c:12", or "f" or "program+0x1234" where no more is known. Returns
+ * the text. */
+enum { THRUMI_PLACE_MAX = 256 };
+const char *thrumi_place(uintptr_t pc, char text[THRUMI_PLACE_MAX]);
+
 #endif

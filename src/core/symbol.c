@@ -63,7 +63,15 @@ static bool is_function_at(const symbol *s, uint64_t value) {
   return (s->st_info & 0xf) == STT_FUNC && s->st_shndx != SHN_UNDEF && s->st_value == value;
 }
 
-bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size) {
+static bool is_variable_around(const symbol *s, uint64_t value) {
+  return (s->st_info & 0xf) == STT_OBJECT && s->st_shndx != SHN_UNDEF && value - s->st_value < s->st_size;
+}
+
+typedef bool is_wanted(const symbol *, uint64_t);
+
+/* The name of the first symbol that is wanted; *at is its value. */
+static bool find_in_file(int file, uint64_t value, is_wanted *wanted, char *buffer, size_t size,
+                         uint64_t *at) {
   section symbols, strings;
   symbol batch[BATCH];
   if (!find_table(file, &symbols, &strings)) return false;
@@ -71,13 +79,27 @@ bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size) 
   while (left) {
     size_t n = left < BATCH ? left : BATCH;
     if (!read_at(file, offset, batch, n * sizeof *batch)) return false;
-    for (size_t i = 0; i < n; i++)
-      if (is_function_at(&batch[i], value) && read_name(file, &strings, batch[i].st_name, buffer, size))
-        return true;
+    for (size_t i = 0; i < n; i++) {
+      *at = batch[i].st_value;
+      if (wanted(&batch[i], value) && read_name(file, &strings, batch[i].st_name, buffer, size)) return true;
+    }
     offset += n * sizeof *batch;
     left -= n;
   }
   return false;
+}
+
+bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size) {
+  uint64_t at;
+  return find_in_file(file, value, is_function_at, buffer, size, &at);
+}
+
+static bool variable_in_file(int file, uint64_t value, char *buffer, size_t size) {
+  uint64_t at;
+  if (!find_in_file(file, value, is_variable_around, buffer, size, &at)) return false;
+  size_t length = strlen(buffer);
+  if (value != at) snprintf(buffer + length, size - length, "+0x%llx", (unsigned long long)(value - at));
+  return true;
 }
 
 /* ---- What is kept -------------------------------------------------------------------------------------- */
@@ -127,21 +149,22 @@ static void keep(uintptr_t function, unsigned long long unloaded, const char *na
 /* ---- The object ---------------------------------------------------------------------------------------- */
 
 struct search {
-  uintptr_t function;
+  uintptr_t address;
+  bool data; /* a variable is looked for, else a function */
   char *buffer;
   size_t size;
   bool not_first;
   bool recalled;
-  int file; /* of the object that holds the function; -1: not found, or unreadable */
+  int file; /* of the object that holds the address; -1: not found, or unreadable */
   uintptr_t bias;
   unsigned long long unloaded;
 };
 
-static bool holds(const struct dl_phdr_info *info, uintptr_t address) {
+static bool holds(const struct dl_phdr_info *info, uintptr_t address, bool data) {
   for (size_t i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-    bool code = p->p_type == PT_LOAD && p->p_flags & PF_X;
-    if (code && address - info->dlpi_addr - p->p_vaddr < p->p_memsz) return true;
+    bool right = p->p_type == PT_LOAD && !(p->p_flags & PF_X) == data;
+    if (right && address - info->dlpi_addr - p->p_vaddr < p->p_memsz) return true;
   }
   return false;
 }
@@ -177,10 +200,10 @@ static int visit(struct dl_phdr_info *info, size_t size, void *arg) {
   struct search *search = arg;
   bool program = !search->not_first;
   search->not_first = true;
-  if (!holds(info, search->function)) return 0;
+  if (!holds(info, search->address, search->data)) return 0;
   search->bias = info->dlpi_addr;
   search->unloaded = info->dlpi_subs;
-  search->recalled = recall(search->function, search->unloaded, search->buffer, search->size);
+  search->recalled = recall(search->address, search->unloaded, search->buffer, search->size);
   if (!search->recalled) search->file = open_file_of(info, program);
   return 1;
 }
@@ -192,14 +215,25 @@ static bool exported_name(uintptr_t function, char *buffer, size_t size) {
   return true;
 }
 
-bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size) {
-  struct search search = {.function = function, .buffer = buffer, .size = size, .file = -1};
-  if (exported_name(function, buffer, size)) return true;
-  dl_iterate_phdr(visit, &search);
-  if (search.recalled) return true;
-  if (search.file < 0) return false;
-  bool found = thrumi_symbol_in_file(search.file, function - search.bias, buffer, size);
-  close(search.file);
-  if (found && strlen(buffer) < size - 1) keep(function, search.unloaded, buffer); /* whole */
+static bool name_in_object(struct search *search) {
+  dl_iterate_phdr(visit, search);
+  if (search->recalled) return true;
+  if (search->file < 0) return false;
+  uint64_t value = search->address - search->bias;
+  bool found = (search->data ? variable_in_file : thrumi_symbol_in_file)(search->file, value, search->buffer,
+                                                                         search->size);
+  close(search->file);
+  bool whole = found && strlen(search->buffer) < search->size - 1;
+  if (whole) keep(search->address, search->unloaded, search->buffer);
   return found;
+}
+
+bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size) {
+  struct search search = {.address = function, .buffer = buffer, .size = size, .file = -1};
+  return exported_name(function, buffer, size) || name_in_object(&search);
+}
+
+bool thrumi_symbol_of_data(uintptr_t address, char *buffer, size_t size) {
+  struct search search = {.address = address, .data = true, .buffer = buffer, .size = size, .file = -1};
+  return name_in_object(&search);
 }

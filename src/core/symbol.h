@@ -1,4 +1,4 @@
-/* The names of functions, static ones too, from libc and the program's files alone. */
+/* The names of functions and variables, static ones too, from libc and the program's files alone. */
 #ifndef THRUMI_SYMBOL_H
 #define THRUMI_SYMBOL_H
 
@@ -11,6 +11,9 @@
  * anything.
  * Takes libc's locks and may open a file. */
 bool thrumi_symbol_name(uintptr_t function, char *buffer, size_t size);
+
+/* The variable that holds this address: its name, with "+0x8" behind it if the address is not its beginning. */
+bool thrumi_symbol_of_data(uintptr_t address, char *buffer, size_t size);
 
 /* The same by the symbol table (.symtab) of an ELF file of any contents; `value` is its st_value. */
 bool thrumi_symbol_in_file(int file, uint64_t value, char *buffer, size_t size);

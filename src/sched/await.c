@@ -2,7 +2,9 @@
  * loses the claim on the wait word (core/wait.h), under the bucket's lock, which the waiter needs before it may
  * leave its frame. So the struct is good for as long as anybody has it. */
 #include <sched/await.h>
+#include <sched/cycle.h>
 #include <sched/self.h>
+#include <sched/waits.h>
 
 /* The waiter may have been moved to another address since it was queued. */
 static void withdraw(struct thrumi_waiter *waiter) {
@@ -22,15 +24,24 @@ void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, 
   waiter->gift = 0;
   waiter->stays = false;
   waiter->settle = NULL;
+  thrumi_store(&me->waits_at, address);
   waiter->ticket = thrumi_arm(me, what, object, flags);
   (flags & THRUMI_AT_FRONT ? thrumi_bucket_prepend : thrumi_bucket_append)(bucket, waiter, address);
 }
 
+/* A wait that a thread's end or release ends may be the last one of a cycle. */
+static void look_ahead(struct thrumi_thread *me) {
+  if (!(thrumi_load_relaxed(&me->waits_how) & (THRUMI_HELD | THRUMI_THREAD))) return;
+  if (thrumi_unlikely(thrumi_closes_cycle(me))) thrumi_cycle_suspect(me);
+}
+
 enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t deadline) {
+  if (deadline == INT64_MAX) look_ahead(waiter->thread);
   enum thrumi_wait_state outcome = thrumi_park(waiter->thread, waiter->ticket, deadline);
   if (outcome != THRUMI_WOKEN) {
     withdraw(waiter);
-    waiter->thread->waits_for = NULL; /* who moved it meanwhile has said what it waits for then */
+    thrumi_store_relaxed(&waiter->thread->waits_for,
+                         NULL); /* who moved it meanwhile has said what it waits for then */
   }
   return outcome;
 }

@@ -13,36 +13,14 @@
 #define _GNU_SOURCE
 #include <arch/arch.h>
 #include <core/backtrace.h>
+#include <sched/report.h>
 #include <sched/self.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <thrum/trace.h>
-#include <unistd.h>
 
 enum thrumi_dump_state { DUMP_NONE, DUMP_ASKED, DUMP_STOPPED };
 enum { FRAMES = 64 };
 #define ANSWER_WITHIN THRUM_MS(300)
 #define ASK_AGAIN THRUM_MS(5)
-
-struct dump {
-  int fd, error;
-  int64_t now;
-};
-
-static void THRUM_PRINTF(2, 3) say(struct dump *d, const char *format, ...) {
-  char text[768];
-  va_list args;
-  va_start(args, format);
-  int length = vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  if (length >= (int)sizeof text) length = sizeof text - 1;
-  for (int done = 0; done < length && !d->error;) {
-    ssize_t n = write(d->fd, text + done, (size_t)(length - done));
-    if (n < 0 && errno != EINTR) d->error = -errno;
-    if (n > 0) done += (int)n;
-  }
-}
 
 /* ---- One stack ---------------------------------------------------------------------------------------------- */
 
@@ -58,26 +36,26 @@ static void walk(struct trace *out, const ucontext_t *context, uintptr_t low, ui
 }
 
 /* Takes memory and locks, which a stopped thread may hold: only after it was let go. */
-static void print_trace(struct dump *d, const struct trace *trace) {
+static void print_trace(struct thrumi_sink *d, const struct trace *trace) {
   for (size_t i = 0; i < trace->count; i++) {
     struct thrumi_frame f;
     thrumi_backtracer_get()->describe(trace->pcs[i], trace->exact && i == 0, &f);
     const char *function = f.function[0] ? f.function : "?";
     if (f.line)
-      say(d, "    %-32s %s:%d\n", function, f.file, f.line);
+      thrumi_say(d, "    %-32s %s:%d\n", function, f.file, f.line);
     else
-      say(d, "    %-32s %s [%#lx]\n", function, f.file, (unsigned long)trace->pcs[i]);
+      thrumi_say(d, "    %-32s %s [%#lx]\n", function, f.file, (unsigned long)trace->pcs[i]);
   }
 }
 
-static void print_stack(struct dump *d, const ucontext_t *context, uintptr_t low, uintptr_t high,
+static void print_stack(struct thrumi_sink *d, const ucontext_t *context, uintptr_t low, uintptr_t high,
                         bool exact) {
   struct trace trace;
   walk(&trace, context, low, high, exact);
   print_trace(d, &trace);
 }
 
-static void print_saved(struct dump *d, struct thrumi_thread *t) {
+static void print_saved(struct thrumi_sink *d, struct thrumi_thread *t) {
   ucontext_t context;
   thrumi_frame_context(t->sp, &context);
   uintptr_t low = (uintptr_t)t->stack.low;
@@ -117,7 +95,7 @@ static void let_go(struct thrumi_kthread *k) {
   thrumi_os.futex_wake(&k->dump, 1);
 }
 
-static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kthread *k) {
+static void print_live(struct thrumi_sink *d, struct thrumi_thread *t, struct thrumi_kthread *k) {
   ucontext_t *context = thrumi_load(&k->interrupted);
   bool stopped = !context && stop(k);
   if (stopped) context = thrumi_load(&k->interrupted);
@@ -125,12 +103,12 @@ static void print_live(struct dump *d, struct thrumi_thread *t, struct thrumi_kt
   struct trace trace = {0};
   if (context) walk(&trace, context, low, high, true);
   if (stopped) let_go(k);
-  if (!context) say(d, "    (its kernel thread %d does not answer)\n", k->tid);
+  if (!context) thrumi_say(d, "    (its kernel thread %d does not answer)\n", k->tid);
   print_trace(d, &trace);
 }
 
 struct own {
-  struct dump *dump;
+  struct thrumi_sink *sink;
   void *frame;
 };
 
@@ -138,13 +116,13 @@ static intptr_t print_from_frame(void *arg) {
   const struct own *own = arg;
   ucontext_t context;
   thrumi_frame_context(own->frame, &context);
-  print_stack(own->dump, &context, 0, 0, false);
+  print_stack(own->sink, &context, 0, 0, false);
   return 0;
 }
 
 /* musl has no getcontext; the frame that thrumi_call leaves serves as well. */
-static void print_own(struct dump *d) {
-  struct own own = {.dump = d};
+static void print_own(struct thrumi_sink *d) {
+  struct own own = {.sink = d};
   thrumi_call(print_from_frame, &own, &own.frame);
 }
 
@@ -161,38 +139,22 @@ static struct thrumi_kthread *carrier(struct thrumi_thread *t) {
   return NULL;
 }
 
-static void print_wait(struct dump *d, struct thrumi_thread *t) {
-  const char *what = t->waits_for;
-  if (!what) return;
-  say(d, ", waits for %s", what);
-  const struct thrumi_thread *other = t->waits_on;
-  size_t length = strlen(what);
-  if (other && length > 6 && strcmp(what + length - 6, "thread") == 0) {
-    char name[THRUM_NAME_MAX];
-    uint64_t generation = THRUMI_GENERATION(thrumi_load(&((struct thrumi_thread *)other)->life));
-    if (thrumi_name_copy((struct thrumi_thread *)other, generation, name, sizeof name) > 0)
-      say(d, " \"%s\"", name);
-  } else if (other) {
-    say(d, " %p", t->waits_on);
-  }
-  say(d, ", for %.3f s", (double)(d->now - t->waits_since) / 1e9);
-}
-
-static void print_thread(struct dump *d, struct thrumi_thread *t, uint64_t life) {
+void thrumi_say_thread(struct thrumi_sink *d, struct thrumi_thread *t, uint64_t generation, int64_t now) {
   static const char *const kinds[] = {"light", "bound", "main", "foreign"};
   static const char *const states[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
                                        "ended"};
   char name[THRUM_NAME_MAX];
-  if (thrumi_name_copy(t, THRUMI_GENERATION(life), name, sizeof name) < 0) return;
+  if (thrumi_name_copy(t, generation, name, sizeof name) < 0) return;
   enum thrumi_state state = (enum thrumi_state)thrumi_load_relaxed(&t->state);
-  if (t->guest_of && state == THRUMI_RUNNING) say(d, "\n");
-  say(d, "\n\"%s\" #%llu %s%s, %s", name, (unsigned long long)thrumi_handle(t).value, kinds[t->kind],
-      t->daemon ? " daemon" : "", states[state]);
+  if (thrumi_load_relaxed(&t->guest_of) && state == THRUMI_RUNNING) thrumi_say(d, "\n");
+  thrumi_say(d, "\n\"%s\" #%llu %s%s, %s", name,
+             (unsigned long long)(generation << THRUMI_LIFE_BITS | t->slot), kinds[t->kind],
+             t->daemon ? " daemon" : "", states[state]);
   struct thrumi_kthread *k = carrier(t);
-  if (state == THRUMI_READY && t->hog) say(d, " (used up its interval)");
-  if (state == THRUMI_WAITING || (t->kind == THRUMI_FOREIGN && t->waits_for)) print_wait(d, t);
-  if (k) say(d, ", kernel thread %d", k->tid);
-  say(d, "\n");
+  if (state == THRUMI_READY && t->hog) thrumi_say(d, " (used up its interval)");
+  thrumi_say_wait(d, t, now);
+  if (k) thrumi_say(d, ", kernel thread %d", k->tid);
+  thrumi_say(d, "\n");
   if (k && k == thrumi_self())
     print_own(d);
   else if (k)
@@ -203,15 +165,17 @@ static void print_thread(struct dump *d, struct thrumi_thread *t, uint64_t life)
 
 int thrum_dump(int fd) {
   thrumi_leave(thrumi_enter());
-  struct dump d = {.fd = fd, .now = thrumi_os.now()};
+  struct thrumi_sink d = {.fd = fd};
+  int64_t now = thrumi_os.now();
   thrumi_backtracer_get(); /* loads libthrum-dump before any thread is stopped */
-  say(&d, "thrum %s: %zu threads, %u workers, %u kernel threads\n", thrum_version(), thrum_active_count(),
-      thrumi_load(&thrumi_sched.workers), thrumi_load(&thrumi_sched.kthreads));
+  thrumi_say(&d, "thrum %s: %zu threads, %u workers, %u kernel threads\n", thrum_version(),
+             thrum_active_count(), thrumi_load(&thrumi_sched.workers), thrumi_load(&thrumi_sched.kthreads));
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
     uint64_t life = thrumi_load(&t->life);
-    if (!(THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED))) print_thread(&d, t, life);
+    if (!(THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)))
+      thrumi_say_thread(&d, t, THRUMI_GENERATION(life), now);
   }
-  say(&d, "\n");
+  thrumi_say(&d, "\n");
   return d.error;
 }

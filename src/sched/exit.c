@@ -5,20 +5,14 @@
  * A status other than 0 does not wait: it names who is abandoned. libc calls us through on_exit, registered
  * when the runtime starts: functions that the program registers with atexit later run before ours, so they still have
  * threads; earlier ones run after.
- *
- * The deadlock verdict. The monitor asks when no worker was busy at two looks in a row. It is pronounced only if
- * nobody outside can wake anything: main waits in thrum, no OS thread that we do not know, no foreign thread
- * outside a wait, nothing BLOCKED, no deadline, no descriptor, and somebody waits for whom the program would wait; and who waits
- * for an event or a semaphore may be woken by a signal handler, if the program has one. */
+ */
 #define _GNU_SOURCE
 #include <core/fatal.h>
-#include <core/parking.h>
 #include <sched/exit.h>
 #include <sched/self.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <thrum/time.h>
-#include <thrum/trace.h>
 #include <unistd.h>
 
 #define PATIENCE THRUM_S(1)
@@ -33,10 +27,7 @@ static struct {
   struct thrumi_spin lock;
   struct at_exit *first;
   bool ending;
-  _Atomic(thrum_hook_fn *) on_deadlock;
 } ending;
-
-thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook) { return thrumi_swap(&ending.on_deadlock, hook); }
 
 int thrum_at_exit(void (*fn)(void *), void *arg) {
   if (!fn) return -EINVAL;
@@ -73,7 +64,7 @@ static struct at_exit *pop_at_exit(void) {
 
 /* ---- Waiting for threads -------------------------------------------------------------------------------------- */
 
-static bool is_awaited(struct thrumi_thread *t, uint64_t life) {
+bool thrumi_is_awaited(const struct thrumi_thread *t, uint64_t life) {
   if (THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)) return false;
   return !t->daemon && t->kind != THRUMI_MAIN && t->kind != THRUMI_FOREIGN;
 }
@@ -84,7 +75,7 @@ static bool next_awaited(uint32_t *from, thrum_thread *out) {
   for (; *from < thrumi_record_count(); ++*from) {
     struct thrumi_thread *t = *from ? thrumi_record(*from) : NULL;
     uint64_t life = t ? thrumi_load(&t->life) : THRUMI_FREE;
-    if (!is_awaited(t, life)) continue;
+    if (!thrumi_is_awaited(t, life)) continue;
     out->value = THRUMI_GENERATION(life) << THRUMI_LIFE_BITS | t->slot;
     if (!thrum_same(*out, self)) return true;
   }
@@ -150,66 +141,4 @@ void thrumi_exit_main(intptr_t result) {
   thrumi_main_ends(result);
   wait_for_all();
   exit((int)result);
-}
-
-/* ---- The deadlock verdict ---------------------------------------------------------------------------------------- */
-
-/* The program has a signal handler, which may set an event or release a semaphore; or one did, and the monitor has not settled
- * that yet. */
-static bool a_handler_may_come(void) {
-  return thrumi_os_has_handler(thrumi_sched.preempt_signal, thrumi_sched.dump_signal) ||
-         thrumi_parking_is_marked();
-}
-
-/* All wait in thrum, and the program would wait for one of them. */
-static bool all_wait(void) {
-  bool awaited = false;
-  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
-    struct thrumi_thread *t = thrumi_record(slot);
-    uint64_t life = thrumi_load(&t->life);
-    if (THRUMI_FLAGS(life) & (t == thrumi_sched.main ? THRUMI_FREE : THRUMI_FREE | THRUMI_FINISHED)) continue;
-    if (t->kind == THRUMI_MAIN && !t->kthread) return false; /* main never called thrum: it may do anything */
-    enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
-    bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
-    if (state != THRUMI_WAIT_PARKED && !hosting) return false;
-    if (t->by_signal && state == THRUMI_WAIT_PARKED && a_handler_may_come()) return false;
-    awaited |= t->kind == THRUMI_MAIN || is_awaited(t, life);
-  }
-  return awaited;
-}
-
-/* No OS thread that thrum does not know, and that might wake somebody. */
-static bool all_known(void) { return thrumi_os.thread_count() == (int)thrumi_load(&thrumi_sched.kthreads); }
-
-static bool nobody_outside(void) {
-  if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;
-  if (thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending())) return false;
-  uint32_t workers = thrumi_load(&thrumi_sched.workers);
-  return thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == workers;
-}
-
-/* Moves whenever any thread begins, goes on, or is woken. */
-static uint32_t activity(void) {
-  uint32_t sum = thrumi_load(&thrumi_sched.foreign_wakes);
-  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
-    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
-    if (!w) break;
-    sum += thrumi_load(&w->switches);
-  }
-  return sum;
-}
-
-/* The looks are not one instant; they speak for one only if nothing moved from the first to the last. */
-bool thrumi_deadlock_check(void) {
-  uint32_t before = activity();
-  if (!nobody_outside()) return false;
-  if (!all_wait() || !all_known() || !nobody_outside() || activity() != before) return true;
-  thrum_hook_fn *hook = thrumi_load(&ending.on_deadlock);
-  if (hook) hook();
-  thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");
-  thrum_dump(STDERR_FILENO);
-  fflush(
-      NULL); /* what was printed before is not lost; no thread can hold a stream's lock and wait for ever */
-  thrumi_ignore_end();
-  _exit(THRUM_EXIT_DEADLOCK);
 }

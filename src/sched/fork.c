@@ -7,7 +7,9 @@
  * threads, timers and descriptors, and starts afresh. */
 #include <core/fatal.h>
 #include <core/parking.h>
+#include <sched/cycle.h>
 #include <sched/exit.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ static void end_others(struct thrumi_thread *survivor) {
     thrumi_wait_abandon(&t->wait); /* its record is used again */
     thrumi_store_relaxed(&t->queue, NULL);
     t->stack.low = NULL;
-    t->waits_for = NULL;
+    thrumi_store_relaxed(&t->waits_for, NULL);
     thrumi_set_state(t, THRUMI_ENDED);
   }
 }
@@ -106,6 +108,8 @@ static void after_in_child(void) {
   thrumi_local_fork();
   thrumi_exit_fork();
   thrumi_print_fork();
+  thrumi_cycle_fork();
+  thrumi_object_fork();
   thrumi_parking_fork();
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();

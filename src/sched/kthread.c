@@ -6,6 +6,7 @@
  * of its own, the breeder, makes spares when asked, so that they are there before they are needed. */
 #define _GNU_SOURCE
 #include <core/fatal.h>
+#include <sched/cycle.h>
 #include <sched/self.h>
 #include <string.h>
 #include <thrum/trace.h>
@@ -291,8 +292,9 @@ void *thrumi_breeder_main(void *arg) {
       trim_at = INT64_MAX;
     else if (now >= trim_at || trim_at == INT64_MAX)
       trim_at = now + TRIM_EVERY;
-    int64_t stacks_at = thrumi_stack_trim(now);
-    thrumi_doze(k, trim_at < stacks_at ? trim_at : stacks_at, false);
+    int64_t next = thrumi_stack_trim(now), cycles_at = thrumi_cycle_examine(now);
+    if (trim_at < next) next = trim_at;
+    thrumi_doze(k, cycles_at < next ? cycles_at : next, false);
   }
   return NULL;
 }

@@ -18,7 +18,7 @@
  * deadline when nothing is runnable and nothing is LOST; who makes a thread ready then rings the bell. */
 #include <core/fatal.h>
 #include <core/parking.h>
-#include <sched/exit.h>
+#include <sched/deadlock.h>
 #include <sched/self.h>
 
 #define TICK THRUM_MS(1)

@@ -8,13 +8,19 @@
 #include <sched/self.h>
 #include <sched/timeout.h>
 
+/* The fence pairs with the one in read_wait (waits.c): who sees any of these sees that the former wait is over. */
+void thrumi_wait_for(struct thrumi_thread *t, const char *what, const void *object, int flags) {
+  atomic_thread_fence(memory_order_release);
+  thrumi_store_relaxed(&t->waits_how, (uint8_t)flags);
+  thrumi_store_relaxed(&t->waits_on, object);
+  thrumi_store_relaxed(&t->waits_since, thrumi_clock());
+  thrumi_store(&t->waits_for, what);
+}
+
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags) {
   t->cancellable = flags & THRUMI_CANCELLABLE;
-  t->waits_for_holder = flags & THRUMI_HELD;
   t->by_signal = flags & THRUMI_BY_SIGNAL;
-  t->waits_for = what;
-  t->waits_on = object;
-  t->waits_since = thrumi_clock();
+  thrumi_wait_for(t, what, object, flags);
   return thrumi_wait_arm(&t->wait);
 }
 
@@ -51,7 +57,10 @@ static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64
 
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   struct thrumi_kthread *k = thrumi_self();
-  thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value, (uint64_t)(uintptr_t)t->waits_on);
+  thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value,
+               (uint64_t)(uintptr_t)thrumi_load_relaxed(&t->waits_on));
+  if (deadline != INT64_MAX)
+    thrumi_store_relaxed(&t->waits_how, (uint8_t)(thrumi_load_relaxed(&t->waits_how) | THRUMI_TIMED));
   if (ends_at_once(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
   if (t->kind == THRUMI_FOREIGN) {
     suspend_foreign(t, ticket, deadline);
@@ -63,7 +72,7 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
     thrumi_suspend(k, t, ticket);
     thrumi_timeout_stop(&timeout);
   }
-  t->waits_for = NULL;
+  thrumi_store_relaxed(&t->waits_for, NULL);
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_rely_on(&t->wait);
   return thrumi_wait_finish(&t->wait, ticket);
@@ -95,7 +104,7 @@ bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait
 
 bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state *outcome) {
   bool mine = thrumi_wait_claim(&t->wait, ticket, THRUMI_WOKEN) != THRUMI_CLAIM_LOST;
-  t->waits_for = NULL;
+  thrumi_store_relaxed(&t->waits_for, NULL);
   if (!mine) thrumi_rely_on(&t->wait);
   *outcome = thrumi_wait_finish(&t->wait, ticket);
   return mine;

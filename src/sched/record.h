@@ -91,7 +91,7 @@ static inline void thrumi_record_reset(struct thrumi_thread *t) {
   t->kind = THRUMI_LIGHT;
   t->hog = t->own_stack = false;
   t->shield = 0;
-  t->guest_of = NULL;
+  thrumi_store_relaxed(&t->guest_of, NULL);
 }
 
 #endif

@@ -72,7 +72,7 @@ struct thrumi_thread {
   _Atomic(struct thrumi_queue *) queue; /* the run queue it was put on last; NULL once it has run */
   struct thrumi_kthread *kthread;       /* what it owns */
   uint32_t place;                       /* in the order of its queues' appends */
-  uint32_t mark; /* lower half of the handle: slot and part of the generation; never 0 */
+  _Atomic uint32_t mark; /* lower half of the handle: slot and part of the generation; never 0 */
   int saved_errno;
   uint32_t pins;
   _Atomic uint8_t state;  /* enum thrumi_state; for dumps and queues */
@@ -89,15 +89,15 @@ struct thrumi_thread {
   thrum_fn *fn;
   void *arg;
   intptr_t result;
-  void *exit_mark;                /* where thrum_exit returns to */
-  struct thrumi_thread *guest_of; /* the joiner on whose stack it runs */
-  uint32_t slot;                  /* index of this record */
-  uint32_t number;                /* N of Thread-N; 0: named */
+  void *exit_mark;                          /* where thrum_exit returns to */
+  _Atomic(struct thrumi_thread *) guest_of; /* the joiner on whose stack it runs */
+  uint32_t slot;                            /* index of this record */
+  uint32_t number;                          /* N of Thread-N; 0: named */
 
   _Alignas(64) struct thrumi_stack stack; /* low == NULL: none yet, or not any more */
-  const char *waits_for;                  /* what kind of thing, for dumps */
-  const void *waits_on;
-  int64_t waits_since;
+  _Atomic(const char *) waits_for; /* what kind of thing; NULL: it does not wait. These five: waits.h */
+  _Atomic(const void *) waits_on;
+  _Atomic int64_t waits_since;
   uintptr_t cxa[2]; /* C++ exceptions in flight */
 
   _Alignas(64) void **locals; /* values of thrum_local, by slot */
@@ -106,10 +106,11 @@ struct thrumi_thread {
   char *joined_sentence;      /* of the thread it joined last */
   void *copy;                 /* thrum_spawn_copy's block */
   void *fiber;                /* ThreadSanitizer's idea of its context */
-  int64_t overran;       /* when it last released a gil that others wanted after too long; see sync/gil.c */
-  bool waits_for_holder; /* THRUMI_HELD of the present wait */
-  bool by_signal;        /* THRUMI_BY_SIGNAL of the present wait */
-  bool cancellable;      /* the present wait is a cancellation point; set before it is armed */
+  int64_t overran; /* when it last released a gil that others wanted after too long; see sync/gil.c */
+  _Atomic(const void *) waits_at; /* where its waiter is queued */
+  _Atomic uint8_t waits_how;      /* flags of the present wait */
+  bool by_signal;                 /* THRUMI_BY_SIGNAL of the present wait */
+  bool cancellable;               /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */
@@ -318,9 +319,27 @@ void thrumi_remain_hog(
     struct thrumi_kthread *k); /* its thread was made to wait: woken ones still go before it */
 
 /* park.c: the one sleep and wake */
-/* Flags of a wait. HELD: the object is 64 bits, and their upper half the mark of the thread that holds it (0: nobody):
- * reports name that one. AT_FRONT: before those who wait already. BY_SIGNAL: a signal handler may end it. */
-enum { THRUMI_CANCELLABLE = 1, THRUMI_HELD = 2, THRUMI_AT_FRONT = 4, THRUMI_BY_SIGNAL = 8 };
+/* Flags of a wait.
+ *   CANCELLABLE  a cancellation ends it
+ *   HELD         the object is 64 bits, and their upper half the mark of the thread that holds it (0: nobody that can be named)
+ *   AT_FRONT     before those who wait already
+ *   BY_SIGNAL    a signal handler may end it
+ *   OWNED        with HELD: nobody but the holder can release it
+ *   THREAD       the object is a thread's handle: its end is waited for
+ *   TIMED        it has a deadline; set by park itself
+ *   HOSTS        with THREAD: no wait that is armed; that thread runs on this one's stack */
+enum thrumi_wait_flags {
+  THRUMI_CANCELLABLE = 1,
+  THRUMI_HELD = 2,
+  THRUMI_AT_FRONT = 4,
+  THRUMI_BY_SIGNAL = 8,
+  THRUMI_OWNED = 16,
+  THRUMI_THREAD = 32,
+  THRUMI_TIMED = 64,
+  THRUMI_HOSTS = 128,
+};
+/* Says what the present wait is for; thrumi_arm does, and who makes a wait of it that is not armed. */
+void thrumi_wait_for(struct thrumi_thread *t, const char *what, const void *object, int flags);
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags);
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline);
 bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome);

@@ -26,7 +26,7 @@ static inline struct thrumi_kthread *thrumi_self(void) {
  * paths of the public headers know of it; assembly, for the reason above. */
 static inline void thrumi_become(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_store_relaxed(&k->current, t);
-  uint32_t mark = t ? t->mark : 0;
+  uint32_t mark = t ? thrumi_load_relaxed(&t->mark) : 0;
 #if defined(__x86_64__)
   uint64_t at;
   __asm__ volatile("movq thrumi_mark_tls@gottpoff(%%rip), %0\n\tmovl %1, %%fs:(%0)"

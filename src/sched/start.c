@@ -187,7 +187,7 @@ static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kt
   t->own_stack = true;
   thrumi_set_state(t, THRUMI_RUNNING);
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
-  t->mark = (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot);
+  thrumi_store_relaxed(&t->mark, (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot));
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (kind == THRUMI_FOREIGN ? THRUMI_RELEASED : 0));
   return t;
 }

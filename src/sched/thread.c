@@ -45,7 +45,7 @@ static inline struct thrumi_thread *prepare(struct thrumi_worker *w, thrum_fn *f
   t->arg = arg;
   t->daemon = daemon;
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
-  t->mark = (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot);
+  thrumi_store_relaxed(&t->mark, (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot));
   thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
   return t;
 }
@@ -391,7 +391,9 @@ static int await_once(struct thrumi_thread *t, uint64_t generation, int64_t dead
     return 0;
   }
   struct thrumi_waiter waiter;
-  return thrumi_wait_error(thrumi_await(bucket, &waiter, &t->life, "the end of thread", t, deadline, flags));
+  const void *handle = (const void *)(uintptr_t)(generation << THRUMI_LIFE_BITS | t->slot);
+  return thrumi_wait_error(
+      thrumi_await(bucket, &waiter, &t->life, "the end of thread", handle, deadline, flags | THRUMI_THREAD));
 }
 
 static bool has_ended(struct thrumi_thread *t, uint64_t generation) {
@@ -450,10 +452,10 @@ static inline bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, 
 /* Runs t to its end on the caller's stack. Inside. */
 static inline intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   thrumi_queue_remove(&k->worker->queues, &k->worker->queues.of[THRUMI_CLASS_NEW], t);
-  me->waits_for = "the end of its guest, thread";
-  me->waits_on = t;
+  thrumi_wait_for(me, "the end of its guest, thread", (const void *)(uintptr_t)thrumi_handle(t).value,
+                  THRUMI_THREAD | THRUMI_HOSTS);
   thrumi_set_state(me, THRUMI_WAITING);
-  t->guest_of = me;
+  thrumi_store(&t->guest_of, me);
   t->stack = me->stack;
   t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
   thrumi_become(k, t);
@@ -467,7 +469,7 @@ static inline intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, 
   me->kthread = t->kthread;
   thrumi_become(k, me);
   me->hog = t->hog;
-  me->waits_for = NULL;
+  thrumi_store_relaxed(&me->waits_for, NULL);
   thrumi_set_state(me, THRUMI_RUNNING);
   return result;
 }

@@ -14,6 +14,7 @@
  * would have to be refused. */
 #include <sync/lock.h>
 
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/time.h>
 
@@ -171,5 +172,6 @@ int thrum_cond_destroy(thrum_cond *cond) {
   bool waited_for = first_of(bucket, cond);
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(cond);
   return waited_for ? -EBUSY : 0;
 }

@@ -32,6 +32,8 @@
 #include <sync/lock.h>
 
 #include <core/fatal.h>
+#include <sched/cycle.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/time.h>
 
@@ -43,7 +45,9 @@ typedef _Atomic uint64_t lock_word;
 
 static lock_word *word_of(thrum_lock *lock) { return (lock_word *)&lock->word; }
 
-static uint64_t marked(const struct thrumi_thread *t) { return (uint64_t)t->mark << MARK_SHIFT; }
+static uint64_t marked(const struct thrumi_thread *t) {
+  return (uint64_t)thrumi_load_relaxed(&t->mark) << MARK_SHIFT;
+}
 
 /* WOKEN as it is set in this process. */
 static uint64_t woken_now(void) { return ((uint64_t)thrumi_forks + 1) << WOKEN_SHIFT & WOKEN; }
@@ -64,7 +68,7 @@ static bool take(thrum_lock *lock, const struct thrumi_thread *me, bool woken, u
 bool thrumi_holder_runs(uint64_t word, const struct thrumi_thread *me) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
-  return holder && holder != me && holder->mark == mark &&
+  return holder && holder != me && thrumi_load_relaxed(&holder->mark) == mark &&
          thrumi_load_relaxed(&holder->state) == THRUMI_RUNNING;
 }
 
@@ -83,6 +87,14 @@ static uint64_t spin(const struct thrumi_lock_wait *wait, const struct thrumi_th
   return seen;
 }
 
+/* For reports. */
+static const char *what(const struct thrumi_lock_wait *wait) {
+  return wait->acquire.hold == THRUMI_HOLD_RLOCK ? "an rlock" : "a lock";
+}
+static int how(const struct thrumi_lock_wait *wait) {
+  return wait->acquire.hold == THRUMI_HOLD_RLOCK ? THRUMI_HELD | THRUMI_OWNED : THRUMI_HELD;
+}
+
 /* Takes the lock, or queues: at the head if it was woken before. True: taken. */
 static bool take_or_queue(struct thrumi_lock_wait *wait, const struct thrumi_thread *me, int flags) {
   thrum_lock *lock = wait->lock;
@@ -97,8 +109,8 @@ static bool take_or_queue(struct thrumi_lock_wait *wait, const struct thrumi_thr
     queued = (wait->woken ? seen & ~WOKEN : seen) | WAITERS | fair;
   } while (!taken && !thrumi_cas(word_of(lock), &seen, queued));
   if (!taken)
-    thrumi_enqueue(bucket, &wait->waiter, lock, "a lock", lock,
-                   flags | THRUMI_HELD | (wait->woken ? THRUMI_AT_FRONT : 0));
+    thrumi_enqueue(bucket, &wait->waiter, lock, what(wait), lock,
+                   flags | how(wait) | (wait->woken ? THRUMI_AT_FRONT : 0));
   thrumi_bucket_unlock(bucket);
   return taken;
 }
@@ -288,13 +300,18 @@ int thrumi_lock_release_slow(thrum_lock *lock) {
 /* ---- For conditions, and the rest ----------------------------------------------------------------------------------- */
 
 /* Queued for the lock, as if it had done so itself. */
-static void queue_other(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
+static void queue_other(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait, uint32_t holder) {
   struct thrumi_thread *t = wait->waiter.thread;
-  t->waits_for_holder = true;
-  t->waits_for = "a lock";
-  t->waits_on = wait->lock;
+  thrumi_store(&t->waits_for, NULL); /* waits.h: nobody may take half of the one for half of the other */
+  atomic_thread_fence(memory_order_release);
+  thrumi_store_relaxed(&t->waits_how,
+                       (uint8_t)((thrumi_load_relaxed(&t->waits_how) & ~THRUMI_AT_FRONT) | how(wait)));
+  thrumi_store_relaxed(&t->waits_on, wait->lock);
+  thrumi_store_relaxed(&t->waits_at, wait->lock);
+  thrumi_store(&t->waits_for, what(wait));
   wait->since = thrumi_os.now();
   thrumi_bucket_append(bucket, &wait->waiter, wait->lock);
+  thrumi_cycle_moved(t, holder);
 }
 
 void thrumi_lock_pass_on(struct thrumi_bucket *bucket, struct thrumi_lock_wait *wait) {
@@ -306,7 +323,7 @@ void thrumi_lock_pass_on(struct thrumi_bucket *bucket, struct thrumi_lock_wait *
     next = release_to_come ? seen | WAITERS : woken_now();
   } while (!thrumi_cas(word, &seen, next));
   if (release_to_come)
-    queue_other(bucket, wait);
+    queue_other(bucket, wait, (uint32_t)(seen >> MARK_SHIFT));
   else if (!thrumi_let_go(bucket, &wait->waiter, THRUMI_TRY))
     thrumi_and(word, ~WOKEN);
 }
@@ -317,6 +334,7 @@ int thrum_lock_destroy(thrum_lock *lock) {
   bool waited_for = thrumi_bucket_first(bucket, lock) || has_woken(thrumi_load(word_of(lock)));
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(lock);
   return waited_for ? -EBUSY : 0;
 }
 

@@ -146,7 +146,7 @@ static bool enqueue(struct rw_wait *wait, int side, int flags) {
     if (!wait->since) wait->since = thrumi_os.now();
     thrumi_enqueue(b.of[side], &wait->waiter, writes ? lock : readers_at(lock),
                    writes ? "an rwlock to write" : "an rwlock to read", lock,
-                   flags | THRUMI_HELD | (wait->woken ? THRUMI_AT_FRONT : 0));
+                   flags | THRUMI_HELD | THRUMI_OWNED | (wait->woken ? THRUMI_AT_FRONT : 0));
   }
   thrumi_buckets_unlock(b);
   return barred;

@@ -2,6 +2,10 @@
  * does reach one brings its own. Their types do not matter, since none returns. */
 #include "explore.h"
 
+#include <stdbool.h>
+
+struct thrumi_thread;
+
 #define NEVER(name) \
   __attribute__((weak)) void name(void); \
   __attribute__((weak)) void name(void) { explore_fail(#name " was called"); }
@@ -10,6 +14,7 @@ NEVER(thrum_current_name)
 NEVER(thrum_name)
 NEVER(thrumi_attend)
 NEVER(thrumi_breed)
+NEVER(thrumi_cycle_suspect)
 NEVER(thrumi_end_enlist)
 NEVER(thrumi_end_poll)
 NEVER(thrumi_enter_first)
@@ -44,3 +49,9 @@ NEVER(thrumi_uncapture)
 
 /* Read by no model either. */
 __attribute__((weak)) _Atomic size_t thrumi_stack_default_size;
+
+/* Waiting in a circle is the model of cycle.c; names are outside of all models. */
+__attribute__((weak)) bool thrumi_closes_cycle(struct thrumi_thread *me);
+__attribute__((weak)) bool thrumi_closes_cycle(struct thrumi_thread *me) { return (void)me, false; }
+__attribute__((weak)) void thrumi_object_forget(const void *object);
+__attribute__((weak)) void thrumi_object_forget(const void *object) { (void)object; }

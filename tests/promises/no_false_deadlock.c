@@ -1,5 +1,5 @@
 /* Promise 6: no verdict while anybody or anything outside may still wake somebody. In each
- * case a circle of threads waits for ever, and something that thrum cannot see into ends the program with
+ * case two threads wait for what never comes, and something that thrum cannot see into ends the program with
  * status 42 after a while: a false verdict would end it with 86 before. */
 #include "../child.h"
 #include "../support.h"
@@ -9,18 +9,18 @@
 enum { TRUE_END = 42, A_WHILE_US = 400000 };
 
 static thrum_thread threads[2];
-static bool ready;
+static thrum_lock lock;
+static thrum_cond never;
 static int fds[2];
 
-static intptr_t wait_for_other(void *arg) {
-  int i = (int)(intptr_t)arg;
-  AWAIT(LOAD(ready));
-  return thrum_wait(threads[1 - i]);
+static intptr_t wait_for_ever(void *arg) {
+  (void)arg;
+  THRUM_LOCKED(&lock) { CHECK_EQ(thrum_cond_wait(&never, &lock), 0); }
+  return 0;
 }
 
-static void start_circle(void) {
-  for (int i = 0; i < 2; i++) threads[i] = must_spawn(wait_for_other, (void *)(intptr_t)i);
-  STORE(ready, true);
+static void start_waiting(void) {
+  for (int i = 0; i < 2; i++) threads[i] = must_spawn(wait_for_ever, NULL);
 }
 
 static void *end_from_outside(void *arg) {
@@ -31,7 +31,7 @@ static void *end_from_outside(void *arg) {
 
 static int outsider(bool known) {
   pthread_t thread;
-  start_circle();
+  start_waiting();
   CHECK_EQ(pthread_create(&thread, NULL, end_from_outside, known ? &thread : NULL), 0);
   return thrum_wait(threads[0]);
 }
@@ -46,13 +46,13 @@ static intptr_t sleep_and_end(void *arg) {
 }
 
 static int sleeper(void) {
-  start_circle();
+  start_waiting();
   must_spawn(sleep_and_end, NULL);
   return thrum_wait(threads[0]);
 }
 
 static int timed_wait(void) {
-  start_circle();
+  start_waiting();
   CHECK_EQ(thrum_wait_for(threads[0], THRUM_US(A_WHILE_US)), -ETIMEDOUT);
   return TRUE_END;
 }
@@ -74,7 +74,7 @@ static intptr_t read_by_thrum(void *arg) {
 /* Nobody but another process can write here: what the parent says comes when it pleases. */
 static int waits_for_input(thrum_fn *reader, bool bound) {
   fds[0] = 0;
-  start_circle();
+  start_waiting();
   if (bound)
     must_spawn_bound(reader, NULL);
   else
@@ -91,7 +91,7 @@ static intptr_t blocking_read(void *arg) { return thrum_blocking(read_plainly, a
 static int blocking_call(void) { return waits_for_input(blocking_read, false); }
 
 static int main_reads(void) {
-  start_circle();
+  start_waiting();
   CHECK(write(1, "waiting\n", 8) == 8);
   char c;
   return read(0, &c, 1) == 1 ? TRUE_END : 1;
@@ -99,7 +99,7 @@ static int main_reads(void) {
 
 /* main is busy with something of its own, in the kernel and on the CPU. */
 static int main_busy(void) {
-  start_circle();
+  start_waiting();
   usleep(A_WHILE_US / 2);
   for (int64_t end = wall_now() + A_WHILE_US * INT64_C(500); wall_now() < end;) continue;
   _exit(TRUE_END);
@@ -112,7 +112,7 @@ static intptr_t spin_and_end(void *arg) {
 }
 
 static int hog_busy(void) {
-  start_circle();
+  start_waiting();
   must_spawn(spin_and_end, NULL);
   return thrum_wait(threads[0]);
 }

@@ -44,6 +44,11 @@ THRUM_API THRUM_MUST_CHECK int thrum_cond_wait_rlock_for(thrum_cond *cond, thrum
 THRUM_API void thrum_cond_notify(thrum_cond *cond, int n);
 THRUM_API void thrum_cond_notify_all(thrum_cond *cond);
 
+/* As thrum_lock_set_name. */
+static inline int thrum_cond_set_name(thrum_cond *cond, const char *name) {
+  return thrumi_object_name(cond, name);
+}
+
 /* Need not be called. -EBUSY if threads wait in it, else 0. */
 THRUM_API int thrum_cond_destroy(thrum_cond *cond);
 

@@ -70,6 +70,12 @@ static inline bool thrum_lock_held(const thrum_lock *lock) {
   return (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & THRUMI_LOCK_HELD) != 0;
 }
 
+/* What dumps and reports call it: copied, 63 bytes at most, and kept until _destroy. NULL or "" takes the name away. Without one, a
+ * lock that is a variable of the program, or lies in one, goes by that. 0 or -ENOMEM. */
+static inline int thrum_lock_set_name(thrum_lock *lock, const char *name) {
+  return thrumi_object_name(lock, name);
+}
+
 /* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads wait for it, else 0. A
  * lock that is held, and not waited for, may go. */
 THRUM_API int thrum_lock_destroy(thrum_lock *lock);

@@ -73,6 +73,11 @@ static inline int thrum_rlock_release(thrum_rlock *lock) {
 /* Whether anybody holds it, at this moment. */
 static inline bool thrum_rlock_held(const thrum_rlock *lock) { return thrum_lock_held(&lock->lock); }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_rlock_set_name(thrum_rlock *lock, const char *name) {
+  return thrumi_object_name(lock, name);
+}
+
 /* As thrum_lock_destroy. */
 static inline int thrum_rlock_destroy(thrum_rlock *lock) { return thrum_lock_destroy(&lock->lock); }
 

@@ -1,0 +1,101 @@
+/* Two ways to the same end: nothing can ever run again, or some threads wait for each other in an exact cycle (waits.h).
+ *
+ * The first is asked by the monitor when no worker was busy at two looks in a row. It is pronounced only if nobody outside can
+ * wake anything: main waits in thrum, no OS thread that we do not know, no foreign thread outside a wait, nothing BLOCKED, no
+ * deadline, no descriptor, and somebody waits for whom the program would wait; and who waits for an event or a semaphore may be woken
+ * by a signal handler, if the program has one. The second is asked by the breeder (cycle.c),
+ * whatever else runs. */
+#define _GNU_SOURCE
+#include <core/fatal.h>
+#include <core/parking.h>
+#include <sched/deadlock.h>
+#include <sched/exit.h>
+#include <sched/report.h>
+#include <sched/self.h>
+#include <stdio.h>
+#include <thrum/trace.h>
+#include <unistd.h>
+
+static struct {
+  _Atomic(thrum_hook_fn *) hook;
+  _Atomic bool pronounced; /* by the monitor or the breeder: the other one keeps quiet */
+} verdict;
+
+thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook) { return thrumi_swap(&verdict.hook, hook); }
+
+/* ---- The end ---------------------------------------------------------------------------------------------------------- */
+
+/* What was printed before is not lost: no thread can hold a stream's lock and wait for ever. */
+THRUM_NORETURN static void end(const struct thrumi_cycle *cycle) {
+  struct thrumi_sink sink = {.fd = STDERR_FILENO};
+  while (thrumi_swap(&verdict.pronounced, true)) pause();
+  thrum_hook_fn *hook = thrumi_load(&verdict.hook);
+  if (hook) hook();
+  if (cycle) {
+    thrumi_say_cycle(&sink, cycle);
+  } else {
+    thrumi_log("deadlock: every thread waits, and nothing is left that could wake one");
+    thrumi_report_cycles(&sink);
+  }
+  thrum_dump(STDERR_FILENO);
+  fflush(NULL);
+  thrumi_ignore_end();
+  _exit(THRUM_EXIT_DEADLOCK);
+}
+
+void thrumi_deadlock_verdict(const struct thrumi_cycle *cycle) { end(cycle); }
+
+/* ---- Nothing can run --------------------------------------------------------------------------------------------------- */
+
+/* The program has a signal handler, which may set an event or release a semaphore; or one did, and the monitor has not settled
+ * that yet. */
+static bool a_handler_may_come(void) {
+  return thrumi_os_has_handler(thrumi_sched.preempt_signal, thrumi_sched.dump_signal) ||
+         thrumi_parking_is_marked();
+}
+
+/* All wait in thrum, and the program would wait for one of them. */
+static bool all_wait(void) {
+  bool awaited = false;
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    struct thrumi_thread *t = thrumi_record(slot);
+    uint64_t life = thrumi_load(&t->life);
+    if (THRUMI_FLAGS(life) & (t == thrumi_sched.main ? THRUMI_FREE : THRUMI_FREE | THRUMI_FINISHED)) continue;
+    if (t->kind == THRUMI_MAIN && !t->kthread) return false; /* main never called thrum: it may do anything */
+    enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
+    bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
+    if (state != THRUMI_WAIT_PARKED && !hosting) return false;
+    if (t->by_signal && state == THRUMI_WAIT_PARKED && a_handler_may_come()) return false;
+    awaited |= t->kind == THRUMI_MAIN || thrumi_is_awaited(t, life);
+  }
+  return awaited;
+}
+
+/* No OS thread that thrum does not know, and that might wake somebody. */
+static bool all_known(void) { return thrumi_os.thread_count() == (int)thrumi_load(&thrumi_sched.kthreads); }
+
+static bool nobody_outside(void) {
+  if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;
+  if (thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending())) return false;
+  uint32_t workers = thrumi_load(&thrumi_sched.workers);
+  return thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == workers;
+}
+
+/* Moves whenever any thread begins, goes on, or is woken. */
+static uint32_t activity(void) {
+  uint32_t sum = thrumi_load(&thrumi_sched.foreign_wakes);
+  for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
+    struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
+    if (!w) break;
+    sum += thrumi_load(&w->switches);
+  }
+  return sum;
+}
+
+/* The looks are not one instant; they speak for one only if nothing moved from the first to the last. */
+bool thrumi_deadlock_check(void) {
+  uint32_t before = activity();
+  if (!nobody_outside()) return false;
+  if (!all_wait() || !all_known() || !nobody_outside() || activity() != before) return true;
+  end(NULL);
+}

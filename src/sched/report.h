@@ -1,0 +1,34 @@
+/* The words of dumps and reports. All of it outside of the runtime: it takes memory and libc's locks. */
+#ifndef THRUMI_REPORT_H
+#define THRUMI_REPORT_H
+
+#include <sched/waits.h>
+
+enum { THRUMI_SINK_LOG = -2 };
+
+/* Where text goes: a descriptor, or with THRUMI_SINK_LOG the log; whole lines at a time. */
+struct thrumi_sink {
+  int fd;
+  int error;   /* the first of write: a negative errno */
+  size_t used; /* of line */
+  char line[1024];
+};
+
+void THRUM_PRINTF(2, 3) thrumi_say(struct thrumi_sink *sink, const char *format, ...);
+
+/* "waits for lock "table" held by "Thread-3 (worker)", for 1.203 s"; nothing if it does not wait. */
+void thrumi_say_wait(struct thrumi_sink *sink, struct thrumi_thread *t, int64_t now);
+
+/* A line a thread: who waits for what that whom holds, round the cycle. */
+void thrumi_say_cycle(struct thrumi_sink *sink, const struct thrumi_cycle *cycle);
+
+/* Each thread of it with its stack, to the log. */
+void thrumi_report_suspected(const struct thrumi_cycle *cycle);
+
+/* Says all cycles that there are now. How many, or -ENOMEM. */
+int thrumi_report_cycles(struct thrumi_sink *sink);
+
+/* One thread, with its stack; nothing if it has ended. */
+void thrumi_say_thread(struct thrumi_sink *sink, struct thrumi_thread *t, uint64_t generation, int64_t now);
+
+#endif

@@ -1,0 +1,283 @@
+/* Promise 6: threads that wait for each other are found while others run. If nothing can end that, the program ends with status
+ * 86; if somebody's release might, it is said once, as suspected, when it has lasted, and the program goes on. */
+#include "../child.h"
+#include "../support.h"
+
+static thrum_rlock table, chairs;
+static thrum_lock left, right;
+static thrum_cond moved;
+static thrum_thread threads[3];
+static int holding;
+
+static void start(int i, thrum_fn *fn, const char *name, bool bound) {
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.bound = bound;
+  options.name = name;
+  CHECK_EQ(thrum_spawn_with(&threads[i], &options, fn, NULL), 0);
+}
+
+static void both_hold(int n) {
+  ADD(holding, 1);
+  AWAIT(LOAD(holding) == n);
+}
+
+/* Others are there and work on: the verdict does not need everybody to sleep. */
+static int go_on(void) {
+  for (int64_t end = wall_now() + TESTS_HANG_S * INT64_C(1000000000); wall_now() < end;)
+    CHECK_EQ(thrum_sleep(THRUM_MS(5)), 0);
+  return 1;
+}
+
+/* ---- For certain ------------------------------------------------------------------------------------------------------ */
+
+static intptr_t lays_table(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&table);
+  both_hold(2);
+  thrum_rlock_acquire(&chairs);
+  return 0;
+}
+
+static intptr_t brings_chairs(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&chairs);
+  both_hold(2);
+  thrum_rlock_acquire(&table);
+  return 0;
+}
+
+static void start_two(bool bound) {
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  start(0, lays_table, "lays-table", bound);
+  start(1, brings_chairs, "brings-chairs", bound);
+}
+
+static int two_rlocks(void) {
+  start_two(false);
+  return go_on();
+}
+
+static int two_rlocks_bound(void) {
+  start_two(true);
+  return go_on();
+}
+
+static intptr_t works_on(void *arg) {
+  (void)arg;
+  return go_on();
+}
+
+static int main_is_in_it(void) {
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  start(0, brings_chairs, "brings-chairs", false);
+  start(1, works_on, "works-on", false);
+  return (int)lays_table(NULL);
+}
+
+static void *foreign_chairs(void *arg) {
+  (void)arg;
+  CHECK_EQ(thrum_set_name(thrum_current(), "brings-chairs"), 0);
+  brings_chairs(NULL);
+  return NULL;
+}
+
+static int foreign_is_in_it(void) {
+  pthread_t outside;
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  start(0, lays_table, "lays-table", false);
+  CHECK_EQ(pthread_create(&outside, NULL, foreign_chairs, NULL), 0);
+  return go_on();
+}
+
+static intptr_t wants_table(void *arg) {
+  (void)arg;
+  STORE(holding, 1);
+  thrum_rlock_acquire(&table);
+  return 0;
+}
+
+/* One joins the other while it holds what that one wants; as a guest on its stack, if it is started last. */
+static intptr_t joins_holding(void *arg) {
+  thrum_thread t;
+  thrum_rlock_acquire(&table);
+  CHECK_EQ(thrum_spawn_named(&t, wants_table, NULL, "brings-chairs"), 0);
+  if (arg) AWAIT(LOAD(holding));
+  return thrum_join(t, NULL);
+}
+
+static int join_and_rlock(void) {
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[0], joins_holding, NULL, "lays-table"), 0);
+  return go_on();
+}
+
+static int join_later(void) {
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  CHECK_EQ(thrum_spawn_named(&threads[0], joins_holding, &table, "lays-table"), 0);
+  return go_on();
+}
+
+/* The last wait to begin is begun by somebody else: the notify that moves a waiter to its lock. */
+static intptr_t waits_in_condition(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&chairs);
+  thrum_rlock_acquire(&table);
+  STORE(holding, 1);
+  return thrum_cond_wait_rlock(&moved, &table);
+}
+
+static intptr_t wants_chairs(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&table);
+  ADD(holding, 1);
+  thrum_rlock_acquire(&chairs);
+  return 0;
+}
+
+static int notify_closes_it(void) {
+  CHECK_EQ(thrum_rlock_set_name(&table, "the table"), 0);
+  start(0, waits_in_condition, "brings-chairs", false);
+  AWAIT(LOAD(holding) == 1);
+  start(1, wants_chairs, "lays-table", false);
+  AWAIT(LOAD(holding) == 2);
+  CHECK_EQ(thrum_sleep(THRUM_MS(50)), 0);
+  thrum_cond_notify(&moved, 1);
+  return go_on();
+}
+
+static void say_so(void) {
+  static const char text[] = "the hook was called\n";
+  CHECK(write(2, text, sizeof text - 1) > 0);
+}
+
+static int hook(void) {
+  CHECK(thrum_on_deadlock(say_so) == NULL);
+  return two_rlocks();
+}
+
+/* ---- Suspected -------------------------------------------------------------------------------------------------------- */
+
+static intptr_t left_then_right(void *arg) {
+  (void)arg;
+  thrum_lock_acquire(&left);
+  both_hold(2);
+  thrum_lock_acquire(&right);
+  CHECK_EQ(thrum_lock_release(&left), 0);
+  return 0;
+}
+
+static intptr_t right_then_left(void *arg) {
+  (void)arg;
+  thrum_lock_acquire(&right);
+  both_hold(2);
+  thrum_lock_acquire(&left);
+  CHECK_EQ(thrum_lock_release(&right), 0);
+  return 0;
+}
+
+static int cycles_now(void) {
+  FILE *file = tmpfile();
+  CHECK(file);
+  int found = thrum_find_deadlocks(fileno(file));
+  fclose(file);
+  return found;
+}
+
+/* Anybody may release a lock: main does, after a while. */
+static int two_locks(void) {
+  CHECK_EQ(thrum_lock_set_name(&right, "the right one"), 0);
+  CHECK_EQ(cycles_now(), 0);
+  start(0, left_then_right, "lefty", false);
+  start(1, right_then_left, "righty", false);
+  AWAIT(cycles_now() == 1);
+  CHECK_EQ(thrum_find_deadlocks(1), 1);
+  CHECK_EQ(thrum_sleep(THRUM_MS(3000)), 0);
+  CHECK_EQ(thrum_lock_release(&right), 0);
+  CHECK_EQ(must_join(threads[0]), 0);
+  CHECK_EQ(must_join(threads[1]), 0);
+  CHECK_EQ(cycles_now(), 0);
+  return 42;
+}
+
+static intptr_t takes_it_twice(void *arg) {
+  (void)arg;
+  thrum_lock_acquire(&left);
+  thrum_lock_acquire(&left);
+  return 0;
+}
+
+static int itself(void) {
+  start(0, takes_it_twice, "lefty", false);
+  CHECK_EQ(thrum_sleep(THRUM_MS(2000)), 0);
+  CHECK_EQ(thrum_lock_release(&left), 0);
+  return must_join(threads[0]) == 0 ? 42 : 1;
+}
+
+static int nothing_else_runs(void) {
+  start(0, left_then_right, "lefty", false);
+  start(1, right_then_left, "righty", false);
+  return thrum_join(threads[0], NULL);
+}
+
+static const struct child_case cases[] = {{"two-rlocks", two_rlocks},
+                                          {"two-rlocks-bound", two_rlocks_bound},
+                                          {"main-is-in-it", main_is_in_it},
+                                          {"foreign-is-in-it", foreign_is_in_it},
+                                          {"join-and-rlock", join_and_rlock},
+                                          {"join-later", join_later},
+                                          {"notify-closes-it", notify_closes_it},
+                                          {"hook", hook},
+                                          {"two-locks", two_locks},
+                                          {"itself", itself},
+                                          {"nothing-else-runs", nothing_else_runs},
+                                          {0}};
+
+static size_t times(const char *text, const char *part) {
+  size_t n = 0;
+  for (; (text = strstr(text, part)); text += strlen(part)) n++;
+  return n;
+}
+
+static void ends_for_certain(const char *name) {
+  struct child child = child_run(name);
+  const char *text = child.err_text;
+  CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
+  CHECK_HAS(text, "deadlock: 2 threads wait for each other, and nothing can end that");
+  CHECK_HAS(text, "waits for rlock \"the table\" held by");
+  CHECK_HAS(text, "\"brings-chairs\"");
+  CHECK_EQ(times(text, "and nothing can end that"), 1);
+  CHECK_EQ(times(text, "suspected"), 0);
+  if (strcmp(name, "hook") == 0) {
+    const char *hooked = strstr(text, "the hook was called");
+    CHECK(hooked && hooked < strstr(text, "brings-chairs"));
+    CHECK_EQ(times(text, "the hook was called"), 1);
+  }
+  child_free(&child);
+}
+
+static void is_only_suspected(const char *name, const char *what) {
+  struct child child = child_run(name);
+  CHECK_STATUS(child, 42);
+  CHECK_EQ(times(child.err_text, "suspected deadlock: "), 1);
+  CHECK_HAS(child.err_text, what);
+  CHECK_EQ(times(child.err_text, "nothing can end that"), 0);
+  if (strcmp(name, "two-locks") == 0)
+    CHECK_HAS(child.out_text, "waits for lock \"the right one\" held by \"righty\"");
+  child_free(&child);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  for (int i = 0; i < 8; i++) ends_for_certain(cases[i].name);
+  is_only_suspected("two-locks", "waits for lock left held by \"lefty\"");
+  is_only_suspected("itself", "waits for lock left held by \"lefty\", itself");
+  if (TESTS_TSAN) return 0; /* it has a kernel thread that might wake somebody, for all that thrum knows */
+  struct child child = child_run("nothing-else-runs");
+  CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
+  CHECK_HAS(child.err_text, "every thread waits");
+  CHECK_HAS(child.err_text, "waits for lock right held by \"righty\"");
+  CHECK_HAS(child.err_text, "waits for lock left held by \"lefty\"");
+  CHECK_HAS(child.err_text, "waits for the end of thread \"lefty\"");
+  child_free(&child);
+  return 0;
+}
