@@ -4,7 +4,7 @@
  * where it stands, and one worker a usable CPU is there when there is work for it.
  *
  * From outside: THRUM_WORKERS (a number, 1 for concurrency without parallelism), THRUM_INTERVAL ("5ms",
- * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound). A value that cannot be right is named
+ * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound); THRUM_CHECK and THRUM_PROFILE ("locks", trace.h). A value that cannot be right is named
  * on standard error and ignored. */
 #ifndef THRUM_RUNTIME_H
 #define THRUM_RUNTIME_H
@@ -96,7 +96,7 @@ THRUM_API int thrum_statistics(thrum_stats *out);
 typedef void thrum_uncaught_fn(thrum_thread t, intptr_t failure, const char *sentence);
 THRUM_API thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook);
 
-/* Called when nothing can ever run again, before the dump and exit status 86. */
+/* Called when nothing can ever run again, or some threads wait for each other for ever, before the dump and exit status 86. */
 typedef void thrum_hook_fn(void);
 THRUM_API thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook);
 

@@ -25,6 +25,22 @@ THRUM_API int thrum_dump(int fd);
  * once, as suspected, when it has lasted for a second. */
 THRUM_API int thrum_find_deadlocks(int fd);
 
+/* The lock-order checker: while it is on, each acquire that may wait for ever is compared with what was seen before. An order that
+ * could become a deadlock one day is reported once, on standard error, with both places and both threads. Every acquire and release
+ * then costs some hundred nanoseconds. Returns whether it was on. THRUM_CHECK=locks in the environment switches it on from the
+ * start. What was acquired before is not known to it. Locks that are named (thrum_lock_set_name) should be before their first use;
+ * a lock whose memory is used for another one should be destroyed (thrum_lock_destroy). The rules: docs/guide/deadlocks.md. */
+THRUM_API bool thrum_check_locks(bool on);
+
+/* The contention profile: while it is on, acquires and waits are counted. Returns whether it was on. THRUM_PROFILE=locks in the
+ * environment switches it on from the start, and prints it when the program ends. */
+THRUM_API bool thrum_profile_locks(bool on);
+
+/* Prints the profile to the descriptor: for each lock how often it was acquired, how often threads waited for it, how long in all
+ * and at most, and the places that held it meanwhile; the most waited for first, 20 of them. Returns how many locks were acquired, or
+ * a negative errno: of write, or -ENOMEM. */
+THRUM_API int thrum_lock_profile(int fd);
+
 #ifdef __cplusplus
 }
 #endif

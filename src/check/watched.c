@@ -51,6 +51,19 @@ static struct thrumi_watched *vacant(struct thrumi_watched *entries, const void 
   return e;
 }
 
+static void forget_figures(struct thrumi_watched *e) {
+  thrumi_store(&e->klass, 0);
+  thrumi_store(&e->holder_site, 0);
+  thrumi_store(&e->acquired, 0);
+  thrumi_store(&e->waits, 0);
+  thrumi_store(&e->waited, 0);
+  thrumi_store(&e->longest, 0);
+  for (int i = 0; i < THRUMI_BLAMED; i++) {
+    thrumi_store(&e->blame[i].site, 0);
+    thrumi_store(&e->blame[i].waited, 0);
+  }
+}
+
 static struct thrumi_watched *add_locked(const struct thrumi_acquire *a) {
   struct thrumi_watched *entries = entries_locked();
   if (!entries) return NULL;
@@ -58,6 +71,7 @@ static struct thrumi_watched *add_locked(const struct thrumi_acquire *a) {
   if (!e || thrumi_load(&e->object) != a->object) e = vacant(entries, a->object, e);
   if (!e) return NULL;
   if (thrumi_load(&e->state) == THRUMI_WATCHED_LIVE) return e;
+  forget_figures(e);
   thrumi_store(&e->first_site, a->site);
   e->hold = a->hold;
   thrumi_store(&e->object, a->object);
@@ -75,6 +89,11 @@ struct thrumi_watched *thrumi_watched_get(const struct thrumi_acquire *a) {
   thrumi_spin_unlock(&table.lock);
   if (say) thrumi_log("more than %d locks are watched at once: the rest are not", THRUMI_WATCHED_MAX);
   return e;
+}
+
+struct thrumi_watched *thrumi_watched_at(uint32_t i) {
+  struct thrumi_watched *entries = thrumi_load(&table.entries);
+  return entries && thrumi_load(&entries[i].state) == THRUMI_WATCHED_LIVE ? &entries[i] : NULL;
 }
 
 uintptr_t thrumi_watched_site(const void *object) {

@@ -21,17 +21,32 @@ enum { THRUMI_WATCHED_BITS = 16, THRUMI_WATCHED_MAX = 1 << THRUMI_WATCHED_BITS }
 
 enum thrumi_watched_state { THRUMI_WATCHED_NONE, THRUMI_WATCHED_LIVE, THRUMI_WATCHED_GONE };
 
+/* A place where the object was acquired, and how long others waited behind it. */
+enum { THRUMI_BLAMED = 4 };
+struct thrumi_blame {
+  _Atomic uintptr_t site;
+  _Atomic int64_t waited;
+};
+
 struct thrumi_watched {
   _Atomic(const void *) object;
   _Atomic uintptr_t first_site; /* where it was acquired first */
+  _Atomic uint32_t klass;       /* class.h; 0: none yet */
   _Atomic uint8_t state;
   uint8_t hold; /* enum thrumi_hold, of the first time */
+
+  /* profile.c */
+  _Atomic uintptr_t holder_site; /* where it was acquired last */
+  _Atomic uint64_t acquired, waits;
+  _Atomic int64_t waited, longest;
+  struct thrumi_blame blame[THRUMI_BLAMED];
 };
 
 /* All of them inside. */
 struct thrumi_watched *thrumi_watched_find(const void *object);            /* NULL: not watched */
 struct thrumi_watched *thrumi_watched_get(const struct thrumi_acquire *a); /* adds it; NULL: full */
 uintptr_t thrumi_watched_site(const void *object);                         /* 0: not known */
+struct thrumi_watched *thrumi_watched_at(uint32_t i);                      /* the i-th; NULL: none is there */
 void thrumi_watched_forget(const void *object);
 void thrumi_watched_fork(void);
 

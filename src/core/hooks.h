@@ -22,10 +22,11 @@ struct thrumi_hooks {
   /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
   size_t (*choose)(size_t n);
 
-  /* Those who watch locks (check/observe.h): in the child of a fork; what they know of an object. */
+  /* Those who watch locks (check/observe.h): in the child of a fork; what they know of an object; the end. */
   void (*watch_fork)(void);
   uintptr_t (*watch_site)(const void *object); /* where it was acquired first; 0: not known */
   void (*watch_forget)(const void *object);
+  void (*watch_end)(void); /* the program ends, and the environment asked for a profile */
 
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);

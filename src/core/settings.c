@@ -124,17 +124,31 @@ static void print_value(const struct variable *variable, int64_t value, char *te
   snprintf(text, size, "%" PRId64 "%s", value / unit->factor, unit->name);
 }
 
-static void complain(const struct variable *variable, const char *text, int64_t kept,
-                     void (*log)(const char *, size_t)) {
-  char shown[41], used[32], line[256];
+static void say_ignored(const char *name, const char *text, const char *allowed, const char *used,
+                        void (*log)(const char *, size_t)) {
+  char shown[41], line[256];
   snprintf(shown, sizeof shown, "%s", text);
   for (char *c = shown; *c; c++)
     if (!isprint((unsigned char)*c)) *c = '?';
-  print_value(variable, kept, used, sizeof used);
-  int length =
-      snprintf(line, sizeof line, "thrum: %s=\"%s%s\" is ignored: it must be %s; using %s\n", variable->name,
-               shown, strlen(text) < sizeof shown ? "" : "...", variable->allowed, used);
+  int length = snprintf(line, sizeof line, "thrum: %s=\"%s%s\" is ignored: it must be %s; using %s\n", name,
+                        shown, strlen(text) < sizeof shown ? "" : "...", allowed, used);
   log(line, (size_t)length);
+}
+
+static void complain(const struct variable *variable, const char *text, int64_t kept,
+                     void (*log)(const char *, size_t)) {
+  char used[32];
+  print_value(variable, kept, used, sizeof used);
+  say_ignored(variable->name, text, variable->allowed, used, log);
+}
+
+/* A variable that names what is switched on, of which there is one thing. */
+static bool read_switch(const char *name, const char *thing, void (*log)(const char *, size_t)) {
+  const char *text = secure_getenv(name);
+  if (!text || !*text) return false;
+  if (strcasecmp(text, thing) == 0) return true;
+  say_ignored(name, text, thing, "none", log);
+  return false;
 }
 
 /* The variable's value, or `kept`. */
@@ -153,4 +167,6 @@ void thrumi_settings_environment(struct thrumi_settings *settings, void (*log)(c
   settings->interval = read_variable(&interval_variable, settings->interval, log);
   settings->stack_size = (size_t)read_variable(&stack_variable, (int64_t)settings->stack_size, log);
   settings->kernel_threads = (int)read_variable(&kernel_threads_variable, settings->kernel_threads, log);
+  settings->check_locks = read_switch("THRUM_CHECK", "locks", log);
+  settings->profile_locks = read_switch("THRUM_PROFILE", "locks", log);
 }

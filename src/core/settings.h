@@ -7,11 +7,14 @@
  *   THRUM_STACK           32k to 1t, bytes or k, m, g, t      256k
  *   THRUM_KERNEL_THREADS  4 to 100000                         half of what RLIMIT_NPROC and pids.max allow,
  *                                                             from 16 to 1000
+ *   THRUM_CHECK           locks                               nothing is checked
+ *   THRUM_PROFILE         locks                               nothing is profiled
  *
  * A variable that is set to nothing counts as not set. A program with raised privileges reads none. */
 #ifndef THRUMI_SETTINGS_H
 #define THRUMI_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +33,7 @@ struct thrumi_settings {
   int kernel_threads;
   size_t stack_size;
   int64_t interval; /* ns */
+  bool check_locks, profile_locks;
 };
 
 void thrumi_settings_default(struct thrumi_settings *settings);

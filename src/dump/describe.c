@@ -132,6 +132,38 @@ static void find_line(Dwarf_Die *unit, Dwarf_Addr address, struct thrumi_frame *
   dwarf_lineno(line, &out->line);
 }
 
+/* The inline paths of thrum's public headers stand for the calls that they look like in the program's source. */
+static bool is_inline_path(Dwarf_Die *scope) {
+  const char *name = dwarf_tag(scope) == DW_TAG_inlined_subroutine ? dwarf_diename(scope) : NULL;
+  return name && (strncmp(name, "thrum_", 6) == 0 || strncmp(name, "thrumi_", 7) == 0);
+}
+
+/* The scope of the outermost of them around the address, -1: none. */
+static int find_inline_path(Dwarf_Die *scopes, int count) {
+  int found = -1;
+  for (int i = 0; i < count; i++) {
+    if (is_inline_path(&scopes[i])) found = i;
+    bool passes = found == i || dwarf_tag(&scopes[i]) == DW_TAG_lexical_block;
+    if (!passes) break;
+  }
+  return found;
+}
+
+static void find_call(Dwarf_Die *unit, Dwarf_Die *inlined, struct thrumi_frame *out) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word file = 0, line = 0;
+  Dwarf_Files *files = NULL;
+  size_t count = 0;
+  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line) != 0) return;
+  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &file) != 0) return;
+  if (dwarf_getsrcfiles(unit, &files, &count) != 0 || file >= count) return;
+  const char *path = dwarf_filesrc(files, file, NULL, NULL);
+  if (!path) return;
+  const char *directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+  copy_path(out->file, sizeof out->file, directory, path);
+  out->line = (int)line;
+}
+
 /* The line is that of the innermost inlined function; the stack frame is that of the function around all. */
 static void name_scopes(Dwarf_Die *scopes, int count, struct thrumi_frame *out) {
   const char *inlined = NULL, *around = NULL;
@@ -152,7 +184,9 @@ static void find_function(Dwarf_Die *unit, Dwarf_Addr address, struct thrumi_fra
   if (dwarf_getscopes(unit, address, &innermost) > 0) {
     int count =
         dwarf_getscopes_die(innermost, &chain); /* outwards as the code nests, inlined functions too */
-    name_scopes(chain, count, out);
+    int path = find_inline_path(chain, count);
+    if (path >= 0) find_call(unit, &chain[path], out);
+    name_scopes(chain + path + 1, count - path - 1, out);
   }
   free(chain);
   free(innermost);
@@ -183,7 +217,7 @@ static void describe_in(Dwfl_Module *module, Dwarf_Addr address, struct thrumi_f
   Dwarf_Die *unit = find_unit(module, address, &bias);
   if (unit) {
     find_function(unit, address - bias, out);
-    find_line(unit, address - bias, out);
+    if (!out->line) find_line(unit, address - bias, out);
   }
   if (!out->function[0]) name_by_symbol(module, address, out);
   if (!out->line) name_module(module, address, out);

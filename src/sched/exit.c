@@ -116,6 +116,7 @@ static void end_in_order(int status) {
     wait_for_all();
   else
     say_whom("exit status is not 0; abandoned");
+  if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();
 }
 
 static void on_program_exit(int status, void *arg) {

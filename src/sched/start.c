@@ -268,6 +268,9 @@ static void apply_settings(const struct thrumi_settings *s) {
   thrumi_store(&thrumi_sched.monitor_watch, INT64_MAX);
   thrumi_stack_set_default(s->stack_size);
   thrumi_sched.clean_stacks = start.config.measure_stacks;
+  thrumi_sched.profile_at_exit = s->profile_locks;
+  uint32_t mode = (s->check_locks ? THRUMI_MODE_CHECK : 0u) | (s->profile_locks ? THRUMI_MODE_PROFILE : 0u);
+  __atomic_fetch_or(&thrumi_mode, mode, __ATOMIC_RELAXED);
 }
 
 /* The kernel threads that must be there: without them nothing could run. */

@@ -39,6 +39,7 @@
 #include "lock.h"
 
 #include <core/fatal.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/time.h>
 
@@ -426,5 +427,6 @@ int thrum_rwlock_destroy(thrum_rwlock *lock) {
   bool waited_for = first_writer(b, lock) || first_reader(b, lock);
   thrumi_buckets_unlock(b);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(lock);
   return waited_for ? -EBUSY : 0;
 }

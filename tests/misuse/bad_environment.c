@@ -43,6 +43,9 @@ static const char *const garbage[] = {
     "THRUM_KERNEL_THREADS=0",
     "THRUM_KERNEL_THREADS=-5",
     "THRUM_KERNEL_THREADS=many",
+    "THRUM_CHECK=everything",
+    "THRUM_CHECK=1",
+    "THRUM_PROFILE=locks,io",
 };
 
 int main(int argc, char **argv) {
