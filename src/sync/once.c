@@ -7,6 +7,7 @@
  *   1       WAITERS   threads may be queued                 who queues sets it; cleared before the last one is let go, and
  *                                                           by who leaves by itself and finds none; all in the bucket
  *   2       DONE      it has run and succeeded; for ever    the thread that ran it
+ *   3-7     fork      in which process RUNNING was set      as RUNNING
  *   8-31    round     how often it has run                  the thread that ran it, when it has
  *   32-63   mark      of that thread; 0 if not RUNNING      as RUNNING
  *
@@ -16,7 +17,8 @@
  *  - Who was let go looks again: it has been done, or it is this thread's turn, if no other thread was faster.
  *
  * A thread that is no more runs nothing: in the child of a fork the next caller begins anew, as with pthread_once. (What the
- * thread that is gone had done by halves is there as well; that is the function's business.)
+ * thread that is gone had done by halves is there as well; that is the function's business.) Its record may serve another one by
+ * then, and that have the same mark: of marks that were written before the fork only the forker's counts.
  *
  * Rejected: to run it once only, failed or not, as Go does: each user would need a place for the failure. */
 #include "round.h"
@@ -24,8 +26,9 @@
 #include <sched/self.h>
 #include <thrum/sync/once.h>
 
-enum { RUNNING = 1, WAITERS = 2, DONE = THRUMI_ONCE_DONE, ROUND = 1 << 8, MARK_SHIFT = 32 };
+enum { RUNNING = 1, WAITERS = 2, DONE = THRUMI_ONCE_DONE, FORK_SHIFT = 3, ROUND = 1 << 8, MARK_SHIFT = 32 };
 #define ROUNDS UINT64_C(0xffffff00)
+#define FORK UINT64_C(0xf8)
 
 typedef _Atomic uint64_t once_word;
 
@@ -39,11 +42,15 @@ static bool settle(struct thrumi_bucket *bucket, const void *address) {
   return thrumi_round_settle(&kind, bucket, address);
 }
 
-/* Some thread is at it. */
+static uint64_t fork_now(void) { return (uint64_t)thrumi_forks << FORK_SHIFT & FORK; }
+
+/* Some thread is at it. Who forked is main. */
 static bool is_running(uint64_t word) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *t = word & RUNNING ? thrumi_record((uint32_t)THRUMI_FLAGS(mark)) : NULL;
-  return t && t->mark == mark && !(THRUMI_FLAGS(thrumi_load(&t->life)) & (THRUMI_FREE | THRUMI_FINISHED));
+  bool lives =
+      t && t->mark == mark && !(THRUMI_FLAGS(thrumi_load(&t->life)) & (THRUMI_FREE | THRUMI_FINISHED));
+  return lives && ((word & FORK) == fork_now() || t == thrumi_sched.main);
 }
 
 /* Waits for the thread that runs it. 0: look again. */
@@ -66,12 +73,12 @@ static int await_turn(thrum_once *once, int64_t deadline, int flags) {
   uint64_t seen = thrumi_load(word_of(once));
   for (;;) {
     if (seen & DONE) return TURN_DONE;
-    if (seen >> MARK_SHIFT == mark) return -EDEADLK;
     if (!is_running(seen)) {
-      uint64_t mine = (seen & (ROUNDS | WAITERS)) | RUNNING | (uint64_t)mark << MARK_SHIFT;
+      uint64_t mine = (seen & (ROUNDS | WAITERS)) | RUNNING | fork_now() | (uint64_t)mark << MARK_SHIFT;
       if (thrumi_cas(word_of(once), &seen, mine)) return TURN_MINE;
       continue;
     }
+    if (seen >> MARK_SHIFT == mark) return -EDEADLK;
     int error = deadline == INT64_MIN ? -ETIMEDOUT : wait_for(once, deadline, flags);
     if (error) return error;
     seen = thrumi_load(word_of(once));
