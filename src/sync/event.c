@@ -91,8 +91,14 @@ void thrumi_event_wait_slow(thrum_event *event) {
   thrumi_leave(thrumi_self());
 }
 
+static int poll_once(const thrum_event *event) {
+  if (!thrum_event_is_set(event)) return -ETIMEDOUT;
+  thrumi_rely_on(event);
+  return 0;
+}
+
 int thrumi_event_for_slow(thrum_event *event, thrum_duration timeout) {
-  if (timeout <= 0) return thrum_event_is_set(event) ? 0 : -ETIMEDOUT;
+  if (timeout <= 0) return poll_once(event);
   thrumi_enter();
   int error = wait_for(event, thrum_after(timeout), THRUMI_CANCELLABLE);
   if (!error) thrumi_rely_on(event);

@@ -72,8 +72,14 @@ void thrumi_waitgroup_wait_slow(thrum_waitgroup *group) {
   thrumi_leave(thrumi_self());
 }
 
+static int poll_once(const thrum_waitgroup *group) {
+  if (thrum_waitgroup_count(group) != 0) return -ETIMEDOUT;
+  thrumi_rely_on(group);
+  return 0;
+}
+
 int thrumi_waitgroup_for_slow(thrum_waitgroup *group, thrum_duration timeout) {
-  if (timeout <= 0) return thrum_waitgroup_count(group) == 0 ? 0 : -ETIMEDOUT;
+  if (timeout <= 0) return poll_once(group);
   thrumi_enter();
   int error = wait_for(group, thrum_after(timeout), THRUMI_CANCELLABLE);
   if (!error) thrumi_rely_on(group);
