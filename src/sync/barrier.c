@@ -11,6 +11,7 @@
  *   round      number of the first round that is not decided                       at each decision
  *   outcome    of the last decision                                                at each decision
  *   acting     a thread runs the action of the first round that is not decided     who begins it; the decision
+ *   actors     threads in an action, of whatever round; they look at the barrier again     who begins it, adds 1; who ends it
  *   broken     who comes gets -EPIPE                                               set by BROKEN but for a reset, which clears it
  *   forks      thrumi_forks when somebody was last here: in the child of a fork all the above begins anew, but for `broken`
  *
@@ -82,7 +83,7 @@ static struct thrumi_bucket *enter_bucket(thrum_barrier *b) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(b);
   if (b->forks != thrumi_forks) { /* who had come is not in this process */
     b->round += b->arrived / b->parties + 1;
-    b->arrived = b->acting = 0;
+    b->arrived = b->acting = b->actors = 0;
     b->outcome = BROKEN;
     b->forks = thrumi_forks;
   }
@@ -108,7 +109,7 @@ static void release_round(struct thrumi_bucket *bucket, thrum_barrier *b) {
   struct arrival *a = first_of(bucket, b);
   if (!a || is_decided(b, a->round) || b->acting || b->arrived < b->parties) return;
   b->acting = 1;
-  thrumi_let_go(bucket, &a->waiter, ACT); /* one whose time is over will break the round */
+  if (thrumi_let_go(bucket, &a->waiter, ACT)) b->actors++; /* one whose time is over will break the round */
 }
 
 /* ---- Waiting -------------------------------------------------------------------------------------------------------- */
@@ -132,6 +133,7 @@ static int act(thrum_barrier *b, const struct arrival *a) {
   thrumi_enter();
   thrumi_announce(order_of(b, a->round));
   struct thrumi_bucket *bucket = enter_bucket(b);
+  if (b->actors) b->actors--; /* in the child of a fork in the action it is 0 */
   bool in_time = !is_decided(b, a->round), failed = thrum_failed(result);
   if (in_time && failed)
     break_it(bucket, b);
@@ -170,7 +172,7 @@ static int arrive(struct thrumi_bucket *bucket, thrum_barrier *b, int64_t deadli
   bool completes = ++b->arrived >= b->parties && !b->acting, acts = completes && b->action;
   if (!completes && deadline > 0) return queue_and_wait(bucket, b, &a, deadline, flags);
   if (acts)
-    b->acting = 1;
+    b->acting = 1, b->actors++;
   else if (completes)
     release_round(bucket, b);
   else
@@ -250,8 +252,8 @@ bool thrum_barrier_broken(thrum_barrier *b) {
 int thrum_barrier_destroy(thrum_barrier *b) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_bucket *bucket = thrumi_bucket_lock(b);
-  bool waited_for = first_of(bucket, b);
+  bool used = first_of(bucket, b) || (b->actors && b->forks == thrumi_forks);
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
-  return waited_for ? -EBUSY : 0;
+  return used ? -EBUSY : 0;
 }

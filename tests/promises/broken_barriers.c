@@ -166,8 +166,10 @@ static void broken_while_acting(enum how how) {
   all_get(threads + 1, N - 2, -EPIPE);
   CHECK_EQ(must_join(next), -EPIPE);
   CHECK_EQ(thrum_barrier_broken(&barrier), how != BY_RESET);
+  CHECK_EQ(thrum_barrier_destroy(&barrier), -EBUSY); /* it has yet to return from the action */
   STORE(go_on, true);
   CHECK_EQ(must_join(last), -EPIPE);
+  CHECK_EQ(thrum_barrier_destroy(&barrier), 0);
   reset_and_works();
 }
 

@@ -25,6 +25,7 @@ typedef struct thrum_barrier {
   uint32_t arrived; /* in rounds that are not decided */
   uint32_t round;   /* of the next decision */
   uint32_t forks;
+  uint32_t actors; /* threads in an action */
   uint8_t broken, acting, outcome;
   thrum_fn *action;
   void *arg;
@@ -35,7 +36,7 @@ typedef struct thrum_barrier {
 #define THRUM_BARRIER_INIT(n) THRUM_BARRIER_INIT_WITH(n, 0, 0)
 #ifdef __cplusplus
 #define THRUM_BARRIER_INIT_WITH(n, action, arg) \
-  { (uint32_t)(n), 0, 0, 0, 0, 0, 0, (action), (arg) }
+  { (uint32_t)(n), 0, 0, 0, 0, 0, 0, 0, (action), (arg) }
 #else
 #define THRUM_BARRIER_INIT_WITH(n, fn, argument) \
   { .parties = (uint32_t)(n), .action = (fn), .arg = (argument) }
@@ -66,7 +67,7 @@ THRUM_API int thrum_barrier_waiting(thrum_barrier *barrier);
 /* Whether it is broken, at this moment. */
 THRUM_API bool thrum_barrier_broken(thrum_barrier *barrier);
 
-/* Need not be called. -EBUSY if threads wait in it, or have not been let go yet, else 0. Its memory may be used for something else
+/* Need not be called. -EBUSY if threads wait in it, have not been let go yet, or run its action, else 0. Its memory may be used for something else
  * when all calls have returned, or when this one says 0 and nobody will come. */
 THRUM_API int thrum_barrier_destroy(thrum_barrier *barrier);
 
