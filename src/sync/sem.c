@@ -238,4 +238,12 @@ int thrumi_sem_for_slow(thrum_sem *sem, thrum_duration timeout) {
   return acquire(sem, thrum_after(timeout), THRUMI_CANCELLABLE);
 }
 
-int thrum_sem_destroy(thrum_sem *sem) { return thrumi_busy(sem); }
+/* Who was woken has yet to try: it looks at the semaphore once more. */
+int thrum_sem_destroy(thrum_sem *sem) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(sem);
+  bool waited_for = thrumi_bucket_first(bucket, sem) || woken_of(thrumi_load(word_of(sem)));
+  thrumi_bucket_unlock(bucket);
+  thrumi_leave(k);
+  return waited_for ? -EBUSY : 0;
+}

@@ -102,6 +102,7 @@ static void nobody_starves(void) {
   static struct crowd crowd;
   stop = false;
   crowd_start(&crowd, 6, come_again);
+  AWAIT(LOAD(turns) > 0);        /* they are at it */
   for (int i = 0; i < 20; i++) { /* each would wait for ever if the others always went first */
     CHECK_EQ(thrum_sem_acquire_for(&one, THRUM_S(TESTS_HANG_S)), 0);
     CHECK_EQ(thrum_sem_release(&one, 1), 0);
@@ -145,9 +146,25 @@ static void limits(void) {
   CHECK_EQ(thrum_sem_release(&large, 1), -EOVERFLOW);
 }
 
+/* ---- Destroying: who was woken and has not run looks at it once more ---------------------------------------------------- */
+
+static intptr_t take_one(void *sem) { return thrum_sem_acquire((thrum_sem *)sem), 0; }
+
+static void woken_ones_count(void) {
+  thrum_sem sem = THRUM_SEM_INIT(0);
+  thrum_thread waiter = must_spawn(take_one, &sem);
+  AWAIT(thrum_sem_destroy(&sem) == -EBUSY);
+  CHECK_EQ(thrum_sem_release(&sem, 1), 0);
+  int error = thrum_sem_destroy(&sem);
+  if (thrum_sem_value(&sem) == 1) CHECK_EQ(error, -EBUSY); /* nobody has taken it yet */
+  CHECK_EQ(must_join(waiter), 0);
+  CHECK_EQ(thrum_sem_destroy(&sem), 0);
+}
+
 int main(void) {
   run_in_each_kind(all_ways, NULL);
   limits();
+  for (int i = 0; i < 20; i++) woken_ones_count();
   no_more_than_there_are(with_tickets, &tickets);
   no_more_than_there_are(with_bounded, &bounded);
   as_many_as_were_given();

@@ -139,7 +139,8 @@ static inline bool thrum_rwlock_is_writer(const thrum_rwlock *lock) {
   return mark && (uint32_t)(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) >> 32) == mark;
 }
 
-/* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads wait for it, else 0. */
+/* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads are queued for it, else 0. A
+ * writer that a release has woken, and that has not run since, looks at it again and is not noticed. */
 THRUM_API int thrum_rwlock_destroy(thrum_rwlock *lock);
 
 /* THRUM_READ_LOCKED(&lock) { ... } and THRUM_WRITE_LOCKED(&lock) { ... } hold the lock in the block, as THRUM_LOCKED does. In
