@@ -178,18 +178,36 @@ static bool retire(struct thrumi_kthread *k) {
   return !wanted;
 }
 
+/* It has nothing to do any more: were the threads that it took from others worth it? True: no, and it should not look for
+ * more of them before somebody calls. */
+static bool regrets(struct thrumi_worker *w) {
+  if (!w->gained) return false;
+  thrumi_judge_sharing(thrumi_os.now() - w->gained_at, w->gained);
+  w->gained = 0;
+  return thrumi_load_relaxed(&thrumi_sched.share_backoff) != 0;
+}
+
+/* What it runs next came from elsewhere. */
+static struct thrumi_thread *gain(struct thrumi_worker *w, struct thrumi_thread *t) {
+  if (t->sp || t->kthread) return t;
+  w->gained = thrumi_load_relaxed(&w->queues.count) + 1;
+  w->gained_at = thrumi_os.now();
+  return t;
+}
+
 struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
   struct thrumi_worker *w = k->worker;
-  for (;;) {
+  for (bool looked = false;; looked = true) {
     if (thrumi_unlikely(retiring(w)) && retire(k)) return NULL;
     struct thrumi_thread *t = thrumi_pick(w);
-    if (t) return t;
+    if (t) return looked ? gain(w, t) : t;
     thrumi_poll_now();
-    if ((t = thrumi_pick(w))) return t;
-    if (look_around(w)) continue;
+    if ((t = thrumi_pick(w))) return looked ? gain(w, t) : t;
+    bool regret = !looked && regrets(w);
+    if (!regret && look_around(w)) continue;
     enlist(k);
     thrumi_lease_barrier();
-    if (!anything_queued(w) && !retiring(w)) {
+    if (!(regret ? thrumi_somebody_waits_globally() : anything_queued(w)) && !retiring(w)) {
       tell_monitor();
       sleep_until_called(k);
     }

@@ -109,14 +109,21 @@ static void begin_slice(struct thrumi_worker *w, struct thrumi_kthread *k, uint3
   w->seen.turn = turn;
   w->seen.kthread = k;
   w->seen.since = look->now;
+  w->seen.cpu_at = 0;
+}
+
+/* Somebody waits: from here on it counts what the thread burns. */
+static void read_cpu(struct thrumi_worker *w, struct thrumi_kthread *k, struct look *look) {
+  if (w->seen.cpu_at) return;
+  w->seen.cpu_at = look->now;
   w->seen.cpu = thrumi_os.cpu_time(k->tid);
 }
 
 /* The thread on w has used its slice up and does not switch: make it. */
 static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct look *look) {
-  int64_t elapsed = look->now - w->seen.since;
+  int64_t elapsed = look->now - w->seen.since, counted = look->now - w->seen.cpu_at;
   int64_t interval = thrumi_load_relaxed(&thrumi_sched.interval);
-  int64_t burnt = w->seen.cpu < 0 ? elapsed : thrumi_os.cpu_time(k->tid) - w->seen.cpu;
+  int64_t burnt = w->seen.cpu < 0 ? counted : thrumi_os.cpu_time(k->tid) - w->seen.cpu;
   int64_t asked = thrumi_load(&k->asked);
   if (thrumi_load_relaxed(&k->lease.inside)) {
     come_back(look, look->now + SOON);
@@ -128,8 +135,9 @@ static void expire(struct thrumi_worker *w, struct thrumi_kthread *k, struct loo
     come_back(look, look->now + SOON);
     return;
   }
-  bool mostly = burnt >= MOST_OF(elapsed) || elapsed > STRETCH * interval;
-  if (activity == THRUMI_ACTIVITY_UNKNOWN)
+  bool mostly = burnt >= MOST_OF(counted) || elapsed > STRETCH * interval;
+  if (activity == THRUMI_ACTIVITY_UNKNOWN && !counted) mostly = false; /* the clock says nothing yet: later */
+  if (activity == THRUMI_ACTIVITY_UNKNOWN && counted)
     activity = mostly ? THRUMI_ACTIVITY_RUNNING : THRUMI_ACTIVITY_BLOCKED;
   if (activity == THRUMI_ACTIVITY_BLOCKED) {
     if (!seize(w, k)) come_back(look, look->now + TICK);
@@ -166,6 +174,16 @@ static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   }
 }
 
+/* Threads lie on w's own queues while another worker sleeps: it is to come and steal. Run-next threads go by themselves
+ * as long as their givers switch. */
+static void call_thief(struct thrumi_worker *w, bool own, bool same, struct look *look) {
+  bool queued = thrumi_load_relaxed(&w->queues.count), lain = w->seen.queued && queued;
+  w->seen.queued = queued;
+  if (!(same ? own : queued) || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == 0) return;
+  if (same || lain) thrumi_wake_idle();
+  come_back(look, look->now + TICK);
+}
+
 static void look_at(struct thrumi_worker *w, struct look *look) {
   struct thrumi_kthread *k = thrumi_load(&w->kthread);
   if (!k || thrumi_load_relaxed(&w->idle)) return;
@@ -183,10 +201,11 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
   }
   if ((global || hogs) && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) thrumi_wake_idle();
   w->seen.switches = switches;
+  call_thief(w, own, same, look);
   if (!own && !global && !hogs && !retiring) return;
   look->waiting = true;
+  read_cpu(w, k, look);
   pay_hogs(w, look);
-  if (own && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY && same) thrumi_wake_idle(); /* to steal */
   int64_t over = w->seen.since + thrumi_load_relaxed(&thrumi_sched.interval);
   if (thrumi_load(&k->asked) && same) over = look->now;
   if (look->now < over && !retiring) {

@@ -24,7 +24,11 @@ enum {
   NEW_EVERY = 10,     /* ... but for every so many-th */
   BATCH = 32,         /* threads fetched from the global queue at once */
   ANSWER_SPINS = 400, /* how long a thief waits for an answer to SHARE */
+  BACKOFF_MOST = 10,  /* of wake-ups for run-next threads */
+  SHARE_BACKOFF_MOST = 14,
 };
+#define WORTH_WAKING THRUM_US(10)  /* what a worker that was woken must have run for, at least */
+#define WORTH_MOVING THRUM_NS(500) /* ... and for each thread */
 
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
   thrumi_spin_lock(&thrumi_sched.lock);
@@ -231,11 +235,20 @@ void thrumi_pour_out(struct thrumi_worker *w) {
   for (struct thrumi_thread *t; (t = pop_for_others(w, &klass));) thrumi_push_global(t, klass);
 }
 
+/* Half of what lies on the worker's queues, a batch at most. */
+static uint32_t half(const struct thrumi_worker *w) {
+  uint32_t n = (thrumi_load_relaxed(&w->queues.count) + 1) / 2;
+  return n < BATCH ? n : BATCH;
+}
+
 void thrumi_share(struct thrumi_worker *w) {
+  uint32_t n = half(w);
+  if (n == 0) return;
   enum thrumi_class klass;
-  struct thrumi_thread *t = pop_for_others(w, &klass);
-  if (!t) return;
-  thrumi_push_global(t, klass);
+  thrumi_spin_lock(&thrumi_sched.lock);
+  for (struct thrumi_thread *t; n && (t = pop_for_others(w, &klass)); n--)
+    thrumi_queue_append(&thrumi_sched.global, t, klass);
+  thrumi_spin_unlock(&thrumi_sched.lock);
   thrumi_wake_idle();
 }
 
@@ -260,6 +273,29 @@ void thrumi_ring(struct thrumi_worker *w) {
   if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
 }
 
+/* A thread that is spawned, does next to nothing and is joined costs less here than the lines of the cache that go to and
+ * fro when another worker runs it, let alone waking that one. How long threads run is known only afterwards: so who took
+ * never-run threads from others says how long they kept it busy, and while that is not worth it, sharing them grows
+ * rarer. What lies longer is the monitor's to see, within a millisecond. */
+void thrumi_ring_for_new(struct thrumi_worker *w) {
+  uint32_t bell = read_bell();
+  if (thrumi_likely(!bell)) return;
+  if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+  if (!(bell & (THRUMI_BELL_MONITOR - 1))) return;
+  if (thrumi_likely(++w->share_skip < 1u << thrumi_load_relaxed(&thrumi_sched.share_backoff))) return;
+  w->share_skip = 0;
+  thrumi_share(w);
+}
+
+void thrumi_judge_sharing(int64_t ran, uint32_t threads) {
+  uint32_t backoff = thrumi_load_relaxed(&thrumi_sched.share_backoff), former = backoff;
+  if (ran >= WORTH_WAKING + threads * WORTH_MOVING)
+    backoff /= 2;
+  else if (backoff < SHARE_BACKOFF_MOST)
+    backoff++;
+  if (backoff != former) thrumi_store_relaxed(&thrumi_sched.share_backoff, backoff);
+}
+
 /* ---- Waking ------------------------------------------------------------------------------------------ */
 
 /* A run-next hand-off usually runs within microseconds, when the giver parks; waking an idle worker for it each
@@ -271,7 +307,7 @@ static void ring_for_next(struct thrumi_worker *w) {
   if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
   if (bell % THRUMI_BELL_HUNGRY == 0 || w->wake_skip++ < (1u << w->wake_backoff)) return;
   w->wake_skip = 0;
-  if (w->wake_backoff < 10) w->wake_backoff++;
+  if (w->wake_backoff < BACKOFF_MOST) w->wake_backoff++;
   thrumi_wake_idle();
 }
 
@@ -341,9 +377,9 @@ static uint32_t ready_on(struct thrumi_worker *w) {
   return thrumi_load_relaxed(&w->queues.count) + (thrumi_load_relaxed(&w->next) != NULL);
 }
 
-/* Takes half of what a revoked worker has, its run-next thread only when there is nothing else. */
+/* Takes half of what a revoked worker has, a batch at most, its run-next thread only when there is nothing else. */
 static uint32_t plunder(struct thrumi_worker *prey, struct thrumi_worker *thief) {
-  uint32_t want = (thrumi_load_relaxed(&prey->queues.count) + 1) / 2, got = 0;
+  uint32_t want = half(prey), got = 0;
   enum thrumi_class klass;
   for (struct thrumi_thread *t; got < want && (t = pop_for_others(prey, &klass)); got++)
     thrumi_queue_append(&thief->queues, t, klass);

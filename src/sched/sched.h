@@ -144,7 +144,10 @@ struct thrumi_worker {
   uint32_t record_count;
   uint32_t number, number_end; /* block of N for Thread-N */
   uint32_t wake_skip, wake_backoff;
-  bool owed; /* the hog that was picked goes before all others */
+  uint32_t share_skip;
+  uint32_t gained;   /* never-run threads that came from elsewhere since it last had nothing to do */
+  int64_t gained_at; /* when they came */
+  bool owed;         /* the hog that was picked goes before all others */
   struct thrumi_stack_cache stacks;
   uint32_t id;
   _Atomic bool hog; /* runs a thread that used up its last interval */
@@ -162,9 +165,11 @@ struct thrumi_worker {
   struct {
     uint32_t turn, switches, hog_turns;
     int64_t since;     /* when this slice was first seen */
-    int64_t cpu;       /* what its kthread had burnt then */
+    int64_t cpu;       /* what its kthread had burnt ... */
+    int64_t cpu_at;    /* ... then: when somebody was first seen to wait for it; 0: nobody was */
     int64_t running;   /* when its running thread was first seen */
     int64_t hog_since; /* when a hog last ran, or none waited */
+    bool queued;       /* some thread lay on its queues */
     struct thrumi_kthread *kthread;
   } seen;
   _Atomic int64_t wakeup_preempted; /* when a wake-up last preempted here */
@@ -245,8 +250,9 @@ struct thrumi_sched {
   _Atomic uint32_t kthreads, kthreads_peak;
 
   _Alignas(64) _Atomic uint32_t bell;
-  _Atomic uint32_t hogs;    /* workers that run a hog */
-  _Atomic uint32_t workers; /* how many are wanted */
+  _Atomic uint32_t share_backoff; /* of spawns that find a worker without work, every 2^n-th shares; a hint */
+  _Atomic uint32_t hogs;          /* workers that run a hog */
+  _Atomic uint32_t workers;       /* how many are wanted */
   _Atomic(struct thrumi_kthread *) poller;
   _Atomic int64_t poller_watch;  /* the poller looks at deadlines again by then; INT64_MAX: it does not */
   _Atomic int64_t monitor_watch; /* the monitor does */
@@ -301,6 +307,8 @@ void thrumi_make_ready(struct thrumi_thread *t); /* woken: to the caller's worke
 void thrumi_make_ready_in_line(struct thrumi_thread *t);
 void thrumi_boost(struct thrumi_thread *t); /* if it is a hog that waits to run: as if it had been woken */
 void thrumi_ring(struct thrumi_worker *w);  /* somebody may want what was pushed on w (NULL: globally) */
+void thrumi_ring_for_new(struct thrumi_worker *w); /* for a spawned one, if sharing such has been worth it */
+void thrumi_judge_sharing(int64_t ran, uint32_t threads); /* so long were so many of them busy elsewhere */
 
 /* switch.c: from one context to another */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);

@@ -61,11 +61,12 @@ static inline void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
   if (thrumi_likely(k->worker != NULL)) {
     thrumi_bump(&k->worker->spawned);
     thrumi_queue_append(&k->worker->queues, t, THRUMI_CLASS_NEW);
+    thrumi_ring_for_new(k->worker);
   } else {
     thrumi_add(&thrumi_sched.spawned_outside, 1u);
     thrumi_push_global(t, THRUMI_CLASS_NEW);
+    thrumi_ring(NULL);
   }
-  thrumi_ring(k->worker);
 }
 
 int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {

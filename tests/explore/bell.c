@@ -49,7 +49,7 @@ static void pusher(void *number) {
   struct thrumi_kthread *k = thrumi_enter();
   for (int i = 0; i < *(int *)number; i++) {
     thrumi_push(k->worker, &records[i], THRUMI_CLASS_NEW);
-    thrumi_ring(k->worker);
+    thrumi_ring_for_new(k->worker);
   }
   thrumi_leave(k);
 }
