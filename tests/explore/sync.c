@@ -269,6 +269,13 @@ static void reset_fair(void) {
   sem.word = 1 | THRUMI_SEM_FAIR | THRUMI_SEM_FAIR << 1; /* one is woken */
 }
 
+/* In the child of a fork: a waiter was woken, and long waits were, in the parent. */
+static void reset_forked(void) {
+  reset();
+  sem.word = THRUMI_SEM_WAITERS | THRUMI_SEM_FAIR | THRUMI_SEM_FAIR << 1;
+  thrumi_forks = 1;
+}
+
 static void reset_with_time(void) {
   reset();
   time_passes = true;
@@ -296,6 +303,8 @@ static void check_sem_gone(void) { EXPECT(sem.word == (uint64_t)GONE); }
 
 static void check_none_left(void) { EXPECT(sem.word == 0); }
 static void check_one_left(void) { EXPECT(sem.word == 1); }
+
+static void check_no_units(void) { EXPECT(thrum_sem_value(&sem) == 0); }
 
 static void check_fair(void) { EXPECT(sem.word == (1 | THRUMI_SEM_FAIR | THRUMI_SEM_FAIR << 1)); }
 
@@ -353,6 +362,7 @@ static const struct explore_model models[] = {
     MODEL("semaphore, time passes, three", reset_with_time, check_one_left, CALLER(0, acquire_and_release),
           CALLER(2, acquire_and_release), CALLER(1, release)),
     MODEL("semaphore, not for others", reset_fair, check_fair, CALLER(0, try_in_vain)),
+    MODEL("semaphore, after a fork", reset_forked, check_no_units, CALLER(0, acquire), CALLER(1, release)),
     BUFFERED("semaphore, a handler", reset_handler, check_none_left, CALLER(0, acquire), CALLER(1, release),
              MONITOR),
     MODEL("wait group", reset_group, check_group, CALLER(0, wait_group), CALLER(1, done_once)),
