@@ -48,15 +48,16 @@ void thrumi_deadlock_verdict(const struct thrumi_cycle *cycle) { end(cycle); }
 /* ---- Nothing can run --------------------------------------------------------------------------------------------------- */
 
 /* The program has a signal handler, which may set an event or release a semaphore; or one did, and the monitor has not settled
- * that yet. */
+ * that yet. What has been seen once counts for ever: a handler that runs may have reset itself. Some 60 system calls. */
 static bool a_handler_may_come(void) {
-  return thrumi_os_has_handler(thrumi_sched.preempt_signal, thrumi_sched.dump_signal) ||
-         thrumi_parking_is_marked();
+  static bool seen; /* by the monitor, who alone asks */
+  seen = seen || thrumi_os_has_handler(thrumi_sched.preempt_signal, thrumi_sched.dump_signal);
+  return seen || thrumi_parking_is_marked();
 }
 
 /* All wait in thrum, and the program would wait for one of them. */
 static bool all_wait(void) {
-  bool awaited = false;
+  bool awaited = false, by_signal = false;
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
     uint64_t life = thrumi_load(&t->life);
@@ -65,10 +66,10 @@ static bool all_wait(void) {
     enum thrumi_wait_state state = thrumi_wait_state(thrumi_load(&t->wait));
     bool hosting = thrumi_load_relaxed(&t->state) == THRUMI_WAITING && state == THRUMI_WAIT_NONE;
     if (state != THRUMI_WAIT_PARKED && !hosting) return false;
-    if (t->by_signal && state == THRUMI_WAIT_PARKED && a_handler_may_come()) return false;
+    by_signal |= t->by_signal && state == THRUMI_WAIT_PARKED;
     awaited |= t->kind == THRUMI_MAIN || thrumi_is_awaited(t, life);
   }
-  return awaited;
+  return awaited && !(by_signal && a_handler_may_come());
 }
 
 /* No OS thread that thrum does not know, and that might wake somebody. */

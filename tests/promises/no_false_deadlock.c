@@ -5,6 +5,8 @@
 #include "../support.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/time.h>
 
 enum { TRUE_END = 42, A_WHILE_US = 400000 };
 
@@ -117,12 +119,31 @@ static int hog_busy(void) {
   return thrum_wait(threads[0]);
 }
 
+/* A handler that is there no more while it runs, and takes its time. */
+static thrum_event from_handler;
+
+static void set_after_a_while(int signo) {
+  (void)signo;
+  usleep(2 * A_WHILE_US);
+  thrum_event_set(&from_handler);
+}
+
+static int handler_resets_itself(void) {
+  struct sigaction once = {.sa_handler = set_after_a_while, .sa_flags = SA_RESETHAND};
+  struct itimerval soon = {.it_value = {.tv_usec = A_WHILE_US}};
+  CHECK_EQ(sigaction(SIGALRM, &once, NULL), 0);
+  CHECK_EQ(setitimer(ITIMER_REAL, &soon, NULL), 0);
+  thrum_event_wait(&from_handler);
+  return TRUE_END;
+}
+
 static const struct child_case cases[] = {{"unknown-thread", unknown_thread},
                                           {"foreign-thread", foreign_thread},
                                           {"sleeper", sleeper},
                                           {"timed-wait", timed_wait},
                                           {"main-busy", main_busy},
                                           {"hog-busy", hog_busy},
+                                          {"handler-resets-itself", handler_resets_itself},
                                           {"plain-read", plain_read},
                                           {"plain-read-bound", plain_read_bound},
                                           {"descriptor", descriptor},
@@ -144,6 +165,6 @@ static void ends_in_truth(const char *name, bool by_input) {
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
-  for (int i = 0; cases[i].name; i++) ends_in_truth(cases[i].name, i >= 6);
+  for (int i = 0; cases[i].name; i++) ends_in_truth(cases[i].name, i >= 7);
   return 0;
 }
