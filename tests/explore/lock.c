@@ -287,8 +287,6 @@ static const struct explore_model models[] = {
     MODEL("a cancellation", reset_held, check, CALLER(0, release_held), CALLER(1, timed), ACTOR(cancel, 1)),
     MODEL("released by another", reset, check, CALLER(0, take_only), CALLER(1, once),
           CALLER(2, release_for_other)),
-    MODEL("time passes, three", reset_with_time, check, CALLER(0, release_held), CALLER(1, once),
-          CALLER(2, once)),
     MODEL("two", reset, check, CALLER(0, twice), CALLER(1, once)),
     {0},
 };

@@ -33,10 +33,11 @@ static inline uint64_t thrumi_lock_mine(uint32_t mark) { return (uint64_t)mark <
 static inline bool thrumi_lock_take(thrum_lock *lock) {
   if (__builtin_expect(__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) != 0, 0)) return false;
   uint32_t mark = thrumi_mark();
-  uint64_t seen = thrumi_peek(&lock->word); /* free: what it says of others stays */
-  if (__builtin_expect(mark == 0 || seen & THRUMI_LOCK_HELD, 0)) return false;
-  return __builtin_expect(thrumi_exchange(&lock->word, seen, seen | thrumi_lock_mine(mark), __ATOMIC_ACQUIRE),
-                          1);
+  if (__builtin_expect(mark == 0, 0)) return false;
+  uint64_t mine = thrumi_lock_mine(mark);
+  if (__builtin_expect(thrumi_exchange(&lock->word, 0, mine, __ATOMIC_ACQUIRE), 1)) return true;
+  uint64_t seen = thrumi_peek(&lock->word); /* free, and others wait: what it says of them stays */
+  return !(seen & THRUMI_LOCK_HELD) && thrumi_exchange(&lock->word, seen, seen | mine, __ATOMIC_ACQUIRE);
 }
 
 /* Waits until the lock is the caller's. Never fails. Switches; not a cancellation point. */
