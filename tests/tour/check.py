@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter4|run TOUR_BUILD_DIR
+"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter5|run TOUR_BUILD_DIR
 
 Threads end in any order and take any time, so lines are compared as sets and counts. What must come last, or
 in a certain order, is said so in the check.
@@ -251,6 +251,39 @@ def check_lost_updates(output):
     expect(int(lost) > 0, "plain additions get lost", output)
 
 
+# ---- Chapter 5 ---------------------------------------------------------------------------------------------
+
+def chapter5(build):
+    lines = run(build / "5-1-torn").stdout.splitlines()
+    expect([re.sub(" +", " ", line) for line in lines[:4]] ==
+           ["first reads 0", "second reads 0", "second writes 100", "first writes 100"], "torn", "\n".join(lines))
+    expect(lines[4:] == ["paid in 200, the balance is 100: 100 lost"], "one of two is lost", "\n".join(lines))
+
+    output = run(build / "5-2-mended").stdout
+    lost = [int(n) for n in re.findall(r" of 4000, (\d+) lost$", output, re.MULTILINE)]
+    expect(len(lost) == 4 and lost[0] > 2000 and lost[1:] == [0, 0, 0], "all but the first way loses nothing", output)
+
+    check_deadlock(run(build / "5-3-deadlock").stdout)
+
+    output = run(build / "5-4-philosophers").stdout
+    shares = [int(n) for n in re.findall(r"meals, +(\d+) %$", output, re.MULTILINE)]
+    expect(len(shares) == 5 and min(shares) >= 8, "nobody starves", output)
+
+    lines = run(build / "5-5-a-few-at-a-time").stdout.splitlines()
+    expect(len([line for line in lines if "has a connection, " in line]) == 10, "each gets one", "\n".join(lines))
+    expect(lines[-1] == "10 threads, 3 connections, at most 3 in use at once", "three and no more", "\n".join(lines))
+
+
+def check_deadlock(output):
+    """Each waits for what the other one holds, and both are named."""
+    threads = {m[1]: m[0] for m in re.finditer(r'^"(\w+)" #.*$', output, re.MULTILINE)}
+    for name, lock, other in ("forth", "there", "back"), ("back", "here", "forth"):
+        expect(re.search(rf"waits for a? ?lock.*\b{lock}\b.*held by .*{other}", threads.get(name, "")), f"{name} waits", output)
+    report, after = output.split("the child ended with status 86\n")
+    expect("has both" not in report, "nobody gets both", output)
+    same_lines(after.split("\n")[1:-1], ["forth has both", "back has both"], "in one order all is well")
+
+
 # ---- tour/run ----------------------------------------------------------------------------------------------
 
 def check_run(build):
@@ -270,5 +303,5 @@ def check_run(build):
 
 if __name__ == "__main__":
     checks = {"run": check_run, "chapter0": chapter0, "chapter1": chapter1, "chapter2": chapter2,
-              "chapter3": chapter3, "chapter4": chapter4}
+              "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5}
     checks[sys.argv[1]](Path(sys.argv[2]).resolve())
