@@ -27,6 +27,7 @@
 #include <core/fatal.h>
 #include <core/parking.h>
 #include <sched/await.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <sched/timeout.h>
 #include <thrum/gil.h>
@@ -400,6 +401,7 @@ int thrum_gil_destroy(thrum_gil *gil) {
   bool waited_for = somebody_waits(b, inner(gil));
   thrumi_buckets_unlock(b);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(gil);
   return waited_for ? -EBUSY : 0;
 }
 

@@ -192,6 +192,26 @@ static int memory_used_again(void) {
   return TRUE_END;
 }
 
+static intptr_t take_gil_first(void *arg) {
+  thrum_gil *gil = arg;
+  thrum_gil_acquire(gil);
+  thrum_lock_acquire(&left);
+  return thrum_lock_release(&left) + thrum_gil_release(gil);
+}
+
+static int gil_memory_used_again(void) {
+  thrum_gil *gil = calloc(1, sizeof *gil);
+  CHECK(gil);
+  CHECK_EQ(must_join(must_spawn(take_gil_first, gil)), 0);
+  CHECK_EQ(thrum_gil_destroy(gil), 0);
+  thrum_lock_acquire(&left);
+  thrum_gil_acquire(gil);
+  CHECK_EQ(thrum_gil_release(gil) + thrum_lock_release(&left), 0);
+  CHECK_EQ(thrum_gil_destroy(gil), 0);
+  free(gil);
+  return TRUE_END;
+}
+
 /* What another thread has released is not held. */
 static intptr_t release_it(void *lock) { return thrum_lock_release(lock); }
 
@@ -220,6 +240,7 @@ static const struct child_case cases[] = {{"two", two},
                                           {"by-address", by_address},
                                           {"by-address-named", by_address_named},
                                           {"memory-used-again", memory_used_again},
+                                          {"gil-memory-used-again", gil_memory_used_again},
                                           {"released-by-another", released_by_another},
                                           {0}};
 

@@ -66,7 +66,7 @@ static inline void thrum_event_wait(thrum_event *event) {
   if (!thrumi_event_plain() || !thrum_event_is_set(event)) thrumi_event_wait_slow(event);
 }
 
-/* Waits for so long. 0: it is set, or was at some moment since the call began, whatever ended the wait; -ETIMEDOUT,
+/* Waits for so long. 0: it is set, or was at some moment since it began to wait, whatever ended the wait; -ETIMEDOUT,
  * -ECANCELED. Switches; a cancellation point. */
 static inline THRUM_MUST_CHECK int thrum_event_wait_for(thrum_event *event, thrum_duration timeout) {
   return thrumi_event_plain() && thrum_event_is_set(event) ? 0 : thrumi_event_for_slow(event, timeout);

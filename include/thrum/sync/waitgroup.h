@@ -59,7 +59,7 @@ static inline void thrum_waitgroup_wait(thrum_waitgroup *group) {
   if (!thrumi_waitgroup_is_empty(group)) thrumi_waitgroup_wait_slow(group);
 }
 
-/* Waits for so long. 0: the count is 0, or was at some moment since the call began, whatever ended the wait; -ETIMEDOUT,
+/* Waits for so long. 0: the count is 0, or was at some moment since it began to wait, whatever ended the wait; -ETIMEDOUT,
  * -ECANCELED. Switches; a cancellation point. */
 static inline THRUM_MUST_CHECK int thrum_waitgroup_wait_for(thrum_waitgroup *group, thrum_duration timeout) {
   return thrumi_waitgroup_is_empty(group) ? 0 : thrumi_waitgroup_for_slow(group, timeout);
