@@ -36,7 +36,7 @@
  * hold the lock, the readers that are queued come in.
  *
  * Order. Taking acquires and releasing releases, readers too: who writes sees all that readers did before. */
-#include "lock.h"
+#include <sync/lock.h>
 
 #include <core/fatal.h>
 #include <sched/object.h>

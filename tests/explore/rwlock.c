@@ -24,7 +24,7 @@ static thrum_rwlock candidates[4096], *the_lock;
   (*the_lock) /* one whose two queues share a bucket: fewer steps, of which none decides anything */
 static _Atomic uint32_t inside; /* readers, and WRITER_INSIDE a writer */
 static struct thrumi_timeout timeout;
-static _Atomic uint32_t both_wait; /* callers 1 and 2 have queued */
+static _Atomic uint32_t one_waits, both_wait; /* of callers 1 and 2 */
 static int waited, stayed;
 static _Atomic uint32_t timed; /* the timeout runs, or will not */
 static bool watched;           /* who is inside is counted */
@@ -49,7 +49,7 @@ void thrumi_make_ready(struct thrumi_thread *t) { thrumi_add(&ready[t - records]
 
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
   (void)k;
-  if (++waited == 2) thrumi_store(&both_wait, 1);
+  if (++waited <= 2) thrumi_store(waited == 1 ? &one_waits : &both_wait, 1);
   if (!thrumi_wait_park(&t->wait, ticket)) thrumi_make_ready(t);
   explore_await(&ready[t - records]);
   EXPECT(thrumi_swap(&ready[t - records], 0) == 1);
@@ -109,6 +109,11 @@ static void stop_writing_late(void *unused) {
   stop_writing(unused);
 }
 
+static void stop_writing_to_one(void *unused) {
+  explore_await(&one_waits);
+  stop_writing(unused);
+}
+
 static void read_once(void *unused) {
   (void)unused;
   thrum_rwlock_acquire_read(&lock);
@@ -156,10 +161,21 @@ static void read_and_stay(void *unused) {
   stayed++;
 }
 
+static void become_reader_and_stay(void *unused) {
+  (void)unused;
+  EXPECT(thrum_rwlock_downgrade(&lock) == 0);
+  stayed++;
+}
+
 /* Comes when somebody has queued whose time may be over. */
 static void read_behind(void *unused) {
   explore_await(&timed);
   read_once(unused);
+}
+
+static void write_behind(void *unused) {
+  explore_await(&timed);
+  write_once(unused);
 }
 
 static void write_impatiently(void *unused) {
@@ -190,10 +206,15 @@ static void deadline(void *unused) {
   if (timeout.thread) thrumi_wake(timeout.thread, timeout.ticket, THRUMI_TIMED_OUT);
 }
 
-/* The time of whoever waits is over before the last reader leaves. */
+/* The time of whoever waits is over before the last reader, or the writer, leaves. */
 static void deadline_then_stop_reading(void *unused) {
   deadline(unused);
   leave_reading();
+}
+
+static void deadline_then_stop_writing(void *unused) {
+  deadline(unused);
+  leave_writing();
 }
 
 static thrum_rwlock *with_one_bucket(void) {
@@ -223,6 +244,7 @@ static void reset_to(int64_t step, enum held by) {
   watched = by == BY_NOBODY || by == BY_STRANGER;
   atomic_store(&inside, 0);
   atomic_store(&timed, 0);
+  atomic_store(&one_waits, 0);
   atomic_store(&both_wait, 0);
   waited = 0;
   stayed = by == BY_STRANGER;
@@ -260,14 +282,14 @@ static const struct explore_model models[] = {
     MODEL("upgrade and upgrade", reset, CALLER(0, read_then_write), CALLER(1, read_then_write)),
     MODEL("upgrade and writer", reset, CALLER(0, read_then_write), CALLER(1, write_once)),
     MODEL("downgrade and reader", reset, CALLER(0, write_then_read), CALLER(1, read_once)),
+    MODEL("downgrade and reader, both stay", reset_written, CALLER(0, become_reader_and_stay),
+          CALLER(1, read_and_stay)),
     MODEL("downgrade and writer", reset, CALLER(0, write_then_read), CALLER(1, write_once)),
     MODEL("impatient writer", reset, CALLER(0, write_once), CALLER(1, write_impatiently),
           CALLER(2, deadline)),
     MODEL("impatient reader", reset, CALLER(0, write_once), CALLER(1, read_impatiently), CALLER(2, deadline)),
     MODEL("impatient writer, a reader stays", reset_strange, CALLER(0, write_impatiently),
           CALLER(1, read_once), CALLER(2, deadline)),
-    MODEL("impatient writer, a reader leaves", reset_read, CALLER(0, deadline_then_stop_reading),
-          CALLER(1, write_impatiently), CALLER(2, read_behind)),
     MODEL("impatient reader, a reader leaves", reset_read, CALLER(0, deadline_then_stop_reading),
           CALLER(1, write_once), CALLER(2, read_impatiently)),
     MODEL("reader leaves, writer and reader", reset_read, CALLER(0, stop_reading), CALLER(1, write_once),
@@ -284,6 +306,14 @@ static const struct explore_model models[] = {
           CALLER(1, read_and_stay), CALLER(2, read_and_stay)),
     MODEL("writer becomes reader, writer and reader wait", reset_written, CALLER(0, write_then_read),
           CALLER(1, write_once), CALLER(2, read_once)),
+    MODEL("writer leaves, one waits, writer and reader", reset_written, CALLER(0, stop_writing_to_one),
+          CALLER(1, write_once), CALLER(2, read_once)),
+    MODEL("impatient writer and writer, a writer leaves", reset_written,
+          CALLER(0, deadline_then_stop_writing), CALLER(1, write_impatiently), CALLER(2, write_behind)),
+    MODEL("impatient writer and reader, a writer leaves", reset_written,
+          CALLER(0, deadline_then_stop_writing), CALLER(1, write_impatiently), CALLER(2, read_behind)),
+    MODEL("impatient writer, a reader leaves", reset_read, CALLER(0, deadline_then_stop_reading),
+          CALLER(1, write_impatiently), CALLER(2, read_behind)),
     {0},
 };
 

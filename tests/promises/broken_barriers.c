@@ -197,6 +197,39 @@ static void both_or_neither(void) {
   printf("%d of %d met\n", met, TIMES);
 }
 
+enum { CROWD = 100, CROWDS = TESTS_SANITIZED ? 20 : 150 };
+static thrum_barrier crowded = THRUM_BARRIER_INIT(CROWD);
+static int shortest;
+
+static intptr_t join_the_crowd(void *arg) {
+  return thrum_barrier_wait_for(&crowded, THRUM_US(shortest + (intptr_t)arg % 7 * 20));
+}
+
+/* The same for so many that they are let go in parts. */
+static void all_or_none(void) {
+  static thrum_thread threads[CROWD];
+  int met = 0;
+  for (int i = 0; i < CROWDS; i++) {
+    bool seen[CROWD] = {false};
+    int went_on = 0;
+    shortest = i % 15 * 20;
+    for (intptr_t j = 0; j < CROWD; j++)
+      threads[j] =
+          j % 50 == 0 ? must_spawn_bound(join_the_crowd, (void *)j) : must_spawn(join_the_crowd, (void *)j);
+    for (int j = 0; j < CROWD; j++) {
+      intptr_t number = must_join(threads[j]);
+      CHECK(number < 0 || !seen[number]);
+      if (number >= 0) seen[number] = true;
+      went_on += number >= 0;
+    }
+    CHECK(went_on == 0 || went_on == CROWD);
+    CHECK_EQ(thrum_barrier_broken(&crowded), went_on == 0);
+    thrum_barrier_reset(&crowded);
+    met += went_on > 0;
+  }
+  printf("%d of %d crowds met\n", met, CROWDS);
+}
+
 int main(void) {
   works();
   aborted();
@@ -209,5 +242,6 @@ int main(void) {
   broken_while_acting(BY_RESET);
   broken_while_acting(BY_CANCEL);
   both_or_neither();
+  all_or_none();
   return 0;
 }
