@@ -120,8 +120,53 @@ static void synchronise(uint64_t *state) {
   CHECK(error == 0 || error == -ETIMEDOUT);
 }
 
+/* A pair that readers find equal, whichever way they and the writers come and give up. */
+static thrum_rwlock pair_lock;
+static long pair[2];
+
+static void read_pair(uint64_t *state) {
+  int way = draw_below(state, 3), error = 0;
+  if (way == 0) error = thrum_rwlock_try_acquire_read(&pair_lock);
+  if (way == 1) error = thrum_rwlock_acquire_read_for(&pair_lock, THRUM_US(draw_below(state, 300)));
+  if (way == 2) thrum_rwlock_acquire_read(&pair_lock);
+  CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
+  if (error) return;
+  long seen = pair[0];
+  if (draw_below(state, 2)) thrum_yield();
+  CHECK_EQ(pair[1], seen);
+  CHECK_EQ(thrum_rwlock_release_read(&pair_lock), 0);
+}
+
+static void write_pair(uint64_t *state) {
+  int way = draw_below(state, 3), error = 0;
+  if (way == 0) error = thrum_rwlock_try_acquire_write(&pair_lock);
+  if (way == 1) error = thrum_rwlock_acquire_write_for(&pair_lock, THRUM_US(draw_below(state, 300)));
+  if (way == 2) thrum_rwlock_acquire_write(&pair_lock);
+  CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
+  if (error) return;
+  pair[0]++;
+  if (draw_below(state, 2)) thrum_yield();
+  pair[1]++;
+  if (draw_below(state, 3)) {
+    CHECK_EQ(thrum_rwlock_release_write(&pair_lock), 0);
+    return;
+  }
+  CHECK_EQ(thrum_rwlock_downgrade(&pair_lock), 0);
+  CHECK_EQ(pair[0], pair[1]);
+  CHECK_EQ(thrum_rwlock_release_read(&pair_lock), 0);
+}
+
+/* Whoever comes, meets two others or breaks it; whoever finds it broken mends it. */
+static thrum_barrier meeting = THRUM_BARRIER_INIT(3);
+
+static void meet(uint64_t *state) {
+  int number = thrum_barrier_wait_for(&meeting, THRUM_US(draw_below(state, 300)));
+  CHECK((number >= 0 && number < 3) || number == -ETIMEDOUT || number == -EPIPE);
+  if (number == -EPIPE && thrum_barrier_broken(&meeting)) thrum_barrier_reset(&meeting);
+}
+
 static void act(uint64_t *state, int depth) {
-  switch (draw_below(state, 15)) {
+  switch (draw_below(state, 19)) {
   case 0: CHECK_EQ(thrum_sleep(THRUM_US(draw_below(state, 2000))), 0); break;
   case 1: spin(draw_below(state, 300)); break;
   case 2:
@@ -137,6 +182,10 @@ static void act(uint64_t *state, int depth) {
   case 8:
   case 9: use_units(state); break;
   case 10: synchronise(state); break;
+  case 11:
+  case 12: read_pair(state); break;
+  case 13: write_pair(state); break;
+  case 14: meet(state); break;
   default: thrum_yield(); break;
   }
 }
@@ -287,6 +336,9 @@ int main(int argc, char **argv) {
   CHECK_EQ(LOAD(finished), LOAD(spawned));
   CHECK_EQ(thrum_sem_value(&units), UNITS);
   CHECK(thrum_waitgroup_count(&things) == 0 && LOAD(once_runs) == 3);
+  CHECK_EQ(pair_lock.word, 0);
+  CHECK_EQ(pair[0], pair[1]);
+  CHECK_EQ(thrum_barrier_destroy(&meeting), 0);
   CHECK(thrum_sem_destroy(&units) == 0 && thrum_event_destroy(&flag) == 0);
   thrum_stats stats = statistics();
   printf("%llu jobs, %llu switches, %llu steals, %llu preemptions, %llu leases lost, %u kernel threads\n",
