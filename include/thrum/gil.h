@@ -42,6 +42,7 @@ typedef struct thrum_gil {
 
 enum { THRUMI_GIL_HELD = 1, THRUMI_GIL_ASKED = 2 };
 
+THRUM_API void thrumi_gil_begin(thrum_gil *gil); /* the caller's turn begins now */
 THRUM_API void thrumi_gil_acquire_slow(thrum_gil *gil);
 THRUM_API int thrumi_gil_try_slow(thrum_gil *gil);
 THRUM_API int thrumi_gil_for_slow(thrum_gil *gil, thrum_duration timeout);
@@ -57,7 +58,7 @@ static inline bool thrumi_gil_take(thrum_gil *gil) {
   uint32_t mark = thrumi_mark();
   if (__builtin_expect(mark == 0, 0)) return false;
   if (!thrumi_exchange(&gil->word, 0, thrumi_gil_mine(mark), __ATOMIC_ACQUIRE)) return false;
-  __atomic_store_n(&gil->since, thrum_now(), __ATOMIC_RELAXED);
+  thrumi_gil_begin(gil);
   return true;
 }
 

@@ -205,6 +205,11 @@ static int64_t settle(struct gil *gil, struct thrumi_buckets b, uint64_t word, i
 
 /* ---- Acquiring ------------------------------------------------------------------------------------------------------ */
 
+/* Not by core/atomic.h: no choice of who holds it hangs on this, and the models would grow eightfold. */
+void thrumi_gil_begin(thrum_gil *gil) {
+  atomic_store_explicit(&inner(gil)->since, thrumi_os.now(), memory_order_relaxed);
+}
+
 static void begin(struct gil *gil) {
   thrumi_store_relaxed(&gil->since, thrumi_os.now());
   thrumi_rely_on(gil);
