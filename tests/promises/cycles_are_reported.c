@@ -183,6 +183,19 @@ static int cycles_now(void) {
   return found;
 }
 
+/* Threads that wait for those in a cycle, in a row longer than who begins to wait looks ahead. */
+enum { TAIL = 100 };
+static thrum_thread tail[TAIL];
+
+static intptr_t joins_one(void *t) { return thrum_wait(*(thrum_thread *)t); }
+
+static void start_tail(void) {
+  for (int i = 0; i < TAIL; i++) {
+    tail[i] = must_spawn(joins_one, i ? &tail[i - 1] : &threads[0]);
+    thrum_yield();
+  }
+}
+
 /* Anybody may release a lock: main does, after a while. */
 static int two_locks(void) {
   CHECK_EQ(thrum_lock_set_name(&right, "the right one"), 0);
@@ -190,27 +203,47 @@ static int two_locks(void) {
   start(0, left_then_right, "lefty", false);
   start(1, right_then_left, "righty", false);
   AWAIT(cycles_now() == 1);
+  start_tail();
   CHECK_EQ(thrum_find_deadlocks(1), 1);
   CHECK_EQ(thrum_sleep(THRUM_MS(3000)), 0);
   CHECK_EQ(thrum_lock_release(&right), 0);
+  for (int i = TAIL; i; i--) CHECK_EQ(must_join(tail[i - 1]), 0);
   CHECK_EQ(must_join(threads[0]), 0);
   CHECK_EQ(must_join(threads[1]), 0);
   CHECK_EQ(cycles_now(), 0);
   return 42;
 }
 
-static intptr_t takes_it_twice(void *arg) {
+static intptr_t takes_it_again_and_again(void *arg) {
   (void)arg;
-  thrum_lock_acquire(&left);
-  thrum_lock_acquire(&left);
+  for (int i = 0; i < 3; i++) thrum_lock_acquire(&left);
   return 0;
 }
 
+/* The same suspicion twice is said once. */
 static int itself(void) {
-  start(0, takes_it_twice, "lefty", false);
-  CHECK_EQ(thrum_sleep(THRUM_MS(2000)), 0);
-  CHECK_EQ(thrum_lock_release(&left), 0);
+  start(0, takes_it_again_and_again, "lefty", false);
+  for (int i = 0; i < 2; i++) {
+    AWAIT(cycles_now() == 1);
+    CHECK_EQ(thrum_sleep(THRUM_MS(1500)), 0);
+    CHECK_EQ(thrum_lock_release(&left), 0);
+  }
   return must_join(threads[0]) == 0 ? 42 : 1;
+}
+
+/* A wait that can be cancelled makes a cycle of rlocks one that somebody may end. */
+static intptr_t brings_chairs_unless_cancelled(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&chairs);
+  both_hold(2);
+  return thrum_rlock_acquire_for(&table, THRUM_FOREVER);
+}
+
+static int cancellable(void) {
+  start(0, lays_table, "lays-table", false);
+  start(1, brings_chairs_unless_cancelled, "brings-chairs", false);
+  CHECK_EQ(thrum_sleep(THRUM_MS(2000)), 0);
+  _exit(42);
 }
 
 static int nothing_else_runs(void) {
@@ -229,6 +262,7 @@ static const struct child_case cases[] = {{"two-rlocks", two_rlocks},
                                           {"hook", hook},
                                           {"two-locks", two_locks},
                                           {"itself", itself},
+                                          {"cancellable", cancellable},
                                           {"nothing-else-runs", nothing_else_runs},
                                           {0}};
 
@@ -259,6 +293,8 @@ static void is_only_suspected(const char *name, const char *what) {
   struct child child = child_run(name);
   CHECK_STATUS(child, 42);
   CHECK_EQ(times(child.err_text, "suspected deadlock: "), 1);
+  CHECK_EQ(times(child.err_text, " #"),
+           strcmp(name, "itself") == 0 ? 1 : 2); /* with the stacks of those in it */
   CHECK_HAS(child.err_text, what);
   CHECK_EQ(times(child.err_text, "nothing can end that"), 0);
   if (strcmp(name, "two-locks") == 0)
@@ -270,6 +306,7 @@ int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   for (int i = 0; i < 8; i++) ends_for_certain(cases[i].name);
   is_only_suspected("two-locks", "waits for lock left held by \"lefty\"");
+  is_only_suspected("cancellable", "waits for rlock table held by \"lays-table\"");
   is_only_suspected("itself", "waits for lock left held by \"lefty\", itself");
   if (TESTS_TSAN) return 0; /* it has a kernel thread that might wake somebody, for all that thrum knows */
   struct child child = child_run("nothing-else-runs");
