@@ -154,7 +154,8 @@ static void reset(void) {
   memset(records, 0, sizeof records);
   memset(kthreads, 0, sizeof kthreads);
   for (int i = 0; i < CALLERS; i++) {
-    records[i].slot = records[i].mark = (uint32_t)i + 1;
+    records[i].slot = (uint32_t)i + 1;
+    atomic_store(&records[i].mark, (uint32_t)i + 1);
     atomic_store(&kthreads[i].current, &records[i]);
     kthreads[i].worker = &worker;
     atomic_store(&ready[i], 0);
