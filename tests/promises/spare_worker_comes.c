@@ -2,7 +2,7 @@
  * that has nothing to do, within milliseconds, also when its spawner computes and calls thrum no more. */
 #include "../support.h"
 
-enum { BATCH = 1000, BATCHES = 50, ROUNDS = 20 };
+enum { BATCH = TESTS_TSAN ? 100 : 1000, BATCHES = TESTS_TSAN ? 4 : 50, ROUNDS = TESTS_TSAN ? 3 : 20 };
 
 static int began;
 
