@@ -48,9 +48,12 @@ THRUM_API int thrumi_rwlock_release_write_slow(thrum_rwlock *lock);
 
 static inline bool thrumi_rwlock_take_read(thrum_rwlock *lock) {
   if (__builtin_expect(__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) != 0, 0)) return false;
-  uint64_t seen = thrumi_peek(&lock->word);
-  if (__builtin_expect((seen & THRUMI_RWLOCK_SPECIAL) != 0, 0)) return false;
-  return __builtin_expect(thrumi_exchange(&lock->word, seen, seen + THRUMI_RWLOCK_ONE, __ATOMIC_ACQUIRE), 1);
+  /* An exchange that failed has brought the word's cache line here: the next one hardly ever does. */
+  for (;;) {
+    uint64_t seen = thrumi_peek(&lock->word);
+    if (__builtin_expect((seen & THRUMI_RWLOCK_SPECIAL) != 0, 0)) return false;
+    if (thrumi_exchange(&lock->word, seen, seen + THRUMI_RWLOCK_ONE, __ATOMIC_ACQUIRE)) return true;
+  }
 }
 
 /* Waits until the caller may read. Never fails; more than 2^28 readers at once abort. Switches; not a cancellation point. */
@@ -72,12 +75,11 @@ static inline THRUM_MUST_CHECK int thrum_rwlock_acquire_read_for(thrum_rwlock *l
 /* Undoes one acquire for reading; any thread may. Does not switch. 0, or -EPERM: nobody holds it for reading, nothing has
  * changed. */
 static inline int thrum_rwlock_release_read(thrum_rwlock *lock) {
-  bool plain = __atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) == 0;
-  uint64_t seen = thrumi_peek(&lock->word);
-  plain = plain && (seen & THRUMI_RWLOCK_SPECIAL) == 0 && seen != 0;
-  if (__builtin_expect(
-          plain && thrumi_exchange(&lock->word, seen, seen - THRUMI_RWLOCK_ONE, __ATOMIC_RELEASE), 1))
-    return 0;
+  while (__builtin_expect(__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) == 0, 1)) {
+    uint64_t seen = thrumi_peek(&lock->word);
+    if (__builtin_expect((seen & THRUMI_RWLOCK_SPECIAL) != 0 || seen == 0, 0)) break;
+    if (thrumi_exchange(&lock->word, seen, seen - THRUMI_RWLOCK_ONE, __ATOMIC_RELEASE)) return 0;
+  }
   return thrumi_rwlock_release_read_slow(lock);
 }
 
