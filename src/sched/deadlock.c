@@ -72,8 +72,15 @@ static bool all_wait(void) {
   return awaited && !(by_signal && a_handler_may_come());
 }
 
-/* No OS thread that thrum does not know, and that might wake somebody. */
-static bool all_known(void) { return thrumi_os.thread_count() == (int)thrumi_load(&thrumi_sched.kthreads); }
+/* No OS thread that thrum does not know, and that might wake somebody. What is being made or is ending counts as a stranger:
+ * a thread of ours that is counted but not there would stand for one that is there and not ours. The counts only grow, so what
+ * they were before and after the look they were in it. */
+static bool all_known(void) {
+  uint32_t gone = thrumi_load(&thrumi_sched.kthreads_gone), come = thrumi_load(&thrumi_sched.kthreads_come);
+  int there = thrumi_os.thread_count();
+  return there == (int)(come - gone) && thrumi_load(&thrumi_sched.kthreads_come) == come &&
+         thrumi_load(&thrumi_sched.kthreads_gone) == gone;
+}
 
 static bool nobody_outside(void) {
   if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;

@@ -62,6 +62,8 @@ static void reset_sched(void) {
   thrumi_store(&s->schedulers, 0);
   thrumi_store(&s->captured, 0);
   thrumi_store(&s->kthreads, 0);
+  thrumi_store(&s->kthreads_come, 0);
+  thrumi_store(&s->kthreads_gone, 0);
   thrumi_store(&s->bell, s->no_membarrier ? (uint32_t)THRUMI_BELL_FENCE : 0);
   s->held = 0;
   thrumi_store(&s->hogs, 0);

@@ -142,6 +142,7 @@ void thrumi_kthread_adopt(struct thrumi_kthread *k) {
   thrumi_ignore_begin(); /* it is born inside */
   pthread_setspecific(thrumi_sched.key, k);
   thrumi_self_tls = k;
+  thrumi_add(&thrumi_sched.kthreads_come, 1u);
 }
 
 int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *)) {
@@ -154,6 +155,7 @@ void thrumi_kthread_end(struct thrumi_kthread *k) {
   take_signal_stack(k);
   pthread_setspecific(thrumi_sched.key, NULL);
   thrumi_self_tls = NULL;
+  thrumi_add(&thrumi_sched.kthreads_gone, 1u);
   thrumi_kthread_discard(k);
   thrumi_ignore_end();
 }

@@ -247,7 +247,10 @@ struct thrumi_sched {
   _Atomic uint32_t spare_count;
   _Atomic uint32_t schedulers; /* scheduler kthreads, with spares and captured ones */
   _Atomic uint32_t captured;
-  _Atomic uint32_t kthreads, kthreads_peak;
+  _Atomic uint32_t kthreads, kthreads_peak; /* admitted: from before they are made */
+
+  /* Each kernel thread counts itself, when it begins and before it ends: both only grow. */
+  _Atomic uint32_t kthreads_come, kthreads_gone;
 
   _Alignas(64) _Atomic uint32_t bell;
   _Atomic uint32_t share_backoff; /* of spawns that find a worker without work, every 2^n-th shares; a hint */

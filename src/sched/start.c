@@ -158,9 +158,9 @@ static void forget_foreign(struct thrumi_kthread *k) {
   thrumi_locals_destroy(t);
   thrumi_enter();
   thrumi_thread_finish(t, 0);
-  thrumi_less_outside();
   thrumi_become(k, NULL);
   thrumi_kthread_end(k);
+  thrumi_less_outside(); /* now that it is a stranger again: the deadlock check must see one or the other */
 }
 
 /* libc calls this with the value of the key when an OS thread ends. */
@@ -200,10 +200,11 @@ static struct thrumi_kthread *adopt(enum thrumi_role role) {
 }
 
 static struct thrumi_kthread *adopt_foreign(void) {
+  /* While it is still a stranger: the deadlock check must see one or the other. */
+  thrumi_add(&thrumi_sched.outside, 1u);
   struct thrumi_kthread *k = adopt(THRUMI_ROLE_FOREIGN);
   thrumi_become(k, make_record(THRUMI_FOREIGN, k));
   k->current->number = thrumi_add(&thrumi_sched.dummies, 1u) + 1;
-  thrumi_add(&thrumi_sched.outside, 1u);
   return k;
 }
 

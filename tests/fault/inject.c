@@ -114,14 +114,12 @@ static void free_block(void *block) {
 static void *reserve(size_t size) {
   if (fails(RESERVE)) return NULL;
   void *start = thrumi_os_linux.reserve(size);
-  if (start) atomic_fetch_add(&out.reserved, 1);
-  if (start && size == SIGNAL_STACK) atomic_fetch_add(&out.signal_stacks, 1);
+  if (start) atomic_fetch_add(size == SIGNAL_STACK ? &out.signal_stacks : &out.reserved, 1);
   return start;
 }
 
 static int release(void *start, size_t size) {
-  atomic_fetch_sub(&out.reserved, 1); /* it was tried */
-  if (size == SIGNAL_STACK) atomic_fetch_sub(&out.signal_stacks, 1);
+  atomic_fetch_sub(size == SIGNAL_STACK ? &out.signal_stacks : &out.reserved, 1); /* it was tried */
   FAIL_IF_DUE(RELEASE);
   return thrumi_os_linux.release(start, size);
 }

@@ -31,8 +31,8 @@ long inject_count(void); /* failures so far */
 /* What is out at this moment. */
 struct inject_balance {
   long blocks;        /* allocated */
-  long reserved;      /* pieces of memory */
-  long signal_stacks; /* of these */
+  long reserved;      /* pieces of memory but those: */
+  long signal_stacks; /* kernel threads that begin reserve theirs when they please */
 };
 struct inject_balance inject_balance(void);
 
