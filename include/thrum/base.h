@@ -84,6 +84,9 @@ static inline bool thrum_failed(intptr_t result) { return result < 0 && result >
  * including them to keep libc's. Async-signal-safe. */
 THRUM_API int *thrum_errno(void);
 
+/* Behind thrum_x_set_name. */
+THRUM_API int thrumi_object_name(const void *object, const char *name);
+
 #ifdef __cplusplus
 }
 #endif

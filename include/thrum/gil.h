@@ -104,6 +104,11 @@ static inline bool thrum_gil_owned(const thrum_gil *gil) {
   return mark != 0 && (uint32_t)(__atomic_load_n(&gil->word, __ATOMIC_RELAXED) >> 32) == mark;
 }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_gil_set_name(thrum_gil *gil, const char *name) {
+  return thrumi_object_name(gil, name);
+}
+
 /* Need not be called. A check before its memory is used for something else: -EBUSY if threads wait for it, else 0. */
 THRUM_API int thrum_gil_destroy(thrum_gil *gil);
 

@@ -89,7 +89,12 @@ typedef struct thrum_queue_options {
 THRUM_API int thrum_queue_init(thrum_queue *q, size_t item_size, size_t capacity,
                                const thrum_queue_options *options);
 
-/* Discards what is queued, gives the memory back and leaves *q all-zero, of which every call says -EINVAL. Nobody may be in a
+/* As thrum_lock_set_name. */
+static inline int thrum_queue_set_name(thrum_queue *q, const char *name) {
+  return thrumi_object_name(q, name);
+}
+
+/* Discards what is queued, gives the memory back and leaves *q all-zero, of which every call says -EINVAL. Its name goes. Nobody may be in a
  * call with it. -EBUSY: threads wait in it; nothing was done. */
 THRUM_API int thrum_queue_destroy(thrum_queue *q);
 

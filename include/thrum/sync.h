@@ -10,6 +10,9 @@
  *
  * "Switches", "cancellation point": as in thread.h, if the call has to wait.
  *
+ * Names. x_set_name says what dumps and reports call an object (all but a once), until its _destroy. Without one an object goes by
+ * the variable that it is, or lies in.
+ *
  * After a fork the child has one thread. Nobody waits there for anything; what was held by a thread that is gone stays
  * held. A library that forks releases its locks in the child, which any thread may do. */
 #ifndef THRUM_SYNC_H

@@ -1,5 +1,6 @@
 /* The life of a queue: made, shut down, destroyed; what is unfinished; its capacity. Items: transfer.c. */
 #include <queue/channel.h>
+#include <sched/object.h>
 #include <thrum/time.h>
 
 /* ---- Making ---------------------------------------------------------------------------------------------------------- */
@@ -162,9 +163,8 @@ int thrum_queue_writer_done(thrum_queue *q) {
   return error;
 }
 
-int thrum_queue_destroy(thrum_queue *q) {
+static int destroy(thrum_queue *q) {
   struct thrumi_channel *c = thrumi_channel_of(q);
-  if (!c->item_size) return 0;
   thrumi_enter();
   thrumi_channel_lock(c);
   bool busy = c->putters.first || c->getters.first || c->joiners.first;
@@ -182,6 +182,12 @@ int thrum_queue_destroy(thrum_queue *q) {
   }
   *q = (thrum_queue){0};
   return 0;
+}
+
+int thrum_queue_destroy(thrum_queue *q) {
+  int error = thrumi_channel_of(q)->item_size ? destroy(q) : 0;
+  if (!error) thrumi_object_forget(q);
+  return error;
 }
 
 /* ---- Work that is done ----------------------------------------------------------------------------------------------- */

@@ -30,6 +30,7 @@
  * thought to have seen arrivals in the next. */
 #include <core/fatal.h>
 #include <sched/await.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/sync/barrier.h>
 #include <thrum/time.h>
@@ -255,5 +256,6 @@ int thrum_barrier_destroy(thrum_barrier *b) {
   bool used = first_of(bucket, b) || (b->actors && b->forks == thrumi_forks);
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
+  if (!used) thrumi_object_forget(b);
   return used ? -EBUSY : 0;
 }

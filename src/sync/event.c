@@ -106,4 +106,4 @@ int thrumi_event_for_slow(thrum_event *event, thrum_duration timeout) {
   return error;
 }
 
-int thrum_event_destroy(thrum_event *event) { return thrumi_busy(event); }
+int thrum_event_destroy(thrum_event *event) { return thrumi_round_destroy(event); }

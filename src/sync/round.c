@@ -1,5 +1,6 @@
 #include "round.h"
 
+#include <sched/object.h>
 #include <sched/self.h>
 
 typedef _Atomic uint64_t round_word;
@@ -54,11 +55,12 @@ void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address) {
   round_ended(kind, address, 0);
 }
 
-int thrumi_busy(const void *address) {
+int thrumi_round_destroy(const void *address) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_bucket *bucket = thrumi_bucket_lock(address);
   bool waited_for = thrumi_bucket_first(bucket, address);
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(address);
   return waited_for ? -EBUSY : 0;
 }

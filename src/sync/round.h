@@ -40,7 +40,7 @@ void thrumi_round_enlist(const struct thrumi_rounds *kind, struct thrumi_bucket 
                          uint64_t word, struct thrumi_round_wait *wait);
 void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address);
 
-/* -EBUSY if somebody waits on the address, else 0. Outside. */
-int thrumi_busy(const void *address);
+/* The whole of a kind's _destroy. -EBUSY if somebody waits, else 0: what was known of the object is forgotten. Outside. */
+int thrumi_round_destroy(const void *address);
 
 #endif

@@ -37,6 +37,7 @@
  * thread. Strict order, without passing by: each release of a semaphore that is waited for costs a switch. */
 #include <core/fatal.h>
 #include <sched/await.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/sync/sem.h>
 
@@ -245,5 +246,6 @@ int thrum_sem_destroy(thrum_sem *sem) {
   bool waited_for = thrumi_bucket_first(bucket, sem) || woken_of(thrumi_load(word_of(sem)));
   thrumi_bucket_unlock(bucket);
   thrumi_leave(k);
+  if (!waited_for) thrumi_object_forget(sem);
   return waited_for ? -EBUSY : 0;
 }

@@ -87,4 +87,4 @@ int thrumi_waitgroup_for_slow(thrum_waitgroup *group, thrum_duration timeout) {
   return error;
 }
 
-int thrum_waitgroup_destroy(thrum_waitgroup *group) { return thrumi_busy(group); }
+int thrum_waitgroup_destroy(thrum_waitgroup *group) { return thrumi_round_destroy(group); }

@@ -67,6 +67,11 @@ THRUM_API int thrum_barrier_waiting(thrum_barrier *barrier);
 /* Whether it is broken, at this moment. */
 THRUM_API bool thrum_barrier_broken(thrum_barrier *barrier);
 
+/* As thrum_lock_set_name. */
+static inline int thrum_barrier_set_name(thrum_barrier *barrier, const char *name) {
+  return thrumi_object_name(barrier, name);
+}
+
 /* Need not be called. -EBUSY if threads wait in it, have not been let go yet, or run its action, else 0. Its memory may be used for something else
  * when all calls have returned, or when this one says 0 and nobody will come. */
 THRUM_API int thrum_barrier_destroy(thrum_barrier *barrier);

@@ -72,6 +72,11 @@ static inline THRUM_MUST_CHECK int thrum_event_wait_for(thrum_event *event, thru
   return thrumi_event_plain() && thrum_event_is_set(event) ? 0 : thrumi_event_for_slow(event, timeout);
 }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_event_set_name(thrum_event *event, const char *name) {
+  return thrumi_object_name(event, name);
+}
+
 /* Need not be called. -EBUSY if threads wait for it, else 0. */
 THRUM_API int thrum_event_destroy(thrum_event *event);
 

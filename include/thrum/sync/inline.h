@@ -43,9 +43,6 @@ static inline bool thrumi_exchange(uint64_t *word, uint64_t from, uint64_t to, i
 }
 #endif
 
-/* Behind thrum_x_set_name. */
-THRUM_API int thrumi_object_name(const void *object, const char *name);
-
 /* Ends the program: a block that was to release something found it not held. */
 THRUM_API THRUM_NORETURN void thrumi_not_held(const char *what, const void *object);
 

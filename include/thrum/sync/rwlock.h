@@ -141,6 +141,11 @@ static inline bool thrum_rwlock_is_writer(const thrum_rwlock *lock) {
   return mark && (uint32_t)(__atomic_load_n(&lock->word, __ATOMIC_RELAXED) >> 32) == mark;
 }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_rwlock_set_name(thrum_rwlock *lock, const char *name) {
+  return thrumi_object_name(lock, name);
+}
+
 /* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads are queued for it, else 0. A
  * writer that a release has woken, and that has not run since, looks at it again and is not noticed. */
 THRUM_API int thrum_rwlock_destroy(thrum_rwlock *lock);

@@ -90,6 +90,11 @@ static inline int thrum_sem_value(const thrum_sem *sem) {
   return (int)(__atomic_load_n(&sem->word, __ATOMIC_RELAXED) & THRUM_SEM_MAX);
 }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_sem_set_name(thrum_sem *sem, const char *name) {
+  return thrumi_object_name(sem, name);
+}
+
 /* Need not be called. A check before the semaphore's memory is used for something else: -EBUSY if threads wait for it, or were
  * woken and have not tried since, else 0. */
 THRUM_API int thrum_sem_destroy(thrum_sem *sem);

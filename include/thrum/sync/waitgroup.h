@@ -65,6 +65,11 @@ static inline THRUM_MUST_CHECK int thrum_waitgroup_wait_for(thrum_waitgroup *gro
   return thrumi_waitgroup_is_empty(group) ? 0 : thrumi_waitgroup_for_slow(group, timeout);
 }
 
+/* As thrum_lock_set_name. */
+static inline int thrum_waitgroup_set_name(thrum_waitgroup *group, const char *name) {
+  return thrumi_object_name(group, name);
+}
+
 /* Need not be called. -EBUSY if threads wait for it, else 0. A group whose count is not 0, and not waited for, may go. */
 THRUM_API int thrum_waitgroup_destroy(thrum_waitgroup *group);
 
