@@ -103,7 +103,7 @@ def print_workloads():
     for w in WORKLOADS:
         names = ", ".join(sorted(w.names().values()))
         workers = " and ".join(f"{n}w" for n in w.workers)
-        print(f"{w.name:<16} {workers:<10} {w.what}" + (f" ({names})" if names != w.name else ""))
+        print(f"{w.name:<23} {workers:<10} {w.what}" + (f" ({names})" if names != w.name else ""))
 
 
 def print_peers(programs, missing):

@@ -55,9 +55,13 @@ int64_t bench_now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static int64_t milliseconds_of(const char *variable, int64_t otherwise) {
+static long given(const char *variable, long otherwise) {
   const char *text = getenv(variable);
-  return (text ? strtol(text, NULL, 10) : otherwise) * 1000000;
+  return text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static int64_t milliseconds_of(const char *variable, long otherwise) {
+  return (int64_t)given(variable, otherwise) * 1000000;
 }
 
 int64_t bench_budget(void) { return milliseconds_of("BENCH_MS", 300); }
@@ -164,6 +168,41 @@ void bench_parked_print(bench_parked begin, long n) {
   double us = (double)(bench_now() - begin.time) / 1e3;
   bench_print("parked-create", us / (double)n, "us");
   bench_print("parked-bytes", (double)(bench_memory() - begin.memory) / (double)n, "bytes");
+}
+
+/* ---- queue --------------------------------------------------------------------------------------------- */
+
+bench_shape bench_shape_given(void) {
+  bench_shape s = {given("BENCH_PUTTERS", 4), given("BENCH_GETTERS", 4), given("BENCH_ITEM", 8),
+                   given("BENCH_CAPACITY", 1024)};
+  if (s.putters < 1 || s.getters < 1 || (s.item != 8 && s.item != 64 && s.item != BENCH_LARGEST_ITEM))
+    bench_fail("no such queue");
+  return s;
+}
+
+/* ---- sieve, timers ------------------------------------------------------------------------------------- */
+
+static int is_prime(long i) {
+  for (long d = 2; d * d <= i; d++)
+    if (i % d == 0) return 0;
+  return 1;
+}
+
+long bench_prime(long n) {
+  long i = 1;
+  while (n > 0) n -= is_prime(++i);
+  return i;
+}
+
+uint32_t *bench_order(long n, int shuffled) {
+  uint32_t *order = (uint32_t *)bench_alloc((size_t)n * sizeof *order);
+  uint64_t seed = 88172645463325252u;
+  for (long i = 0; i < n; i++) {
+    long j = shuffled ? (long)(bench_random(&seed) % (uint64_t)(i + 1)) : i;
+    order[i] = order[j];
+    order[j] = (uint32_t)i;
+  }
+  return order;
 }
 
 /* ---- slice --------------------------------------------------------------------------------------------- */

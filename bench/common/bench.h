@@ -97,6 +97,28 @@ bench_parked bench_parked_begin(void);
 /* Prints parked-bytes and parked-create, all n being parked now. */
 void bench_parked_print(bench_parked begin, long n);
 
+/* ---- queue: how many threads, how large items, how many of them ---------------------------------------- */
+
+enum { BENCH_RENDEZVOUS = 0, BENCH_UNBOUNDED = -1 };
+enum { BENCH_LARGEST_ITEM = 1024 };
+
+typedef struct bench_shape {
+  long putters, getters; /* 4 and 4 unless said otherwise */
+  long item;             /* bytes: 8, 64 or 1024 */
+  long capacity;         /* or one of the two above; 1024 */
+} bench_shape;
+
+/* What the environment says: BENCH_PUTTERS, BENCH_GETTERS, BENCH_ITEM, BENCH_CAPACITY. */
+bench_shape bench_shape_given(void);
+
+/* ---- sieve, timers -------------------------------------------------------------------------------------- */
+
+/* The n-th prime, from 1. */
+long bench_prime(long n);
+
+/* The numbers below n, ascending or in a random order. */
+uint32_t *bench_order(long n, int shuffled);
+
 /* ---- slice and convoy: CPU-bound work ------------------------------------------------------------------ */
 
 /* Work of a fixed size that calls nothing: about one nanosecond a step. */

@@ -4,13 +4,11 @@
 #define BENCH_SYNC_H
 
 #include "bench.h"
+#include "crew.h"
 #include "sync_runs.h"
 
-#include <stdlib.h>
-
 /* Of every includer:
- *   thread, thread_start(thread *, void (*)(void *), void *), thread_join(thread *)
- *   nap(ns)                     sleeps
+ *   what crew.h wants
  *   lock, lock_acquire, lock_release
  * With HAS_RWLOCK:  rwlock, read_acquire, read_release, write_acquire, write_release
  * With HAS_COND:    cond, cond_wait(cond *, lock *), cond_notify(cond *)
@@ -18,65 +16,11 @@
  * With HAS_BARRIER: barrier, barrier_begin(barrier *, int n), barrier_meet
  * With HAS_EVENT:   event, event_begin, event_await, event_fire */
 
-typedef struct crew {
-  long n, arrived, gone;
-  int go, stop;
-  uint64_t steps; /* of work inside the lock */
-  int64_t begun, ended;
-} crew;
-
-typedef struct member {
-  crew *all;
-  void (*loop)(struct member *);
-  long number, done;
-  uint64_t work; /* its result, so that no compiler drops it */
-  thread self;
-  char apart[64]; /* each counts in a cache line of its own */
-} member;
-
-static int crew_stops(const crew *all) { return __atomic_load_n(&all->stop, __ATOMIC_RELAXED); }
-
-static void member_run(void *arg) {
-  member *m = (member *)arg;
-  __atomic_fetch_add(&m->all->arrived, 1, __ATOMIC_ACQ_REL);
-  while (!__atomic_load_n(&m->all->go, __ATOMIC_ACQUIRE)) nap(1000000);
-  m->loop(m);
-  if (__atomic_add_fetch(&m->all->gone, 1, __ATOMIC_ACQ_REL) == m->all->n) m->all->ended = bench_now();
-}
-
-static member *crew_start(crew *all, void (*loop)(member *)) {
-  member *members = (member *)bench_alloc((size_t)all->n * sizeof *members);
-  for (long i = 0; i < all->n; i++) {
-    members[i].all = all;
-    members[i].loop = loop;
-    members[i].number = i;
-    members[i].done = 0;
-    members[i].work = 0;
-    thread_start(&members[i].self, member_run, &members[i]);
-  }
-  while (__atomic_load_n(&all->arrived, __ATOMIC_ACQUIRE) < all->n) nap(1000000);
-  all->begun = bench_now();
-  __atomic_store_n(&all->go, 1, __ATOMIC_RELEASE);
-  return members;
-}
-
-static long crew_end(crew *all, member *members) {
-  long done = 0;
-  for (long i = 0; i < all->n; i++) {
-    thread_join(&members[i].self);
-    done += members[i].done;
-  }
-  free(members);
-  (void)all;
-  return done;
-}
-
 /* n threads do the same for as long as the budget lasts; prints the nanoseconds of one time. */
 static inline void crew_measure(const char *metric, long n, uint64_t steps, void (*loop)(member *)) {
   crew all = {n, 0, 0, 0, 0, steps, 0, 0};
   member *members = crew_start(&all, loop);
-  nap(bench_budget());
-  __atomic_store_n(&all.stop, 1, __ATOMIC_RELAXED);
+  crew_work(&all);
   long done = crew_end(&all, members);
   bench_print(metric, (double)(all.ended - all.begun) / (double)done, "ns");
 }

@@ -98,7 +98,8 @@ class Measurement:
         command = subject.command(self.programs[subject.name], workload, workers)
         lead = self.leads.get((subject.name, workload.name), workload.lead_ms)
         while lead <= LONGEST_LEAD_MS:
-            environment = dict(self.environment, BENCH_LEAD_MS=str(lead), **subject.environment)
+            own = {**workload.environment, **subject.environment}
+            environment = dict(self.environment, BENCH_LEAD_MS=str(lead), **own)
             status, out, err = run_program(command, workload.timeout, environment)
             if status == 0:
                 self.leads[subject.name, workload.name] = lead

@@ -46,8 +46,8 @@ def order(row):
     return (not row.values, row.median if row.values else 0)
 
 
-FORMAT = "{:<19} {:>7} {:<13} {:<9} {:>9} {:>9} {:>9} {:<5} {:>8} {:>8}  {}"
-FAILED = "{:<19} {:>7} {:<13} {:<9} {:>9} {}"
+FORMAT = "{:<23} {:>7} {:<13} {:<9} {:>9} {:>9} {:>9} {:<5} {:>8} {:>8}  {}"
+FAILED = "{:<23} {:>7} {:<13} {:<9} {:>9} {}"
 
 
 def print_header():
@@ -59,13 +59,13 @@ def print_rows(rows):
     """One block a workload and number of workers, the fastest first."""
     for group in groups_of(rows).values():
         best = best_peers(group)
-        print("-" * 110)
+        print("-" * 114)
         for row in sorted(group, key=order):
             print((FORMAT if row.values else FAILED).format(*line_of(row, *best)), flush=True)
 
 
 def print_growth(rows):
-    """What one thread costs among 10, among 1,000 and among a million."""
+    """What one thread, timer or item costs among 10, among 1,000 and among a million."""
     medians = {(r.workload, r.asked, r.subject): (r.median, r.unit) for r in rows if r.values}
     subjects = list(dict.fromkeys(row.subject for row in rows))
     form = "{:<16} {:<14} {:>10} {:>10} {:>10} {:<5} {:>12}"

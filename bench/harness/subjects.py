@@ -27,7 +27,7 @@ class Subject:
     what: str
     build: object  # () -> the beginning of the command
     does: dict  # family -> the program's word for it
-    lacks: dict = field(default_factory=dict)  # family -> why there is nothing to measure
+    lacks: dict = field(default_factory=dict)  # family or workload -> why there is nothing to measure
     one_worker: bool = False
     most: int = 0  # the largest n that is tried, 0: any
     fixed_slice: bool = False  # its switch interval cannot be set
@@ -39,11 +39,13 @@ class Subject:
 
     def why_not(self, workload, workers):
         """Why this subject has no value here, or None."""
+        if workload.name in self.lacks:
+            return self.lacks[workload.name]
         if workload.family not in self.does:
             return self.lacks.get(workload.family, "")
         if self.one_worker and workers > 1 and 1 in workload.workers:
             return ""
-        if self.most and workload.n > self.most and not workload.family.startswith("slice"):
+        if self.most and workload.threads > self.most:
             return f"more than {self.most:,} kernel threads are not tried"
         if self.fixed_slice and workload.family == "slice" and workload.name != "slice":
             return "its switch interval is fixed"
@@ -189,6 +191,11 @@ CONVOYS = ("convoy", "convoy-malloc")
 ALL = ("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers", "slice", *CONVOYS)
 LOCKS = ("lock", "lock-100ns", "lock-10us")
 SYNC = (*LOCKS, "rwlock", "cond", "sem", "barrier", "event")
+QUEUES = ("queue", "pingpong")
+FILLS = ("queue-fill", "queue-priority")
+SELECTS = ("select", "sieve")
+TIMERS = ("timers", "timers-random")
+RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
 OFFLOAD = {family: f"{family}-offload" for family in CONVOYS}
 TASKS_ONLY = dict.fromkeys(
     ("yield", "parked", "sleepers", "slice", *CONVOYS), "a task cannot yield, park, sleep or be preempted"
@@ -203,18 +210,40 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SYNC, "gil-convoy"),
+        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
-    Subject("go", "light", "goroutines", go_program, words(*ALL, *SYNC), fixed_slice=True),
+    Subject(
+        "go",
+        "light",
+        "goroutines",
+        go_program,
+        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS),
+        {UNBOUNDED: "a channel has a limit"},
+        fixed_slice=True,
+    ),
     Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
     Subject(
         "tokio",
         "stackless",
         "Tokio tasks (Rust)",
         tokio_program,
-        {family: family for family in ALL if family != "slice"},
-        {"slice": NEVER_PREEMPTED},
+        {
+            family: family
+            for family in (*ALL, *QUEUES, "queue-fill", *SELECTS, *TIMERS)
+            if family != "slice"
+        },
+        {
+            "slice": NEVER_PREEMPTED,
+            **dict.fromkeys((RENDEZVOUS, "select-8-rendezvous"), "a channel has a place"),
+        },
+    ),
+    Subject(
+        "tokio-flume",
+        "stackless",
+        "Tokio, flume's channels",
+        tokio_program,
+        {family: f"{family}-flume" for family in QUEUES},
     ),
     Subject("tokio-offload", "stackless", "Tokio, hogs by spawn_blocking", tokio_program, OFFLOAD),
     Subject("rayon", "tasks", "Rayon's join (Rust)", cargo_program("rayon"), words("forkjoin", "skynet")),
@@ -247,9 +276,9 @@ SUBJECTS = [
         "pthread",
         "kernel",
         "POSIX threads",
-        compiled("pthread", ["pthread/pthread.c", "pthread/sync.c"], ["-pthread"]),
-        {family: family for family in (*ALL, *SYNC) if family not in KERNEL_THREAD_EACH},
-        KERNEL_THREAD_EACH,
+        compiled("pthread", [f"pthread/{part}.c" for part in ("pthread", "sync", "queue")], ["-pthread"]),
+        {family: family for family in (*ALL, *SYNC, *QUEUES) if family not in KERNEL_THREAD_EACH},
+        {**KERNEL_THREAD_EACH, **dict.fromkeys((RENDEZVOUS, UNBOUNDED), "a ring has places, and a limit")},
         most=KERNEL_THREADS,
         fixed_slice=True,
     ),
@@ -260,10 +289,15 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy")
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS)
             if family not in KERNEL_THREAD_EACH
         },
-        {**KERNEL_THREAD_EACH, "rwlock": "threading has none"},
+        {
+            **KERNEL_THREAD_EACH,
+            "rwlock": "threading has none",
+            RENDEZVOUS: "queue has none",
+            **dict.fromkeys(("queue-4x4-64", "queue-4x4-1024"), "an item is a reference"),
+        },
         one_worker=True,
         most=KERNEL_THREADS,
     ),
@@ -272,7 +306,7 @@ SUBJECTS = [
         "stackless",
         "CPython's asyncio, hogs by to_thread",
         python_program("tasks.py"),
-        words("spawn", "yield", "parked", "sleepers", "convoy"),
+        words("spawn", "yield", "parked", "sleepers", "convoy", "timers"),
         {"slice": NEVER_PREEMPTED},
         one_worker=True,
     ),
@@ -282,12 +316,16 @@ SUBJECTS = [
         "Boost.Fiber, work_stealing for 2 workers",
         compiled(
             "boost-fiber",
-            ["boost-fiber/fiber.cpp"],
+            ["boost-fiber/fiber.cpp", "boost-fiber/queue.cpp"],
             ["-lboost_fiber", "-lboost_context", "-pthread"],
             "boost/fiber/all.hpp",
         ),
-        words("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers"),
-        {"slice": NEVER_PREEMPTED, **dict.fromkeys(CONVOYS, "waits for no descriptors")},
+        words("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers", *QUEUES),
+        {
+            "slice": NEVER_PREEMPTED,
+            UNBOUNDED: "a channel has a limit",
+            **dict.fromkeys(CONVOYS, "waits for no descriptors"),
+        },
     ),
     Subject(
         "tbb",
@@ -304,6 +342,29 @@ SUBJECTS = [
         compiled("tbb-mutex", ["tbb/sync.cpp"], ["-ltbb", "-pthread"], "oneapi/tbb/mutex.h"),
         words(*LOCKS, "rwlock"),
         dict.fromkeys(SYNC, "oneTBB has none"),
+        most=KERNEL_THREADS,
+    ),
+    Subject(
+        "tbb-queue",
+        "kernel",
+        "oneTBB's queues, POSIX threads",
+        compiled("tbb-queue", ["tbb/queue.cpp"], ["-ltbb", "-pthread"], "oneapi/tbb/concurrent_queue.h"),
+        words(*QUEUES, *FILLS),
+        {RENDEZVOUS: "a queue has a place"},
+        most=KERNEL_THREADS,
+    ),
+    Subject(
+        "ck",
+        "kernel",
+        "Concurrency Kit's rings, POSIX threads that try again",
+        compiled("ck", ["ck/queue.c"], ["-pthread"], "ck_ring.h"),
+        words(*QUEUES),
+        {
+            **dict.fromkeys((RENDEZVOUS, UNBOUNDED), "a ring has places, and a limit"),
+            **dict.fromkeys(
+                ("queue-4x4-8-1", "queue-64x64"), "threads without a CPU each that all try again get nowhere"
+            ),
+        },
         most=KERNEL_THREADS,
     ),
     Subject(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
 MILLION = 1_000_000
+SIZES = (10, 1000, MILLION)
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,12 @@ class Workload:
     what: str
     metrics: dict = field(default_factory=dict)  # printed metric -> name in the table
     group: str = "main"
+    environment: dict = field(default_factory=dict)  # what else its program must know
+
+    @property
+    def threads(self):
+        """How many it needs at once, as far as that can be too many."""
+        return 0 if self.family.startswith(("slice", "queue", "timers")) else self.n
 
     @property
     def timeout(self):
@@ -29,7 +36,7 @@ class Workload:
     @property
     def lead_ms(self):
         """How long sleepers are given at first to fall asleep; doubled for whoever needs longer."""
-        return 300 + self.n * 2 // 1000
+        return 300 + self.threads * 2 // 1000
 
     def names(self):
         return self.metrics or {self.family: self.name}
@@ -60,6 +67,40 @@ def gil_convoy(hogs):
     names = {"gil-convoy": f"gil-convoy-{hogs}", "gil-convoy-p50": f"gil-convoy-p50-{hogs}"}
     what = f"a sleeper comes back to an interpreter lock beside {hogs} CPU-bound threads: p99 and p50"
     return Workload(f"gil-convoy-{hogs}", "gil-convoy", hogs, (2,), what, names)
+
+
+RENDEZVOUS, UNBOUNDED = 0, -1
+CAPACITIES = {RENDEZVOUS: "rendezvous", UNBOUNDED: "unbounded"}
+
+
+def queue(putters, getters, item=8, capacity=1024, workers=(2,)):
+    """At most so many items a run that a queue without a limit stays within a gigabyte."""
+    name = f"queue-{putters}x{getters}"
+    if (item, capacity) != (8, 1024):
+        name += f"-{item}"
+    if capacity != 1024:
+        name += f"-{CAPACITIES.get(capacity, capacity)}"
+    given = dict(PUTTERS=putters, GETTERS=getters, ITEM=item, CAPACITY=capacity)
+    environment = {f"BENCH_{key}": str(value) for key, value in given.items()}
+    places = {RENDEZVOUS: "no place", UNBOUNDED: "no limit", 1: "1 place"}.get(capacity, f"{capacity} places")
+    what = f"{putters} put and {getters} get items of {item} B, {places}; an item"
+    most = 4_000_000 if capacity == UNBOUNDED else 100_000_000
+    return Workload(name, "queue", most, workers, what, {"queue": name}, "main", environment)
+
+
+def select(queues, capacity=1024, workers=(2,)):
+    name = f"select-{queues}" + ("" if capacity else "-rendezvous")
+    what = f"one gets from {queues} queues, each of {capacity or 'no'} places, a putter each; an item"
+    environment = {"BENCH_CAPACITY": str(capacity)}
+    return Workload(name, "select", queues, workers, what, {"select": name}, "main", environment)
+
+
+def timers(family, n, name, suffix, group):
+    what = f"start and cancel each of {n:,} timers, beside {n:,} more" + (
+        ", in a random order" if "random" in family else ""
+    )
+    names = {f"{family}-{metric}": f"{family}-{metric}{suffix}" for metric in ("start", "cancel")}
+    return Workload(name, family, n, (1,), what, names, group)
 
 
 def growth(family, n, what):
@@ -97,6 +138,27 @@ WORKLOADS = [
     *(locks("barrier", n, (2,), f"{n} threads meet at a barrier; one thread, once") for n in (2, 16, 1000)),
     locks("event", 10_000, (2,), "an event that 10,000 threads wait for; until the last one runs, a thread"),
     *(gil_convoy(hogs) for hogs in (0, 1, 2, 4, 8)),
+    Workload("pingpong", "pingpong", 2, (1, 2), "a number there and back by two rendezvous"),
+    queue(1, 1, workers=(1, 2)),
+    queue(1, 4),
+    queue(4, 1),
+    queue(4, 4, workers=(1, 2)),
+    queue(64, 64),
+    queue(4, 4, item=64),
+    queue(4, 4, item=1024),
+    queue(4, 4, capacity=RENDEZVOUS),
+    queue(4, 4, capacity=1),
+    queue(4, 4, capacity=UNBOUNDED),
+    select(2),
+    select(8),
+    select(8, RENDEZVOUS),
+    Workload("sieve", "sieve", 1000, (1, 2), "the first 1000 primes, a thread each that filters; rendezvous"),
+    timers("timers", MILLION, "timers", "", "main"),
+    timers("timers-random", MILLION, "timers-random", "", "main"),
+    timers("timers", 10, "timers-10", "-10", "growth"),
+    timers("timers", 1000, "timers-1000", "-1000", "growth"),
+    *(growth("queue-fill", n, f"{n:,} items put into a queue without limit, then got; one") for n in SIZES),
+    *(growth("queue-priority", n, f"the least of {n:,} items got, and one put; both") for n in SIZES),
 ]
 
 # For the table of growth: metric, workers, and the name of the value at 10, 1,000 and 1,000,000.
@@ -106,6 +168,10 @@ GROWTH = [
     ("parked-create", 2, ("parked-create-10", "parked-create-1000", "parked-create")),
     ("parked-bytes", 2, ("parked-bytes-10", "parked-bytes-1000", "parked-bytes")),
     ("sleepers-p99", 2, ("sleepers-p99-10", "sleepers-p99-1000", "sleepers-p99")),
+    ("timers-start", 1, ("timers-start-10", "timers-start-1000", "timers-start")),
+    ("timers-cancel", 1, ("timers-cancel-10", "timers-cancel-1000", "timers-cancel")),
+    ("queue-fill", 1, ("queue-fill-10", "queue-fill-1000", "queue-fill-1000000")),
+    ("queue-priority", 1, ("queue-priority-10", "queue-priority-1000", "queue-priority-1000000")),
 ]
 
 

@@ -1,6 +1,7 @@
 #include <thrum.h>
 
 #include "bench.h"
+#include "queue_runs.h"
 #include "sync_runs.h"
 #include "workloads.h"
 
@@ -42,6 +43,14 @@ LIGHT(sync_cond)
 LIGHT(sync_sem)
 LIGHT(sync_barrier)
 LIGHT(sync_event)
+LIGHT(queue)
+LIGHT(queue_fill)
+LIGHT(queue_priority)
+LIGHT(pingpong)
+LIGHT(select)
+LIGHT(sieve)
+LIGHT(timers)
+LIGHT(timers_random)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
@@ -63,6 +72,14 @@ int main(int argc, char **argv) {
                                          {"sem", sync_sem_light},
                                          {"barrier", sync_barrier_light},
                                          {"event", sync_event_light},
+                                         {"queue", queue_light},
+                                         {"queue-fill", queue_fill_light},
+                                         {"queue-priority", queue_priority_light},
+                                         {"pingpong", pingpong_light},
+                                         {"select", select_light},
+                                         {"sieve", sieve_light},
+                                         {"timers", timers_light},
+                                         {"timers-random", timers_random_light},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

@@ -1,28 +1,5 @@
 /* Locks and the rest of sync.h. */
-#include <thrum.h>
-
-#include "bench.h"
-
-typedef thrum_thread thread;
-
-struct start {
-  void (*fn)(void *);
-  void *arg;
-};
-
-static intptr_t begin(void *arg) {
-  struct start s = *(struct start *)arg;
-  s.fn(s.arg);
-  return 0;
-}
-
-static void thread_start(thread *t, void (*fn)(void *), void *arg) {
-  struct start s = {fn, arg};
-  bench_check(thrum_spawn_copy(t, begin, &s, sizeof s), "thrum_spawn_copy");
-}
-
-static void thread_join(thread *t) { bench_check(thrum_join(*t, NULL), "thrum_join"); }
-static void nap(int64_t ns) { bench_check(thrum_sleep(ns), "thrum_sleep"); }
+#include "light.h"
 
 typedef thrum_lock lock;
 static inline void lock_acquire(lock *l) { thrum_lock_acquire(l); }

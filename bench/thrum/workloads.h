@@ -13,5 +13,9 @@ void slice_run(long us);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);
+void select_run(long queues);
+void sieve_run(long primes);
+void timers_run(long n);
+void timers_random_run(long n);
 
 #endif

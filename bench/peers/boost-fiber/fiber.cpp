@@ -2,60 +2,15 @@
 //
 // Fibers are not preempted and Boost.Fiber waits for no descriptors: no slice, no convoy.
 #include "bench.h"
-
-#include <boost/fiber/all.hpp>
+#include "queue_runs.h"
+#include "team.h"
 
 #include <chrono>
 #include <malloc.h>
 #include <mutex>
-#include <thread>
 #include <vector>
 
-namespace fibers = boost::fibers;
-using fibers::fiber;
-using fibers::launch;
-
 namespace {
-
-constexpr std::size_t stack_size = 16 * 1024;
-int workers;
-
-// The pooled stack allocator is for one kernel thread only, so the stacks come from malloc, which is told to
-// keep what is freed: without that each batch pays for its pages again and spawning is 30 times as slow.
-template <typename Fn> fiber start(launch how, Fn fn) {
-  static fibers::fixedsize_stack stacks{stack_size};
-  return fiber(how, std::allocator_arg, stacks, fn);
-}
-
-// The other workers: kernel threads that take fibers until the workload is over.
-class team {
-  std::mutex mutex;
-  fibers::condition_variable_any over;
-  bool finished = false;
-  std::vector<std::thread> threads;
-
-  void work() {
-    fibers::use_scheduling_algorithm<fibers::algo::work_stealing>(workers);
-    std::unique_lock<std::mutex> lock(mutex);
-    over.wait(lock, [this] { return finished; });
-  }
-
-public:
-  team() {
-    if (workers == 1) return;
-    for (int i = 1; i < workers; i++) threads.emplace_back([this] { work(); });
-    fibers::use_scheduling_algorithm<fibers::algo::work_stealing>(workers);
-  }
-
-  ~team() {
-    {
-      std::unique_lock<std::mutex> lock(mutex);
-      finished = true;
-    }
-    over.notify_all();
-    for (std::thread &t : threads) t.join();
-  }
-};
 
 // ---- spawn
 
@@ -182,6 +137,13 @@ void sleepers_run(long n) {
   bench_sleepers_print(sleepers, n, common_start);
 }
 
+// ---- what queue.cpp has
+
+template <void run(long)> void with_team(long n) {
+  team others(true);
+  run(n);
+}
+
 int setup(int n) {
   workers = n;
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -192,8 +154,14 @@ int setup(int n) {
 } // namespace
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {
-      {"spawn", spawn_run},   {"yield", yield_run},       {"forkjoin", forkjoin_run}, {"skynet", skynet_run},
-      {"parked", parked_run}, {"sleepers", sleepers_run}, {nullptr, nullptr}};
+  static const bench_workload table[] = {{"spawn", spawn_run},
+                                         {"yield", yield_run},
+                                         {"forkjoin", forkjoin_run},
+                                         {"skynet", skynet_run},
+                                         {"parked", parked_run},
+                                         {"sleepers", sleepers_run},
+                                         {"queue", with_team<queue_run>},
+                                         {"pingpong", with_team<pingpong_run>},
+                                         {nullptr, nullptr}};
   return bench_main(argc, argv, table, setup);
 }

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import random
+import sys
 import time
 
 import measure
@@ -128,6 +130,40 @@ async def convoy(hogs):
     measure.report_convoy(took)
 
 
+# ---- timers
+
+
+async def timers(n):
+    """call_later and cancel. What is cancelled leaves the loop's heap when the loop looks, so it may after each round."""
+    loop = asyncio.get_running_loop()
+
+    def fire():
+        sys.exit("a timer fired")
+
+    def start():
+        call_later, uniform = loop.call_later, random.uniform
+        return [call_later(uniform(1000, 2000), fire) for _ in range(n)]
+
+    async def cancel(handles):
+        for handle in handles:
+            handle.cancel()
+        await asyncio.sleep(0)
+
+    others = start()
+    started = cancelled = rounds = 0
+    while not rounds or started + cancelled < measure.budget():
+        begun = time.monotonic()
+        handles = start()
+        between = time.monotonic()
+        await cancel(handles)
+        started += between - begun
+        cancelled += time.monotonic() - between
+        rounds += 1
+    await cancel(others)
+    measure.report("timers-start", started * 1e9 / (rounds * n), "ns")
+    measure.report("timers-cancel", cancelled * 1e9 / (rounds * n), "ns")
+
+
 if __name__ == "__main__":
     measure.main(
         {
@@ -138,6 +174,7 @@ if __name__ == "__main__":
                 "parked": parked,
                 "sleepers": sleepers,
                 "convoy": convoy,
+                "timers": timers,
             }.items()
         }
     )

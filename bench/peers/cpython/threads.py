@@ -8,6 +8,7 @@ from time import perf_counter_ns
 
 import locks
 import measure
+import queues
 
 
 def start(target, *args):
@@ -222,6 +223,7 @@ if __name__ == "__main__":
             "convoy": lambda n: convoy(n, hog),
             "convoy-malloc": lambda n: convoy(n, hog_malloc),
             **locks.WORKLOADS,
+            **queues.WORKLOADS,
             "gil-convoy": gil_convoy,
         }
     )

@@ -20,6 +20,8 @@ var workloads = map[string]func(n int){
 	"lock-100ns":    func(n int) { lock("lock-100ns", n, 100*time.Nanosecond) },
 	"lock-10us":     func(n int) { lock("lock-10us", n, 10*time.Microsecond) },
 	"rwlock":        rwlock, "cond": cond, "sem": sem, "barrier": barriers, "event": event,
+	"queue": queue, "queue-fill": queueFill, "queue-priority": queuePriority, "pingpong": pingpong,
+	"select": selects, "sieve": sieve, "timers": timers, "timers-random": timersRandom,
 }
 
 func fail(format string, arguments ...any) {

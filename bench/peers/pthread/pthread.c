@@ -2,6 +2,7 @@
  * One worker is one CPU for the whole process. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "queue_runs.h"
 #include "sync_runs.h"
 
 #include <errno.h>
@@ -247,6 +248,8 @@ int main(int argc, char **argv) {
                                          {"sem", sync_sem_run},
                                          {"barrier", sync_barrier_run},
                                          {"event", sync_event_run},
+                                         {"queue", queue_run},
+                                         {"pingpong", pingpong_run},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }

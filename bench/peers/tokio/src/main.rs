@@ -1,6 +1,8 @@
 //! The workloads with Tokio's tasks. Called as `tokio WORKLOAD N WORKERS`; prints `metric value unit`.
 mod hogs;
+mod queues;
 mod spawn;
+mod timers;
 mod wait;
 
 use std::future::Future;
@@ -94,6 +96,15 @@ fn main() {
         "convoy-malloc" => run(workers, Drivers, hogs::convoy(n, hogs::hog_malloc, false)),
         "convoy-offload" => run(workers, Drivers, hogs::convoy(n, hogs::hog, true)),
         "convoy-malloc-offload" => run(workers, Drivers, hogs::convoy(n, hogs::hog_malloc, true)),
+        "queue" => run(workers, Tasks, queues::queue(n, false)),
+        "queue-flume" => run(workers, Tasks, queues::queue(n, true)),
+        "queue-fill" => run(workers, Tasks, queues::fill(n)),
+        "pingpong" => run(workers, Tasks, queues::pingpong()),
+        "pingpong-flume" => run(workers, Tasks, queues::pingpong_flume()),
+        "select" => run(workers, Tasks, queues::select(n)),
+        "sieve" => run(workers, Tasks, queues::sieve(n)),
+        "timers" => run(workers, Drivers, timers::timers(n)),
+        "timers-random" => run(workers, Drivers, timers::timers_random(n)),
         other => fail(&format!("no workload {other} here")),
     }
 }
