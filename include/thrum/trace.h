@@ -12,9 +12,10 @@ extern "C" {
 
 enum { THRUM_EXIT_DEADLOCK = 86 }; /* the exit status of a program in which nothing can ever run again */
 
-/* Prints every thread to the descriptor: name, kind, state, what it waits for and since when, and its stack
- * with functions and lines (those where libthrum-dump is linked or installed; addresses otherwise).
- * 0 or a negative errno of write. */
+/* Prints every thread to the descriptor: name, kind, state, what it waits for and since when, who holds that and what that
+ * thread does, what it holds itself, and its stack with functions and lines (those where libthrum-dump is linked or installed;
+ * addresses otherwise). What a thread holds is known as far as others wait for it; all that it has taken, while the checker or the
+ * profile below is on. 0 or a negative errno of write. */
 THRUM_API int thrum_dump(int fd);
 
 /* Looks for threads that wait for each other in a cycle, at this moment, and prints each such cycle to the descriptor: who waits
@@ -37,7 +38,8 @@ THRUM_API bool thrum_check_locks(bool on);
 THRUM_API bool thrum_profile_locks(bool on);
 
 /* Prints the profile to the descriptor: for each lock how often it was acquired, how often threads waited for it, how long in all
- * and at most, and the places that held it meanwhile; the most waited for first, 20 of them. Returns how many locks were acquired, or
+ * and at most, and behind whom: the four places where it had been taken, and the four threads by their names, that were waited for
+ * longest; the most waited for first, 20 locks. Returns how many locks were acquired, or
  * a negative errno: of write, or -ENOMEM. */
 THRUM_API int thrum_lock_profile(int fd);
 

@@ -11,6 +11,19 @@ static void after_fork(void) {
   thrumi_watched_fork();
   thrumi_class_fork();
   thrumi_order_fork();
+  thrumi_profile_fork();
+}
+
+static uint32_t held_by(struct thrumi_thread *t, struct thrumi_watched_hold *out, uint32_t room) {
+  static const char *const what[] = {"a lock", "an rlock", "an rwlock", "an rwlock", "a gil"};
+  struct thrumi_held held[THRUMI_HELD_MAX];
+  uint32_t n = thrumi_is_watched() ? thrumi_held_copy(t, held) : 0;
+  for (uint32_t i = 0; i < n && i < room; i++)
+    out[i] = (struct thrumi_watched_hold){.object = held[i].object,
+                                          .what = what[held[i].hold],
+                                          .site = held[i].site,
+                                          .to_read = held[i].hold == THRUMI_HOLD_READ};
+  return n < room ? n : room;
 }
 
 /* The first to come sets the hooks; others may set the same again. */
@@ -18,6 +31,7 @@ static void set_hooks(void) {
   if (thrumi_likely(__atomic_load_n(&thrumi_hooks.watch_fork, __ATOMIC_RELAXED))) return;
   __atomic_store_n(&thrumi_hooks.watch_site, thrumi_watched_site, __ATOMIC_RELAXED);
   __atomic_store_n(&thrumi_hooks.watch_forget, thrumi_watched_forget, __ATOMIC_RELAXED);
+  __atomic_store_n(&thrumi_hooks.watch_held, held_by, __ATOMIC_RELAXED);
   __atomic_store_n(&thrumi_hooks.watch_end, thrumi_profile_at_exit, __ATOMIC_RELAXED);
   __atomic_store_n(&thrumi_hooks.watch_fork, after_fork, __ATOMIC_RELAXED);
 }

@@ -26,6 +26,7 @@
 #define THRUMI_OBSERVE_H
 
 #include <core/hooks.h>
+#include <sched/sched.h>
 
 enum thrumi_hold {
   THRUMI_HOLD_LOCK,
@@ -42,11 +43,13 @@ enum thrumi_patience { THRUMI_MAY_WAIT, THRUMI_TRIES };
 /* One acquire, on the stack of who acquires. */
 struct thrumi_acquire {
   const void *object;
-  uintptr_t site;   /* the code that acquires: where the out-of-line entry returns to */
-  uintptr_t blamed; /* where the one that we first waited for had acquired it; 0 */
-  int64_t since;    /* when the wait began; 0: there was none, or nobody watched */
-  uint8_t hold;     /* enum thrumi_hold */
-  uint8_t patience; /* enum thrumi_patience */
+  uintptr_t site;                  /* the code that acquires: where the out-of-line entry returns to */
+  uintptr_t blamed;                /* where the one that we first waited for had acquired it; 0 */
+  struct thrumi_name_parts holder; /* that one's name, if it */
+  bool holder_known;               /* was there */
+  int64_t since;                   /* when the wait began; 0: there was none, or nobody watched */
+  uint8_t hold;                    /* enum thrumi_hold */
+  uint8_t patience;                /* enum thrumi_patience */
 };
 
 static inline struct thrumi_acquire thrumi_acquire(const void *object, enum thrumi_hold hold, void *site,

@@ -1,5 +1,5 @@
-/* The contention profile: for each lock, how often it was acquired, how often and how long threads waited for it, and where those
- * had acquired it behind whom they waited longest. */
+/* The contention profile: for each lock, how often it was acquired, how often and how long threads waited for it, and behind whom
+ * longest: where those had acquired it, and which threads they were. */
 #ifndef THRUMI_PROFILE_H
 #define THRUMI_PROFILE_H
 
@@ -13,5 +13,7 @@ void thrumi_profile_ends(const struct thrumi_acquire *a);
 
 /* To the log. Outside. */
 void thrumi_profile_at_exit(void);
+
+void thrumi_profile_fork(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include <check/watched.h>
 #include <core/fatal.h>
 #include <core/spin.h>
+#include <string.h>
 
 static struct {
   struct thrumi_spin lock;
@@ -54,6 +55,7 @@ static struct thrumi_watched *vacant(struct thrumi_watched *entries, const void 
 static void forget_figures(struct thrumi_watched *e) {
   thrumi_store(&e->klass, 0);
   thrumi_store(&e->holder_site, 0);
+  thrumi_store(&e->holder_mark, 0);
   thrumi_store(&e->acquired, 0);
   thrumi_store(&e->waits, 0);
   thrumi_store(&e->waited, 0);
@@ -62,6 +64,8 @@ static void forget_figures(struct thrumi_watched *e) {
     thrumi_store(&e->blame[i].site, 0);
     thrumi_store(&e->blame[i].waited, 0);
   }
+  memset(e->holder, 0,
+         sizeof e->holder); /* whom the object was destroyed under has no business here any more */
 }
 
 static struct thrumi_watched *add_locked(const struct thrumi_acquire *a) {

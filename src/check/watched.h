@@ -21,11 +21,15 @@ enum { THRUMI_WATCHED_BITS = 16, THRUMI_WATCHED_MAX = 1 << THRUMI_WATCHED_BITS }
 
 enum thrumi_watched_state { THRUMI_WATCHED_NONE, THRUMI_WATCHED_LIVE, THRUMI_WATCHED_GONE };
 
-/* A place where the object was acquired, and how long others waited behind it. */
+/* A place where the object was acquired, a thread that held it, and how long others waited behind them. */
 enum { THRUMI_BLAMED = 4 };
 struct thrumi_blame {
   _Atomic uintptr_t site;
   _Atomic int64_t waited;
+};
+struct thrumi_holder { /* under profile.c's lock */
+  struct thrumi_name_parts name;
+  int64_t waited; /* 0: free */
 };
 
 struct thrumi_watched {
@@ -36,10 +40,12 @@ struct thrumi_watched {
   uint8_t hold; /* enum thrumi_hold, of the first time */
 
   /* profile.c */
-  _Atomic uintptr_t holder_site; /* where it was acquired last */
+  _Atomic uintptr_t holder_site; /* where it was acquired last, */
+  _Atomic uint32_t holder_mark;  /* and by whom */
   _Atomic uint64_t acquired, waits;
   _Atomic int64_t waited, longest;
   struct thrumi_blame blame[THRUMI_BLAMED];
+  struct thrumi_holder holder[THRUMI_BLAMED];
 };
 
 /* All of them inside. */

@@ -11,6 +11,16 @@
 #include <stdint.h>
 #include <thrum/base.h>
 
+struct thrumi_thread;
+
+/* One of the objects that a thread holds, as far as those who watch know. */
+struct thrumi_watched_hold {
+  const void *object;
+  const char *what; /* "an rlock" */
+  uintptr_t site;   /* where it was acquired */
+  bool to_read;
+};
+
 struct thrumi_hooks {
   /* The netpoller. poll waits up to `timeout` ns (-1: for ever) for descriptors and wakes their threads; returns how
    * many it woke. pending says how many threads wait for descriptors. */
@@ -26,7 +36,9 @@ struct thrumi_hooks {
   void (*watch_fork)(void);
   uintptr_t (*watch_site)(const void *object); /* where it was acquired first; 0: not known */
   void (*watch_forget)(const void *object);
-  void (*watch_end)(void); /* the program ends, and the environment asked for a profile */
+  uint32_t (*watch_held)(struct thrumi_thread *t, struct thrumi_watched_hold *out,
+                         uint32_t room); /* how many */
+  void (*watch_end)(void);               /* the program ends, and the environment asked for a profile */
 
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);

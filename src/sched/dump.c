@@ -1,4 +1,4 @@
-/* The dump: every thread with what it does, since when, and its stack.
+/* The dump: every thread with what it does, since when, what it holds, and its stack.
  *
  * Stacks of threads that do not run are walked from their saved context. Who runs (or sleeps on a kernel thread
  * of its own) is asked: the preemption signal makes its kernel thread stop in the handler, which leaves the
@@ -139,7 +139,8 @@ static struct thrumi_kthread *carrier(struct thrumi_thread *t) {
   return NULL;
 }
 
-void thrumi_say_thread(struct thrumi_sink *d, struct thrumi_thread *t, uint64_t generation, int64_t now) {
+void thrumi_say_thread(struct thrumi_sink *d, struct thrumi_thread *t, uint64_t generation, int64_t now,
+                       const struct thrumi_holdings *holdings) {
   static const char *const kinds[] = {"light", "bound", "main", "foreign"};
   static const char *const states[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
                                        "ended"};
@@ -155,6 +156,7 @@ void thrumi_say_thread(struct thrumi_sink *d, struct thrumi_thread *t, uint64_t 
   thrumi_say_wait(d, t, now);
   if (k) thrumi_say(d, ", kernel thread %d", k->tid);
   thrumi_say(d, "\n");
+  thrumi_say_holdings(d, holdings, t);
   if (k && k == thrumi_self())
     print_own(d);
   else if (k)
@@ -168,14 +170,17 @@ int thrum_dump(int fd) {
   struct thrumi_sink d = {.fd = fd};
   int64_t now = thrumi_os.now();
   thrumi_backtracer_get(); /* loads libthrum-dump before any thread is stopped */
+  struct thrumi_holdings holdings;
+  thrumi_holdings_gather(&holdings);
   thrumi_say(&d, "thrum %s: %zu threads, %u workers, %u kernel threads\n", thrum_version(),
              thrum_active_count(), thrumi_load(&thrumi_sched.workers), thrumi_load(&thrumi_sched.kthreads));
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
     uint64_t life = thrumi_load(&t->life);
     if (!(THRUMI_FLAGS(life) & (THRUMI_FREE | THRUMI_FINISHED)))
-      thrumi_say_thread(&d, t, THRUMI_GENERATION(life), now);
+      thrumi_say_thread(&d, t, THRUMI_GENERATION(life), now, &holdings);
   }
+  thrumi_holdings_free(&holdings);
   thrumi_say(&d, "\n");
   return d.error;
 }

@@ -46,34 +46,44 @@ struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t) {
   return name;
 }
 
-/* The name of a thread that was given none. */
-static void describe(const struct thrumi_thread *t, char *buffer, size_t size) {
+/* Of a thread that was given no name. */
+static struct thrumi_name_parts without_name(const struct thrumi_thread *t) {
+  return (struct thrumi_name_parts){.fn = t->fn, .number = t->number, .kind = (uint8_t)t->kind};
+}
+
+bool thrumi_name_take(struct thrumi_thread *t, uint64_t generation, struct thrumi_name_parts *out) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->name);
+  uint64_t life = thrumi_load(&t->life);
+  bool there = THRUMI_GENERATION(life) == generation && !(THRUMI_FLAGS(life) & THRUMI_FREE);
+  *out = without_name(t);
+  if (there && t->name) memcpy(out->given, t->name->text, sizeof out->given);
+  thrumi_bucket_unlock(bucket);
+  return there;
+}
+
+/* Looking a symbol up takes libc's locks. */
+void thrumi_name_write(const struct thrumi_name_parts *parts, char *buffer, size_t size) {
   char function[THRUM_NAME_MAX];
-  if (t->kind == THRUMI_MAIN)
+  if (parts->given[0])
+    snprintf(buffer, size, "%s", parts->given);
+  else if (parts->kind == THRUMI_MAIN)
     snprintf(buffer, size, "MainThread");
-  else if (t->kind == THRUMI_FOREIGN)
-    snprintf(buffer, size, "Dummy-%u", t->number);
-  else if (t->fn && thrumi_symbol_name((uintptr_t)t->fn, function, sizeof function))
-    snprintf(buffer, size, "Thread-%u (%s)", t->number, function);
+  else if (parts->kind == THRUMI_FOREIGN)
+    snprintf(buffer, size, "Dummy-%u", parts->number);
+  else if (parts->fn && thrumi_symbol_name((uintptr_t)parts->fn, function, sizeof function))
+    snprintf(buffer, size, "Thread-%u (%s)", parts->number, function);
   else
-    snprintf(buffer, size, "Thread-%u", t->number);
+    snprintf(buffer, size, "Thread-%u", parts->number);
 }
 
 int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer, size_t size) {
   char text[THRUM_NAME_MAX];
-  bool named = false;
+  struct thrumi_name_parts parts;
   struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->name);
-  uint64_t life = thrumi_load(&t->life);
-  bool there = THRUMI_GENERATION(life) == generation && !(THRUMI_FLAGS(life) & THRUMI_FREE);
-  if (there && t->name) {
-    memcpy(text, t->name->text, sizeof text);
-    named = true;
-  }
-  thrumi_bucket_unlock(bucket);
+  bool there = thrumi_name_take(t, generation, &parts);
   thrumi_leave(k);
-  if (!there) return -ESRCH; /* the rest outside: looking a symbol up takes libc's locks */
-  if (!named) describe(t, text, sizeof text);
+  if (!there) return -ESRCH;
+  thrumi_name_write(&parts, text, sizeof text);
   return snprintf(buffer, size, "%s", text);
 }
 
@@ -146,7 +156,8 @@ const char *thrum_current_name(void) {
 
 void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer, size_t size) {
   if (!t->name) {
-    describe(t, buffer, size);
+    struct thrumi_name_parts parts = without_name(t);
+    thrumi_name_write(&parts, buffer, size);
     return;
   }
   strncpy(buffer, t->name->text, size - 1);

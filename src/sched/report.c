@@ -62,14 +62,30 @@ static void describe_object(const struct thrumi_look *l, char *text, size_t size
     thrumi_object_describe(l->object, text, size);
 }
 
-static void say_holder(struct thrumi_sink *sink, const struct thrumi_look *l) {
+/* In a word or two: its own entry in the dump has the rest. */
+static void say_what_it_does(struct thrumi_sink *sink, struct thrumi_thread *t) {
+  static const char *const states[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
+                                       "ended"};
+  struct thrumi_look look;
+  struct thrumi_kthread *k = thrumi_enter();
+  bool waits = thrumi_look_at(t, &look);
+  thrumi_leave(k);
+  if (waits)
+    thrumi_say(sink, " (waits for %s)", without_article(look.what));
+  else
+    thrumi_say(sink, " (%s)", states[thrumi_load_relaxed(&t->state)]);
+}
+
+static void say_holder(struct thrumi_sink *sink, const struct thrumi_look *l, bool what_it_does) {
   char name[THRUM_NAME_MAX + 32];
   if (!l->mark) return;
   name_thread(l->next, l->next ? THRUMI_GENERATION(thrumi_handle(l->next).value) : 0, name, sizeof name);
   thrumi_say(sink, " held by %s%s", name, l->next == l->thread ? ", itself" : "");
+  if (what_it_does && l->next && l->next != l->thread) say_what_it_does(sink, l->next);
 }
 
-static void say_look(struct thrumi_sink *sink, const struct thrumi_look *l, int64_t now) {
+static void say_look(struct thrumi_sink *sink, const struct thrumi_look *l, int64_t now,
+                     bool what_holder_does) {
   char object[THRUMI_OBJECT_TEXT];
   if (l->object) {
     describe_object(l, object, sizeof object);
@@ -77,7 +93,7 @@ static void say_look(struct thrumi_sink *sink, const struct thrumi_look *l, int6
   } else {
     thrumi_say(sink, "waits for %s", l->what);
   }
-  say_holder(sink, l);
+  say_holder(sink, l, what_holder_does);
   thrumi_say(sink, ", for %.3f s", now > l->since ? (double)(now - l->since) / 1e9 : 0.0);
 }
 
@@ -88,7 +104,7 @@ void thrumi_say_wait(struct thrumi_sink *sink, struct thrumi_thread *t, int64_t 
   thrumi_leave(k);
   if (!waits) return;
   thrumi_say(sink, ", ");
-  say_look(sink, &look, now);
+  say_look(sink, &look, now, true);
 }
 
 /* ---- Cycles ----------------------------------------------------------------------------------------------------------- */
@@ -106,7 +122,7 @@ void thrumi_say_cycle(struct thrumi_sink *sink, const struct thrumi_cycle *cycle
     char name[THRUM_NAME_MAX + 32];
     name_of_handle(cycle->of[i].handle, name, sizeof name);
     thrumi_say(sink, "thrum:   %s ", name);
-    say_look(sink, &cycle->of[i], now);
+    say_look(sink, &cycle->of[i], now, false); /* the next line says what the holder does */
     thrumi_say(sink, "\n");
   }
   if (cycle->count > SHOWN) thrumi_say(sink, "thrum:   and %zu others\n", cycle->count - SHOWN);
@@ -115,8 +131,11 @@ void thrumi_say_cycle(struct thrumi_sink *sink, const struct thrumi_cycle *cycle
 void thrumi_report_suspected(const struct thrumi_cycle *cycle) {
   struct thrumi_sink sink = {.fd = THRUMI_SINK_LOG};
   int64_t now = thrumi_os.now();
+  struct thrumi_holdings holdings;
   thrumi_say_cycle(&sink, cycle);
+  thrumi_holdings_gather(&holdings);
   for (size_t i = 0; i < cycle->count && i < SHOWN; i++)
-    thrumi_say_thread(&sink, cycle->of[i].thread, THRUMI_GENERATION(cycle->of[i].handle), now);
+    thrumi_say_thread(&sink, cycle->of[i].thread, THRUMI_GENERATION(cycle->of[i].handle), now, &holdings);
+  thrumi_holdings_free(&holdings);
   thrumi_say(&sink, "\n");
 }

@@ -16,7 +16,7 @@ struct thrumi_sink {
 
 void THRUM_PRINTF(2, 3) thrumi_say(struct thrumi_sink *sink, const char *format, ...);
 
-/* "waits for lock "table" held by "Thread-3 (worker)", for 1.203 s"; nothing if it does not wait. */
+/* "waits for lock "table" held by "Thread-3 (worker)" (running), for 1.203 s"; nothing if it does not wait. */
 void thrumi_say_wait(struct thrumi_sink *sink, struct thrumi_thread *t, int64_t now);
 
 /* A line a thread: who waits for what that whom holds, round the cycle. */
@@ -28,7 +28,20 @@ void thrumi_report_suspected(const struct thrumi_cycle *cycle);
 /* Says all cycles that there are now. How many, or -ENOMEM. */
 int thrumi_report_cycles(struct thrumi_sink *sink);
 
-/* One thread, with its stack; nothing if it has ended. */
-void thrumi_say_thread(struct thrumi_sink *sink, struct thrumi_thread *t, uint64_t generation, int64_t now);
+/* What threads hold, as far as it is known; taken once for all of a dump. No memory: less is known. */
+struct thrumi_holdings {
+  struct thrumi_holding *of;
+  size_t count, room;
+};
+void thrumi_holdings_gather(struct thrumi_holdings *out);
+void thrumi_holdings_free(struct thrumi_holdings *holdings);
+
+/* A line an object: "  holds rlock "table", for which 2 threads wait". */
+void thrumi_say_holdings(struct thrumi_sink *sink, const struct thrumi_holdings *all,
+                         struct thrumi_thread *t);
+
+/* One thread, with what it holds and its stack; nothing if it has ended. */
+void thrumi_say_thread(struct thrumi_sink *sink, struct thrumi_thread *t, uint64_t generation, int64_t now,
+                       const struct thrumi_holdings *holdings);
 
 #endif

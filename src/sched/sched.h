@@ -444,6 +444,17 @@ struct thrumi_name *thrumi_name_make(const char *format, va_list args); /* outsi
 void thrumi_name_free(struct thrumi_name *name);                        /* outside */
 int thrumi_name_copy(struct thrumi_thread *t, uint64_t generation, char *buffer,
                      size_t size); /* 0 or -ESRCH */
+
+/* What a name is written from, for who needs it where, or when, nothing can be looked up. */
+struct thrumi_name_parts {
+  char given[THRUM_NAME_MAX]; /* "": none, it is made from the rest */
+  thrum_fn *fn;
+  uint32_t number;
+  uint8_t kind;
+};
+bool thrumi_name_take(struct thrumi_thread *t, uint64_t generation,
+                      struct thrumi_name_parts *out); /* inside; false: the thread is gone */
+void thrumi_name_write(const struct thrumi_name_parts *parts, char *buffer, size_t size); /* outside */
 struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t);
 void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer,
                             size_t size);       /* its own, in a fault */

@@ -1,4 +1,5 @@
-/* The contention profile: how often each lock was acquired, how often and how long threads waited, and behind which place. */
+/* The contention profile: how often each lock was acquired, how often and how long threads waited, behind which place, and behind
+ * whom. */
 #include "../child.h"
 #include "../support.h"
 
@@ -47,7 +48,74 @@ static int on_demand(void) {
   return TRUE_END;
 }
 
-static const struct child_case cases[] = {{"at-exit", at_exit}, {"on-demand", on_demand}, {0}};
+/* ---- Who held it ------------------------------------------------------------------------------------------------------- */
+
+static thrum_rwlock shelf;
+static bool is_held;
+
+static bool somebody_waits(const uint64_t *word, uint64_t flag) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED) & flag;
+}
+
+enum { LOCK_WAITERS = 8 }; /* docs/design/locks.md */
+
+/* Holds it until somebody has waited for so long, and ends. */
+static intptr_t hold_table(void *ms) {
+  thrum_lock_acquire(&table);
+  STORE(is_held, true);
+  AWAIT(somebody_waits(&table.word, LOCK_WAITERS));
+  CHECK_EQ(thrum_sleep(THRUM_MS((intptr_t)ms)), 0);
+  return thrum_lock_release(&table);
+}
+
+static intptr_t want_table(void *arg) {
+  (void)arg;
+  THRUM_LOCKED(&table) {}
+  return 0;
+}
+
+static intptr_t read_shelf(void *ms) {
+  thrum_rwlock_acquire_read(&shelf);
+  STORE(is_held, true);
+  AWAIT(somebody_waits(&shelf.word, THRUMI_RWLOCK_WRITERS));
+  CHECK_EQ(thrum_sleep(THRUM_MS((intptr_t)ms)), 0);
+  return thrum_rwlock_release_read(&shelf);
+}
+
+static intptr_t write_shelf(void *arg) {
+  (void)arg;
+  THRUM_WRITE_LOCKED(&shelf) {}
+  return 0;
+}
+
+static void wait_behind(const char *name, thrum_fn *hold, thrum_fn *want, int ms) {
+  thrum_thread holder;
+  STORE(is_held, false);
+  CHECK_EQ(thrum_spawn_named(&holder, hold, (void *)(intptr_t)ms, "%s", name), 0);
+  AWAIT(LOAD(is_held));
+  thrum_thread waiter = must_spawn(want, NULL);
+  CHECK_EQ(must_join(holder), 0);
+  CHECK_EQ(must_join(waiter), 0);
+}
+
+/* More names than are kept, of which two come again. */
+static int holders(void) {
+  static const struct {
+    const char *name;
+    int ms;
+  } turns[] = {{"second", 20}, {"first", 50},  {"a", 2}, {"b", 2},
+               {"c", 2},       {"second", 20}, {"d", 2}, {"first", 50}};
+  CHECK(!thrum_profile_locks(true));
+  for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++)
+    wait_behind(turns[i].name, hold_table, want_table, turns[i].ms);
+  wait_behind("reader", read_shelf, write_shelf, 5);
+  CHECK(thrum_profile_locks(false));
+  CHECK_EQ(thrum_lock_profile(1), 2);
+  return TRUE_END;
+}
+
+static const struct child_case cases[] = {
+    {"at-exit", at_exit}, {"on-demand", on_demand}, {"holders", holders}, {0}};
 
 /* The row of a lock. */
 static void row(const char *text, const char *name, long long *acquired, long long *waits, double *waited,
@@ -67,6 +135,7 @@ static void counts(const char *text, const char *named) {
   CHECK(longest >= 0.005 && waited >= longest && waited >= 0.030);
   CHECK(strstr(text, named) < strstr(text, "lock quiet")); /* the most waited for is first */
   CHECK_HAS(text, "behind ");
+  CHECK_HAS(text, "(holds_for_long)\"\n");
 #ifdef HAVE_DUMP
   CHECK_HAS(text, "behind hold_for_long, ");
   CHECK_HAS(text, "lock_profile_counts.c:");
@@ -76,6 +145,49 @@ static void counts(const char *text, const char *named) {
   CHECK_EQ(waits, 0);
   row(text, "rlock chairs", &acquired, &waits, &waited, &longest);
   CHECK_EQ(acquired, 1);
+}
+
+/* The lines "held by" of one lock: how many, and the sum of their waits; they must come in order, the longest first. */
+static int holders_of(const char *text, const char *name, double *sum) {
+  const char *line = strchr(strstr(text, name), '\n') + 1;
+  int n = 0;
+  double waited, before = 1e9;
+  *sum = 0;
+  for (const char *next; (next = strchr(line, '\n')); line = next + 1) {
+    char word[8];
+    if (sscanf(line, "%lf %7s", &waited, word) != 2) break;
+    if (strcmp(word, "held") != 0 && strcmp(word, "behind") != 0) break; /* the next lock's */
+    if (strcmp(word, "held") != 0) continue;
+    CHECK(waited <= before);
+    before = waited;
+    *sum += waited;
+    n++;
+  }
+  return n;
+}
+
+/* Four of six names are kept, with all that they had, and what the others had; nothing is lost. False: the sleeps lasted so much
+ * longer than they should that nobody knows who held it longest. */
+static bool names_holders(void) {
+  struct child child = child_run("holders");
+  const char *text = child.out_text;
+  long long acquired, waits;
+  double waited, longest, sum;
+  CHECK_STATUS(child, TRUE_END);
+  row(text, "lock table", &acquired, &waits, &waited, &longest);
+  CHECK_EQ(waits, 8);
+  CHECK_EQ(holders_of(text, "lock table", &sum), 4);
+  CHECK(sum > waited - 0.0001 && sum < waited + 0.0001);
+  CHECK_EQ(holders_of(text, "rwlock shelf", &sum), 1);
+  CHECK_HAS(text, "held by \"reader\"");
+  bool in_time = waited < 0.160;
+  if (in_time) {
+    const char *first = strstr(text, "held by \"first\""), *second = strstr(text, "held by \"second\"");
+    CHECK(first && second && first < second);
+    CHECK(!strstr(first + 1, "held by \"first\"") && !strstr(second + 1, "held by \"second\""));
+  }
+  child_free(&child);
+  return in_time;
 }
 
 int main(int argc, char **argv) {
@@ -89,6 +201,7 @@ int main(int argc, char **argv) {
   counts(child.out_text, "lock table");
   CHECK_STR(child.err_text, "");
   child_free(&child);
+  for (int i = 0; i < 5 && !names_holders(); i++) continue;
   child = child_run("at-exit"); /* nobody asked */
   CHECK_STATUS(child, 0);
   CHECK_STR(child.err_text, "");
