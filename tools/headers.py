@@ -42,7 +42,7 @@ def machinery():
 
 def inline():
     """Functions that the headers define themselves."""
-    return functions("static inline")
+    return functions("static (?:inline|THRUMI_INLINE)")
 
 
 def macros():

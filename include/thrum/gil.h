@@ -63,18 +63,18 @@ static inline bool thrumi_gil_take(thrum_gil *gil) {
 }
 
 /* Waits until the gil is the caller's. Never fails; who holds it already is aborted. Switches; not a cancellation point. */
-static inline void thrum_gil_acquire(thrum_gil *gil) {
+static THRUMI_INLINE void thrum_gil_acquire(thrum_gil *gil) {
   if (__builtin_expect(!thrumi_gil_take(gil), 0)) thrumi_gil_acquire_slow(gil);
 }
 
 /* Takes it if that needs no waiting. 0 or -EAGAIN. Nobody is asked to hand it over. */
-static inline THRUM_MUST_CHECK int thrum_gil_try_acquire(thrum_gil *gil) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_gil_try_acquire(thrum_gil *gil) {
   return thrumi_gil_take(gil) ? 0 : thrumi_gil_try_slow(gil);
 }
 
 /* Waits for so long. 0, -ETIMEDOUT or -ECANCELED: the gil is the caller's if and only if it returns 0. Switches; a
  * cancellation point. */
-static inline THRUM_MUST_CHECK int thrum_gil_acquire_for(thrum_gil *gil, thrum_duration timeout) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_gil_acquire_for(thrum_gil *gil, thrum_duration timeout) {
   return thrumi_gil_take(gil) ? 0 : thrumi_gil_for_slow(gil, timeout);
 }
 
@@ -119,7 +119,7 @@ THRUM_API int thrum_gil_destroy(thrum_gil *gil);
 #define THRUM_GIL_LOCKED(gil) THRUMI_HOLDING(thrum_gil, thrumi_gil_locked, gil, __COUNTER__)
 #define THRUM_GIL_UNLOCKED(gil) THRUMI_HOLDING(thrum_gil, thrumi_gil_unlocked, gil, __COUNTER__)
 
-static inline thrum_gil *thrumi_gil_locked_enter(thrum_gil *gil) {
+static THRUMI_INLINE thrum_gil *thrumi_gil_locked_enter(thrum_gil *gil) {
   thrum_gil_acquire(gil);
   return gil;
 }
@@ -128,12 +128,12 @@ static inline void thrumi_gil_locked_leave(thrum_gil **gil) {
   if (thrum_gil_release(*gil) != 0) thrumi_gil_not_owned(*gil);
 }
 
-static inline thrum_gil *thrumi_gil_unlocked_enter(thrum_gil *gil) {
+static THRUMI_INLINE thrum_gil *thrumi_gil_unlocked_enter(thrum_gil *gil) {
   thrumi_gil_locked_leave(&gil);
   return gil;
 }
 
-static inline void thrumi_gil_unlocked_leave(thrum_gil **gil) { thrum_gil_acquire(*gil); }
+static THRUMI_INLINE void thrumi_gil_unlocked_leave(thrum_gil **gil) { thrum_gil_acquire(*gil); }
 
 #ifdef __cplusplus
 }

@@ -43,6 +43,9 @@ static inline bool thrumi_exchange(uint64_t *word, uint64_t from, uint64_t to, i
 }
 #endif
 
+/* Also without optimisation: who watches locks takes the place that acquires from where the out-of-line path returns to. */
+#define THRUMI_INLINE inline __attribute__((always_inline))
+
 /* Ends the program: a block that was to release something found it not held. */
 THRUM_API THRUM_NORETURN void thrumi_not_held(const char *what, const void *object);
 

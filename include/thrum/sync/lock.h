@@ -41,18 +41,18 @@ static inline bool thrumi_lock_take(thrum_lock *lock) {
 }
 
 /* Waits until the lock is the caller's. Never fails. Switches; not a cancellation point. */
-static inline void thrum_lock_acquire(thrum_lock *lock) {
+static THRUMI_INLINE void thrum_lock_acquire(thrum_lock *lock) {
   if (!thrumi_lock_take(lock)) thrumi_lock_acquire_slow(lock);
 }
 
 /* Takes it if that needs no waiting. 0 or -EAGAIN. */
-static inline THRUM_MUST_CHECK int thrum_lock_try_acquire(thrum_lock *lock) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_lock_try_acquire(thrum_lock *lock) {
   return thrumi_lock_take(lock) ? 0 : thrumi_lock_try_slow(lock);
 }
 
 /* Waits for so long. 0, -ETIMEDOUT or -ECANCELED: the lock is the caller's if and only if it returns 0. Switches; a
  * cancellation point. */
-static inline THRUM_MUST_CHECK int thrum_lock_acquire_for(thrum_lock *lock, thrum_duration timeout) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_lock_acquire_for(thrum_lock *lock, thrum_duration timeout) {
   return thrumi_lock_take(lock) ? 0 : thrumi_lock_for_slow(lock, timeout);
 }
 
@@ -86,7 +86,7 @@ THRUM_API int thrum_lock_destroy(thrum_lock *lock);
  * has released it and nobody holds it then. */
 #define THRUM_LOCKED(lock) THRUMI_HOLDING(thrum_lock, thrumi_lock, lock, __COUNTER__)
 
-static inline thrum_lock *thrumi_lock_enter(thrum_lock *lock) {
+static THRUMI_INLINE thrum_lock *thrumi_lock_enter(thrum_lock *lock) {
   thrum_lock_acquire(lock);
   return lock;
 }

@@ -35,14 +35,14 @@ static inline bool thrumi_rlock_again(thrum_rlock *lock, uint32_t mark) {
 
 /* Waits until the lock is the caller's. Never fails; more than 2^32 - 1 times at once abort. Switches; not a cancellation
  * point. */
-static inline void thrum_rlock_acquire(thrum_rlock *lock) {
+static THRUMI_INLINE void thrum_rlock_acquire(thrum_rlock *lock) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return;
   if (!thrumi_lock_take(&lock->lock)) thrumi_rlock_acquire_slow(lock);
   lock->count = 1;
 }
 
 /* 0 or -EAGAIN: another thread holds it. */
-static inline THRUM_MUST_CHECK int thrum_rlock_try_acquire(thrum_rlock *lock) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rlock_try_acquire(thrum_rlock *lock) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return 0;
   int error = thrumi_lock_take(&lock->lock) ? 0 : thrumi_rlock_try_slow(lock);
   if (!error) lock->count = 1;
@@ -50,7 +50,7 @@ static inline THRUM_MUST_CHECK int thrum_rlock_try_acquire(thrum_rlock *lock) {
 }
 
 /* 0, -ETIMEDOUT or -ECANCELED. Switches; a cancellation point. */
-static inline THRUM_MUST_CHECK int thrum_rlock_acquire_for(thrum_rlock *lock, thrum_duration timeout) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rlock_acquire_for(thrum_rlock *lock, thrum_duration timeout) {
   if (thrumi_rlock_again(lock, thrumi_mark())) return 0;
   int error = thrumi_lock_take(&lock->lock) ? 0 : thrumi_rlock_for_slow(lock, timeout);
   if (!error) lock->count = 1;
@@ -84,7 +84,7 @@ static inline int thrum_rlock_destroy(thrum_rlock *lock) { return thrum_lock_des
 /* THRUM_RLOCKED(&lock) { ... }: as THRUM_LOCKED. */
 #define THRUM_RLOCKED(lock) THRUMI_HOLDING(thrum_rlock, thrumi_rlock, lock, __COUNTER__)
 
-static inline thrum_rlock *thrumi_rlock_enter(thrum_rlock *lock) {
+static THRUMI_INLINE thrum_rlock *thrumi_rlock_enter(thrum_rlock *lock) {
   thrum_rlock_acquire(lock);
   return lock;
 }

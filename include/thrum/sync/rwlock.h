@@ -57,18 +57,19 @@ static inline bool thrumi_rwlock_take_read(thrum_rwlock *lock) {
 }
 
 /* Waits until the caller may read. Never fails; more than 2^28 readers at once abort. Switches; not a cancellation point. */
-static inline void thrum_rwlock_acquire_read(thrum_rwlock *lock) {
+static THRUMI_INLINE void thrum_rwlock_acquire_read(thrum_rwlock *lock) {
   if (!thrumi_rwlock_take_read(lock)) thrumi_rwlock_read_slow(lock);
 }
 
 /* Takes it if that needs no waiting. 0, or -EAGAIN: a writer holds it, or waits for the present readers. */
-static inline THRUM_MUST_CHECK int thrum_rwlock_try_acquire_read(thrum_rwlock *lock) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rwlock_try_acquire_read(thrum_rwlock *lock) {
   return thrumi_rwlock_take_read(lock) ? 0 : thrumi_rwlock_try_read_slow(lock);
 }
 
 /* Waits for so long. 0, -ETIMEDOUT or -ECANCELED: the caller may read if and only if it returns 0. Switches; a
  * cancellation point. */
-static inline THRUM_MUST_CHECK int thrum_rwlock_acquire_read_for(thrum_rwlock *lock, thrum_duration timeout) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rwlock_acquire_read_for(thrum_rwlock *lock,
+                                                                        thrum_duration timeout) {
   return thrumi_rwlock_take_read(lock) ? 0 : thrumi_rwlock_read_for_slow(lock, timeout);
 }
 
@@ -98,19 +99,19 @@ static inline bool thrumi_rwlock_take_write(thrum_rwlock *lock) {
 }
 
 /* Waits until the lock is the caller's alone. Never fails. Switches; not a cancellation point. */
-static inline void thrum_rwlock_acquire_write(thrum_rwlock *lock) {
+static THRUMI_INLINE void thrum_rwlock_acquire_write(thrum_rwlock *lock) {
   if (!thrumi_rwlock_take_write(lock)) thrumi_rwlock_write_slow(lock);
 }
 
 /* Takes it if that needs no waiting. 0 or -EAGAIN. */
-static inline THRUM_MUST_CHECK int thrum_rwlock_try_acquire_write(thrum_rwlock *lock) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rwlock_try_acquire_write(thrum_rwlock *lock) {
   return thrumi_rwlock_take_write(lock) ? 0 : thrumi_rwlock_try_write_slow(lock);
 }
 
 /* Waits for so long. 0, -ETIMEDOUT or -ECANCELED: the lock is the caller's if and only if it returns 0; otherwise readers
  * that waited behind it go on. Switches; a cancellation point. */
-static inline THRUM_MUST_CHECK int thrum_rwlock_acquire_write_for(thrum_rwlock *lock,
-                                                                  thrum_duration timeout) {
+static THRUMI_INLINE THRUM_MUST_CHECK int thrum_rwlock_acquire_write_for(thrum_rwlock *lock,
+                                                                         thrum_duration timeout) {
   return thrumi_rwlock_take_write(lock) ? 0 : thrumi_rwlock_write_for_slow(lock, timeout);
 }
 
@@ -155,7 +156,7 @@ THRUM_API int thrum_rwlock_destroy(thrum_rwlock *lock);
 #define THRUM_READ_LOCKED(lock) THRUMI_HOLDING(thrum_rwlock, thrumi_read_lock, lock, __COUNTER__)
 #define THRUM_WRITE_LOCKED(lock) THRUMI_HOLDING(thrum_rwlock, thrumi_write_lock, lock, __COUNTER__)
 
-static inline thrum_rwlock *thrumi_read_lock_enter(thrum_rwlock *lock) {
+static THRUMI_INLINE thrum_rwlock *thrumi_read_lock_enter(thrum_rwlock *lock) {
   thrum_rwlock_acquire_read(lock);
   return lock;
 }
@@ -164,7 +165,7 @@ static inline void thrumi_read_lock_leave(thrum_rwlock **lock) {
   if (thrum_rwlock_release_read(*lock) != 0) thrumi_not_held("rwlock (read)", *lock);
 }
 
-static inline thrum_rwlock *thrumi_write_lock_enter(thrum_rwlock *lock) {
+static THRUMI_INLINE thrum_rwlock *thrumi_write_lock_enter(thrum_rwlock *lock) {
   thrum_rwlock_acquire_write(lock);
   return lock;
 }
