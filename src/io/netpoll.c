@@ -47,7 +47,7 @@ static size_t pending(void) { return thrumi_load_relaxed(&netpoll.waiting); }
 static void interrupt(void) {
   uint64_t one = 1;
   thrumi_ignore_begin(); /* also called outside; the descriptor is the runtime's own */
-  thrumi_os.write(thrumi_load(&netpoll.wake), &one, sizeof one);
+  while (thrumi_os.write(thrumi_load(&netpoll.wake), &one, sizeof one) == -EINTR) continue;
   thrumi_ignore_end();
 }
 

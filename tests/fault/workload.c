@@ -235,6 +235,8 @@ struct end {
 
 static int one_byte(ssize_t n) { return n == 1 ? 0 : n == 0 ? -EPIPE : (int)n; }
 
+static void close_end(struct end *end) { CHECK_EQ(thrum_close(end->in) | thrum_close(end->out), 0); }
+
 static intptr_t converse(void *arg) {
   struct end *end = arg;
   int error = 0;
@@ -244,8 +246,7 @@ static intptr_t converse(void *arg) {
     error = one_byte(thrum_write(end->out, &byte, 1));
     if (!error) error = one_byte(thrum_read(end->in, &byte, 1));
   }
-  CHECK_EQ(thrum_close(end->in), 0);
-  CHECK_EQ(thrum_close(end->out), 0);
+  close_end(end);
   return error;
 }
 
@@ -254,7 +255,7 @@ static int talk(struct end *here, struct end *there) {
   thrum_thread t;
   int error = thrum_spawn(&t, converse, there);
   if (!error) AWAIT(LOAD(there->begun) || !thrum_is_alive(t));
-  if (!there->begun) converse(there); /* it was not started, or got no stack */
+  if (!there->begun) close_end(there); /* it was not started, or got no stack */
   int mine = (int)converse(here), other = error ? error : (int)must_join(t);
   return other && other != -EPIPE ? other : mine && mine != -EPIPE ? mine : other;
 }
