@@ -35,6 +35,7 @@ static void progress(struct job *job, int ticks) {
     thrum_print("\r\033[K  %zu files, %zu MiB ...", files, mib);
   else if (ticks % 20 == 0)
     thrum_print("  %zu files, %zu MiB ...\n", files, mib);
+  fflush(stdout); /* stdio would keep a line that has no end yet, and all that goes to a pipe */
 }
 
 static int run(struct pass *pass) {
@@ -58,11 +59,7 @@ static int run(struct pass *pass) {
 static void summary(const char *folder, const struct totals *t) {
   printf("%zu files, %zu bytes, in %zu folders below %s\n", t->kinds[FILE_READ], t->bytes, t->kinds[FOLDER],
          folder);
-  printf(
-      "left out: %zu symbolic links, %zu pipes, sockets and devices, %zu on other file systems, %zu unreadable\n",
-      t->kinds[SYMLINK], t->kinds[SPECIAL], t->kinds[ELSEWHERE], t->kinds[UNREADABLE]);
-  if (t->unreadable)
-    printf("the first unreadable: %s: %s\n", t->unreadable->path, strerror(t->unreadable->error));
+  totals_print_left_out(t);
 }
 
 int main(int argc, char **argv) {

@@ -12,6 +12,7 @@ static void add(struct totals *t, const struct node *node, size_t prefix) {
   if (node->kind == UNREADABLE && !t->unreadable) t->unreadable = node;
   if (node->kind == FILE_READ) {
     t->bytes += (size_t)node->stat.st_size;
+    t->words += node->words;
     t->crc = (uint32_t)crc32(t->crc, (const Bytef *)name, (uInt)strlen(name));
     t->crc = (uint32_t)crc32(t->crc, (const Bytef *)&node->crc, sizeof node->crc);
   }
@@ -28,6 +29,14 @@ void tree_list(const struct node *root) {
   if (root->kind == FILE_READ)
     printf("%08" PRIx32 " %12jd %s\n", root->crc, (intmax_t)root->stat.st_size, root->path);
   for (size_t i = 0; i < root->count; i++) tree_list(&root->children[i]);
+}
+
+void totals_print_left_out(const struct totals *t) {
+  printf(
+      "left out: %zu symbolic links, %zu pipes, sockets and devices, %zu on other file systems, %zu unreadable\n",
+      t->kinds[SYMLINK], t->kinds[SPECIAL], t->kinds[ELSEWHERE], t->kinds[UNREADABLE]);
+  if (t->unreadable)
+    printf("the first unreadable: %s: %s\n", t->unreadable->path, strerror(t->unreadable->error));
 }
 
 static int touched(const struct stat *a, const struct stat *b) {

@@ -135,26 +135,37 @@ static enum kind kind_of(const struct stat *s, dev_t device) {
   return S_ISREG(s->st_mode) ? FILE_READ : SPECIAL;
 }
 
-static intptr_t visit(void *arg) {
-  struct node *node = arg;
-  dev_t device = node->stat.st_dev; /* the parent's */
+void tree_look(struct node *node, dev_t device) {
   node->error = lstat(node->path, &node->stat) < 0 ? errno : 0;
   if (!node->error) node->kind = kind_of(&node->stat, device);
-  if (!node->error && node->kind == FILE_READ) node->error = read_file(node);
   if (!node->error && node->kind == FOLDER) node->error = list_folder(node);
+  if (node->error) node->kind = UNREADABLE;
+}
+
+static intptr_t visit(void *arg) {
+  struct node *node = arg;
+  tree_look(node, node->stat.st_dev); /* the parent's */
+  if (node->kind == FILE_READ) node->error = read_file(node);
   for_each(node->job, visit, node->children, sizeof *node->children, node->count);
   if (node->error) node->kind = UNREADABLE;
   return 0;
 }
 
-int tree_read(struct node *root, const char *path, struct job *job) {
-  *root = (struct node){.job = job, .path = strdup(path)};
+int tree_open(struct node *root, const char *path) {
+  root->path = strdup(path);
   if (!root->path) return -ENOMEM;
   if (stat(path, &root->stat) < 0) return -errno;
-  if (!S_ISDIR(root->stat.st_mode)) return -ENOTDIR;
-  root->error = list_folder(root);
-  for_each(job, visit, root->children, sizeof *root->children, root->count);
+  root->kind = kind_of(&root->stat, root->stat.st_dev);
+  if (root->kind == FOLDER) root->error = list_folder(root);
   return -root->error;
+}
+
+int tree_read(struct node *root, const char *path, struct job *job) {
+  *root = (struct node){.job = job};
+  int error = tree_open(root, path);
+  if (!error && root->kind != FOLDER) return -ENOTDIR;
+  for_each(job, visit, root->children, sizeof *root->children, root->count);
+  return error;
 }
 
 void tree_free(struct node *root) {

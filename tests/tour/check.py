@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
-"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter5|run TOUR_BUILD_DIR
+"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter7|run TOUR_BUILD_DIR
 
 Threads end in any order and take any time, so lines are compared as sets and counts. What must come last, or
 in a certain order, is said so in the check.
 """
+import fcntl
 import os
+import random
 import re
 import resource
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -38,6 +43,17 @@ def run(program, *arguments, status=0, **how):
 
 def same_lines(got, wanted, what):
     expect(Counter(got) == Counter(wanted), f"{what}: the lines, in any order", "\n".join(got))
+
+
+def in_one_of(runs, holds, what):
+    """For what a machine that stands still for a while spoils: it holds in one of so many runs at least."""
+    outputs = []
+    for _ in range(runs):
+        good, output = holds()
+        if good:
+            return
+        outputs.append(output)
+    expect(False, f"{what}, in one of {runs} runs at least", "\n".join(outputs))
 
 
 def lanes_of(text):
@@ -102,12 +118,13 @@ def check_unreadable(program, root):
     if os.getuid() != 0:
         output = run(program, str(root)).stdout
     else:
-        unprivileged = root / "program"
-        shutil.copy(program, unprivileged)
-        output = run(unprivileged, str(root), user=65534, group=65534, extra_groups=[]).stdout
-        unprivileged.unlink()
+        with tempfile.TemporaryDirectory() as elsewhere:
+            os.chmod(elsewhere, 0o755)
+            unprivileged = shutil.copy(program, elsewhere)
+            output = run(unprivileged, str(root), user=65534, group=65534, extra_groups=[]).stdout
     expect("2 unreadable" in output and "Permission denied" in output, "two are unreadable and counted", output)
     (root / "closed").chmod(stat.S_IRWXU)
+    return output
 
 
 def chapter0(build):
@@ -284,6 +301,216 @@ def check_deadlock(output):
     same_lines(after.split("\n")[1:-1], ["forth has both", "back has both"], "in one order all is well")
 
 
+# ---- Chapter 6 ---------------------------------------------------------------------------------------------
+
+READERS, PLACES, BLOCK = 4, 64, 64 * 1024
+
+
+def chapter6(build):
+    check_put_and_get(run(build / "6-1-put-and-get").stdout.splitlines())
+    in_one_of(3, lambda: check_select(run(build / "6-2-select").stdout), "all stories come")
+    pipeline = build / "6-3-pipeline"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        check_pipeline(pipeline, make_texts(root), str(root))
+        output = check_unreadable(pipeline, root)
+        expect(re.search(r"^the first unreadable: .*/(closed|secret): Permission denied$", output, re.MULTILINE),
+               "what is unreadable is named", output)
+    with tempfile.TemporaryDirectory() as folder:
+        expect("\n0 files counted, 0 bytes, 0 words, in 1 folders" in "\n" + run(pipeline, folder).stdout, "an empty folder")
+    error = run(pipeline, "/nowhere at all", status=1).stderr
+    expect("/nowhere at all: No such file or directory\nname folders or files" in error, "error and remedy", error)
+    check_interrupted(pipeline)
+    in_one_of(3, lambda: check_terminal(pipeline), "each redrawing is seen at once")
+
+
+def check_put_and_get(lines):
+    text = "\n".join(lines)
+    puts = done = 0
+    for line in lines:
+        if line == f"put {puts}":
+            puts += 1
+            expect(puts - done <= 3 + 2, "no more than three wait and two are in work", text)
+        done += bool(re.fullmatch(r"\tconsumer-[01] has done \d+", line))
+        if line.startswith("all are done"):
+            expect((puts, done) == (12, 12), "join waits for all", text)
+    same_lines([line.split()[-1] for line in lines if line.startswith("\t")], map(str, range(12)), "each job once")
+    expect(lines[-2:] == ["all are done, and 2 consumers wait for more", "*** DONE! *** 12 of 12"], "the end", text)
+
+
+def check_select(output):
+    """Whatever the machine does, each reporter is heard in order. If the desk closes too soon, it says so."""
+    told = {town: [line for line in output.splitlines() if line.startswith(town)] for town in ("Oslo", "Lima", "Kyoto")}
+    stories = output.count(": story ")
+    for town, lines in told.items():
+        wanted = [f"{town}: story {n}" for n in range(1, 5)] + [f"{town} has ended"]
+        expect(lines == wanted[:len(lines)] and not (town == "Kyoto" and len(lines) == 5), f"{town} in order", output)
+    expect(output.endswith(f"silence; the desk closes with {stories} of 12 stories\n"), "all are counted", output)
+    return [len(lines) for lines in told.values()] == [5, 5, 4], output
+
+
+def make_texts(root):
+    """Texts with words at, before and across the borders of blocks. Returns path -> content, in the pipeline's order."""
+    letters = random.Random(6).choices(b"ab \n\t", k=3 * BLOCK + 17)
+    texts = {"empty": b"", "no-newline": b"last word", "blank": b" \t\n\v\f\r", "a": b"a", "with \xff\x85\xa0": b"\xff \x85\xa0",
+             "across": b"x" * (2 * BLOCK + 1), "blank at the border": b"x" * (BLOCK - 1) + b" y",
+             "block": b"y z " * (BLOCK // 4), "random": bytes(letters), "deep/er/leaf": b"leaf\n"}
+    texts |= {f"many/{i}": b"word " * i for i in range(300)}
+    for name, text in texts.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+    (root / "link").symlink_to("a")
+    os.mkfifo(root / "fifo")
+    order = sorted(texts, key=lambda name: [part.encode() for part in name.split("/")])
+    return {str(root / name): texts[name] for name in order}
+
+
+def check_texts(output, texts):
+    listed = re.findall(r"^([0-9a-f]{8}) +(\d+) +(\d+) (/.*)$", output, re.MULTILINE)
+    wanted = [(f"{zlib.crc32(t):08x}", str(len(t)), str(len(t.split())), path) for path, t in texts.items()]
+    expect(listed == wanted, "checksum, size and words of each file are those of another implementation",
+           "\n".join(map(str, set(listed) ^ set(wanted))))
+    crc = 0
+    for path, text in texts.items():
+        crc = zlib.crc32(zlib.crc32(text).to_bytes(4, sys.byteorder), zlib.crc32(os.fsencode(path), crc))
+    sizes, words = sum(map(len, texts.values())), sum(len(t.split()) for t in texts.values())
+    expect(f"{len(texts)} files counted, {sizes} bytes, {words} words, in " in output, "the totals", output)
+    expect(f"the checksum of all {crc:08x}" in output, "the checksum of all", output)
+
+
+def gauges(output):
+    """Name of the queue -> its places, how full it was, its items, puts that waited, gets that waited."""
+    rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+), for +[\d.]+ s +(\d+), for +[\d.]+ s$", output, re.MULTILINE)
+    return {row[0]: tuple(map(int, row[1:])) for row in rows}
+
+
+def check_pipeline(program, texts, folder):
+    output = run(program, folder, "--list").stdout
+    check_texts(output, texts)
+    expect("1 symbolic links, 1 pipes, " in output and " 0 unreadable" in output, "what is left out", output)
+    expect("stopped" not in output and "\r" not in output, "a plain summary", output)
+    rows = gauges(output)
+    items = len(texts) + sum(-(-len(text) // BLOCK) for text in texts.values())
+    expect([rows[name][2] for name in ("paths", "blocks", "counts")] == [len(texts), items, items], "the queues' items", output)
+    for places, fullest, count, puts, gets in rows.values():
+        expect(1 <= fullest <= places and puts <= count and (puts == 0 or fullest == places), "the gauges agree", output)
+
+
+def await_state(holds, what):
+    end = time.monotonic() + 60
+    while not holds():
+        expect(time.monotonic() < end, f"in vain: {what}")
+        time.sleep(0.01)
+
+
+def await_line(stream, pattern):
+    seen = []
+    for line in stream:
+        seen.append(line)
+        if re.search(pattern, line):
+            return seen
+    expect(False, f"a line with {pattern} before the end", "".join(seen))
+
+
+def unread(fd):
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def check_interrupted(program):
+    """Each reader is made to sit in a silent pipe, so that at Ctrl-C it is known what was done, begun and found."""
+    pipes = [os.pipe() for _ in range(READERS + 1)]
+    ends = [f"/dev/fd/{read}" for read, _ in pipes]
+    with tempfile.TemporaryDirectory() as folder:
+        one, two, rest = Path(folder, "one"), Path(folder, "two"), Path(folder, "rest")
+        one.write_bytes(b"one file")
+        two.write_bytes(b"")
+        rest.mkdir()
+        for i in range(200):
+            (rest / str(i)).write_bytes(b"never read")
+        arguments = [*ends[:READERS], str(one), str(two), ends[READERS], str(rest), "--list"]
+        with subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True,
+                              pass_fds=[read for read, _ in pipes]) as process:
+            for _, write in pipes:
+                os.write(write, b"begun, and hel")
+            await_state(lambda: unread(pipes[0][1]) == 0, "the first piece is read")
+            os.write(pipes[0][1], b"lo")
+            os.close(pipes[0][1])  # its reader goes on with one, two and the last pipe
+            await_state(lambda: not any(unread(write) for _, write in pipes[1:]), "all other pipes are begun")
+            await_line(process.stdout, rf" 3 of {READERS + 3 + 200} files.* queues {PLACES}/{PLACES} 0/16 0/16$")
+            process.send_signal(signal.SIGINT)
+            output = process.stdout.read()
+        expect(process.returncode == 130, f"the status is 130, not {process.returncode}", output)
+        check_texts(output, {ends[0]: b"begun, and hello", str(one): b"one file", str(two): b""})
+    begun, found, names = map(int, re.search(r"^stopped: (\d+) files begun and not counted, (\d+) found and not begun, "
+                                             r"(\d+) names not looked at$", output, re.MULTILINE).groups())
+    expect(begun == READERS and found + names == 200 and PLACES <= found <= PLACES + 1, "each file is accounted for", output)
+    expect(gauges(output)["paths"][:2] == (PLACES, PLACES), "the walker was held back", output)
+    for fd in [read for read, _ in pipes] + [write for _, write in pipes[1:]]:
+        os.close(fd)
+
+
+def check_terminal(program):
+    """The line is there before the end, and gone after it."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen([program, "/dev/stdin"], stdin=subprocess.PIPE, stdout=theirs) as process:
+        os.close(theirs)
+        output = b""
+        while b"0 of 1 files" not in output:
+            output += os.read(ours, 4096)
+        redrawings = output.count(b"\r")
+        process.stdin.write(b"text")
+        process.stdin.close()
+        while b"counts " not in output:
+            output += os.read(ours, 4096)
+    expect(process.returncode == 0, "the end of the pipe ends it")
+    expect(re.search(rb"\r\033\[K  \.{24}  0 %, 0 of 1 files", output), "a line with a bar", str(output))
+    expect(b"\r\033[K1 files counted, 4 bytes, 1 words" in output, "the summary takes its place", str(output))
+    os.close(ours)
+    return redrawings < 4, str(output)
+
+
+# ---- Chapter 7 ---------------------------------------------------------------------------------------------
+
+def chapter7(build):
+    lines = run(build / "7-1-a-starting-gun").stdout.splitlines()
+    same_lines(lines[:2], ["5 are at the line", "runner-5 goes home"], "before the gun")
+    runs = [re.sub(r", \d+\.\d{3} ms after the gun$", "", line) for line in lines[2:8]]
+    same_lines(runs, [f"runner-{n} runs" for n in range(5)] + ["latecomer runs"], "after the gun")
+    expect(runs[-1] == "latecomer runs" and lines[8:] == ["the gun is loaded again"], "the end", "\n".join(lines))
+
+    check_timers(build / "7-2-timers")
+    in_one_of(3, lambda: check_ticker(run(build / "7-3-a-ticker").stdout), "a ticker does not drift")
+    in_one_of(3, lambda: check_watchdog(run(build / "7-4-a-watchdog").stdout), "only who hangs is named")
+
+
+def check_timers(program):
+    start = time.monotonic()
+    output = run(program).stdout
+    expect(time.monotonic() - start < 25, "a cancelled timer does not keep the program")
+    after = float(re.match(r"tea is ready after ([\d.]+) ms; said by Thread-\d+ \(serve\)$", output, re.MULTILINE)[1])
+    expect(after >= 30, "a timer is never early", output)
+    expect("\ncancel says of the cake 1, once more 0, of the tea 0\n" in output, "what cancel says", output)
+    called, cancelled = map(int, re.search(r"^500 timers: (\d+) called, (\d+) cancelled$", output, re.MULTILINE).groups())
+    expect(called + cancelled == 500 and "cake is ready" not in output, "either called or cancelled", output)
+
+
+def check_ticker(output):
+    loop, ticker = map(float, re.findall(r"after 50 rounds of 4 ms: +(-?[\d.]+) ms late$", output, re.MULTILINE))
+    away = int(re.search(r"the next wait says (\d+)$", output, re.MULTILINE)[1])
+    expect(loop >= 50 and ticker >= 0 and away >= 10, "nothing comes early", output)
+    expect(output.endswith("stopped: it says -EPIPE\n"), "the end", output)
+    return ticker < 10 and away == 10, output
+
+
+def check_watchdog(output):
+    named = re.findall(r"no sign of life from (\S+) for 300 ms$", output, re.MULTILINE)
+    expect("server-1" in named and output.endswith("\nclosed: server-1 had 10 requests\n"), "who hangs is named", output)
+    expect(re.search(r'^"server-1" .* waits for input on descriptor \d+', output, re.MULTILINE), "and why", output)
+    return named == ["server-1"], output
+
+
 # ---- tour/run ----------------------------------------------------------------------------------------------
 
 def check_run(build):
@@ -299,9 +526,20 @@ def check_run(build):
         expect("2-1-serially" in run(TOUR / "run", empty, "2", status=1).stderr, "what is not built is named")
     expect("ended with status 1" in run(TOUR / "run", build, "0", "/nowhere at all", status=1).stdout,
            "a program's failure is the tour's")
+    check_interrupted_run(build)
+
+
+def check_interrupted_run(build):
+    """Ctrl-C reaches all that run on a terminal: the program tells what it did, and the tour ends."""
+    with subprocess.Popen([TOUR / "run", build, "6", "/dev/stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True, start_new_session=True) as process:
+        await_line(process.stdout, " 0 of 1 files")
+        os.killpg(process.pid, signal.SIGINT)
+        output = process.stdout.read()
+    expect("stopped: 1 files begun and not counted" in output and process.returncode == 130, "told, and ended", output)
 
 
 if __name__ == "__main__":
     checks = {"run": check_run, "chapter0": chapter0, "chapter1": chapter1, "chapter2": chapter2,
-              "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5}
+              "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5, "chapter6": chapter6, "chapter7": chapter7}
     checks[sys.argv[1]](Path(sys.argv[2]).resolve())
