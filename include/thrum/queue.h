@@ -18,7 +18,7 @@
  * or its place without waiting is not cut short by its timeout.
  *
  * Forms. x waits for ever, x_for(..., timeout) for so long, try_x not at all. Those that wait switch and are cancellation
- * points, also when they need not wait; the try forms are none. Light, bound and foreign threads may use all of
+ * points, also when they need not wait, and when they poll; the try forms are none. Light, bound and foreign threads may use all of
  * it, together; signal handlers nothing. What a putter did before its put is seen by whoever got that item.
  *
  * Errors of all puts and gets: -EINVAL: `sizeof *(p)` is not the size of the queue's items, or the queue is not initialised;

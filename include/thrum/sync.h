@@ -8,7 +8,8 @@
  * Forms. x waits for ever, x_for(..., timeout) for so long, try_x not at all. A timeout of 0 or less polls. A call that ran
  * out of time or was cancelled has changed nothing, and swallowed nothing that was meant for another thread.
  *
- * "Switches", "cancellation point": as in thread.h, if the call has to wait.
+ * "Switches", "cancellation point": as in thread.h, if the call has to wait. What is to be had at once is had, by a cancelled
+ * thread too. What is not is -ECANCELED for one in a cancellation point, whatever the timeout, also in a poll; never in a try form.
  *
  * Names. x_set_name says what dumps and reports call an object (all but a once), until its _destroy. Without one an object goes by
  * the variable that it is, or lies in.

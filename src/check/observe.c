@@ -61,7 +61,7 @@ void thrumi_observe_ends(struct thrumi_acquire *a) {
 void thrumi_observe_release(const void *object, uint32_t mark) {
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
   struct thrumi_held held;
-  if (holder && thrumi_load_relaxed(&holder->mark) == mark) thrumi_held_pop(holder, object, &held);
+  if (holder && thrumi_mark_of(holder) == mark) thrumi_held_pop(holder, object, &held);
 }
 
 /* What was held when nobody watched is not known, nor is what was left when watching ended. */

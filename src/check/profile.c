@@ -92,7 +92,7 @@ void thrumi_profile_ends(const struct thrumi_acquire *a) {
   thrumi_add(&e->acquired, UINT64_C(1));
   if (a->since) count_wait(e, a);
   thrumi_store_relaxed(&e->holder_site, a->site);
-  thrumi_store_relaxed(&e->holder_mark, thrumi_self()->current->mark);
+  thrumi_store_relaxed(&e->holder_mark, thrumi_mark_of(thrumi_self()->current));
 }
 
 /* ---- Printing --------------------------------------------------------------------------------------------------------- */

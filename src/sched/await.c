@@ -75,6 +75,13 @@ bool thrumi_withdraw(struct thrumi_waiter *waiter) {
   return waiter->won;
 }
 
+int thrumi_poll_failed(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  int error = thrumi_poll_error(k->current);
+  thrumi_leave(k);
+  return error;
+}
+
 void thrumi_settle_inside(const void *address, thrumi_settle_fn *settle) {
   bool more;
   do {

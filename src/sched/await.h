@@ -48,6 +48,9 @@ void thrumi_settle(const void *address, thrumi_settle_fn *settle);
 void thrumi_settle_inside(const void *address,
                           thrumi_settle_fn *settle); /* the same, at once; in no handler */
 
+/* thrumi_poll_error of the caller, for who is outside of the runtime. */
+int thrumi_poll_failed(void);
+
 /* What a wait that ended without being let go means to the user. */
 static inline int thrumi_wait_error(enum thrumi_wait_state outcome) {
   return outcome == THRUMI_WOKEN ? 0 : outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;

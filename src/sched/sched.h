@@ -438,6 +438,10 @@ static inline struct thrumi_thread *thrumi_running_on(struct thrumi_kthread *k) 
   return thrumi_load(&k->current);
 }
 
+/* The lower half of its id. It changes with the record's generation alone: nobody who has the thread by its handle, in a queue or
+ * as itself needs more than the value, and who has it by a mark compares that with what it finds. */
+static inline uint32_t thrumi_mark_of(const struct thrumi_thread *t) { return thrumi_load_relaxed(&t->mark); }
+
 /* name.c */
 struct thrumi_name;
 struct thrumi_name *thrumi_name_make(const char *format, va_list args); /* outside; NULL: no memory */

@@ -26,7 +26,7 @@ static inline struct thrumi_kthread *thrumi_self(void) {
  * paths of the public headers know of it; assembly, for the reason above. */
 static inline void thrumi_become(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_store_relaxed(&k->current, t);
-  uint32_t mark = t ? thrumi_load_relaxed(&t->mark) : 0;
+  uint32_t mark = t ? thrumi_mark_of(t) : 0;
 #if defined(__x86_64__)
   uint64_t at;
   __asm__ volatile("movq thrumi_mark_tls@gottpoff(%%rip), %0\n\tmovl %1, %%fs:(%0)"
@@ -87,6 +87,11 @@ static inline void thrumi_leave_in_handler(struct thrumi_kthread *k) {
  * thrumi_park ask: after ARMED, with a fence in between, since from then on it is the canceller who must see the wait. */
 static inline bool thrumi_is_cancelled(const struct thrumi_thread *me) {
   return thrumi_unlikely(thrumi_load(&me->cancel)) && !me->shield;
+}
+
+/* What a poll that found nothing says: one who is cancelled would not have waited either. */
+static inline int thrumi_poll_error(const struct thrumi_thread *me) {
+  return thrumi_is_cancelled(me) ? -ECANCELED : -ETIMEDOUT;
 }
 
 static inline void thrumi_set_state(struct thrumi_thread *t, enum thrumi_state state) {

@@ -47,7 +47,7 @@ static uint32_t read_mark(const struct thrumi_look *l) {
 
 struct thrumi_thread *thrumi_marked(uint32_t mark) {
   struct thrumi_thread *t = mark ? thrumi_record((uint32_t)THRUMI_FLAGS(mark)) : NULL;
-  return t && thrumi_load_relaxed(&t->mark) == mark ? t : NULL;
+  return t && thrumi_mark_of(t) == mark ? t : NULL;
 }
 
 /* The thread, unless it has ended. */

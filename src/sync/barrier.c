@@ -179,7 +179,7 @@ static int arrive(struct thrumi_bucket *bucket, thrum_barrier *b, int64_t deadli
   else
     break_it(bucket, b);
   thrumi_bucket_unlock(bucket);
-  if (!completes) return -ETIMEDOUT;
+  if (!completes) return thrumi_poll_error(thrumi_self()->current);
   return acts ? act(b, &a) : result_of(RELEASED, b, &a);
 }
 

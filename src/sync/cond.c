@@ -113,7 +113,7 @@ static int wait_in(thrum_cond *cond, const struct thrumi_lock_wait *wait, int64_
 static int poll_once(struct thrumi_lock_wait *wait) {
   thrumi_lock_release(wait->lock);
   thrumi_lock_acquire(wait, INT64_MAX, 0);
-  return thrumi_is_cancelled(thrumi_self()->current) ? -ECANCELED : -ETIMEDOUT;
+  return thrumi_poll_error(thrumi_self()->current);
 }
 
 static bool is_callers(const thrum_lock *lock) {

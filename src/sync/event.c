@@ -92,7 +92,7 @@ void thrumi_event_wait_slow(thrum_event *event) {
 }
 
 static int poll_once(const thrum_event *event) {
-  if (!thrum_event_is_set(event)) return -ETIMEDOUT;
+  if (!thrum_event_is_set(event)) return thrumi_poll_failed();
   thrumi_rely_on(event);
   return 0;
 }

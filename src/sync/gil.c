@@ -68,10 +68,12 @@ struct gil_wait {
 
 static struct gil *inner(thrum_gil *gil) { return (struct gil *)gil; }
 
-static uint64_t mine(const struct thrumi_thread *t) { return (uint64_t)t->mark << MARK_SHIFT | HELD; }
+static uint64_t mine(const struct thrumi_thread *t) {
+  return (uint64_t)thrumi_mark_of(t) << MARK_SHIFT | HELD;
+}
 
 static bool is_mine(uint64_t word, const struct thrumi_thread *me) {
-  return word && (uint32_t)(word >> MARK_SHIFT) == me->mark;
+  return word && (uint32_t)(word >> MARK_SHIFT) == thrumi_mark_of(me);
 }
 
 static int64_t interval(void) { return thrumi_load_relaxed(&thrumi_sched.interval); }
@@ -112,7 +114,7 @@ static void enqueue(struct thrumi_buckets b, struct gil *gil, struct gil_wait *w
 static void boost_holder(uint64_t word) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
-  if (holder && holder->mark == mark) thrumi_boost(holder);
+  if (holder && thrumi_mark_of(holder) == mark) thrumi_boost(holder);
 }
 
 /* The reminder rings: asks the holder if its time has come, and looks after one that was asked, since it may have been
@@ -296,7 +298,7 @@ int thrumi_gil_try_slow(thrum_gil *gil) { return try_acquire(gil, __builtin_retu
 
 int thrumi_gil_for_slow(thrum_gil *gil, thrum_duration timeout) {
   void *site = __builtin_return_address(0);
-  if (timeout <= 0) return try_acquire(gil, site) ? -ETIMEDOUT : 0;
+  if (timeout <= 0) return try_acquire(gil, site) ? thrumi_poll_failed() : 0;
   return acquire_until(gil, thrum_after(timeout), THRUMI_CANCELLABLE, site);
 }
 
@@ -319,7 +321,7 @@ int thrumi_gil_release_slow(thrum_gil *outer) {
   uint64_t seen = thrumi_load(&gil->word);
   if (is_mine(seen, k->current)) {
     thrumi_announce(gil);
-    thrumi_release_ends(gil, k->current->mark);
+    thrumi_release_ends(gil, thrumi_mark_of(k->current));
     while (!(seen & WAITERS) && !thrumi_cas(&gil->word, &seen, 0)) {
     }
     if (seen & WAITERS) release_in_buckets(gil, k->current);
@@ -383,7 +385,7 @@ static void check_as_holder(struct gil *gil, const struct thrumi_thread *me, voi
   struct thrumi_acquire a = thrumi_acquire(gil, THRUMI_HOLD_GIL, site, THRUMI_MAY_WAIT);
   int saved = *thrum_errno();
   thrumi_announce(gil);
-  thrumi_release_ends(gil, me->mark);
+  thrumi_release_ends(gil, thrumi_mark_of(me));
   thrumi_acquire_waits(&a);
   check(gil);
   thrumi_acquire_ends(&a);

@@ -45,9 +45,7 @@ typedef _Atomic uint64_t lock_word;
 
 static lock_word *word_of(thrum_lock *lock) { return (lock_word *)&lock->word; }
 
-static uint64_t marked(const struct thrumi_thread *t) {
-  return (uint64_t)thrumi_load_relaxed(&t->mark) << MARK_SHIFT;
-}
+static uint64_t marked(const struct thrumi_thread *t) { return (uint64_t)thrumi_mark_of(t) << MARK_SHIFT; }
 
 /* WOKEN as it is set in this process. */
 static uint64_t woken_now(void) { return ((uint64_t)thrumi_forks + 1) << WOKEN_SHIFT & WOKEN; }
@@ -68,7 +66,7 @@ static bool take(thrum_lock *lock, const struct thrumi_thread *me, bool woken, u
 bool thrumi_holder_runs(uint64_t word, const struct thrumi_thread *me) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
-  return holder && holder != me && thrumi_load_relaxed(&holder->mark) == mark &&
+  return holder && holder != me && thrumi_mark_of(holder) == mark &&
          thrumi_load_relaxed(&holder->state) == THRUMI_RUNNING;
 }
 
@@ -171,16 +169,8 @@ static int try_acquire(thrum_lock *lock, enum thrumi_hold hold, void *site) {
   return taken ? 0 : -EAGAIN;
 }
 
-static int poll_once(thrum_lock *lock, enum thrumi_hold hold, void *site) {
-  if (try_acquire(lock, hold, site) == 0) return 0;
-  struct thrumi_kthread *k = thrumi_enter();
-  int error = thrumi_is_cancelled(k->current) ? -ECANCELED : -ETIMEDOUT;
-  thrumi_leave(k);
-  return error;
-}
-
 static int acquire_for(thrum_lock *lock, thrum_duration timeout, enum thrumi_hold hold, void *site) {
-  if (timeout <= 0) return poll_once(lock, hold, site);
+  if (timeout <= 0) return try_acquire(lock, hold, site) ? thrumi_poll_failed() : 0;
   enum thrumi_patience patience = timeout == THRUM_FOREVER ? THRUMI_MAY_WAIT : THRUMI_TRIES;
   struct thrumi_lock_wait wait = thrumi_lock_wait(lock, hold, site, patience);
   thrumi_acquire_begins(&wait.acquire);

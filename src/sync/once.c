@@ -48,8 +48,8 @@ static uint64_t fork_now(void) { return (uint64_t)thrumi_forks << FORK_SHIFT & F
 static bool is_running(uint64_t word) {
   uint32_t mark = (uint32_t)(word >> MARK_SHIFT);
   struct thrumi_thread *t = word & RUNNING ? thrumi_record((uint32_t)THRUMI_FLAGS(mark)) : NULL;
-  bool lives =
-      t && t->mark == mark && !(THRUMI_FLAGS(thrumi_load(&t->life)) & (THRUMI_FREE | THRUMI_FINISHED));
+  bool lives = t && thrumi_mark_of(t) == mark &&
+               !(THRUMI_FLAGS(thrumi_load(&t->life)) & (THRUMI_FREE | THRUMI_FINISHED));
   return lives && ((word & FORK) == fork_now() || t == thrumi_sched.main);
 }
 
@@ -69,7 +69,7 @@ enum turn { TURN_MINE = 1, TURN_DONE = 0 }; /* or a negative errno */
 
 /* Waits until it is done or the caller's turn. */
 static int await_turn(thrum_once *once, int64_t deadline, int flags) {
-  uint32_t mark = thrumi_self()->current->mark;
+  uint32_t mark = thrumi_mark_of(thrumi_self()->current);
   uint64_t seen = thrumi_load(word_of(once));
   for (;;) {
     if (seen & DONE) return TURN_DONE;
@@ -79,7 +79,8 @@ static int await_turn(thrum_once *once, int64_t deadline, int flags) {
       continue;
     }
     if (seen >> MARK_SHIFT == mark) return -EDEADLK;
-    int error = deadline == INT64_MIN ? -ETIMEDOUT : wait_for(once, deadline, flags);
+    int error =
+        deadline == INT64_MIN ? thrumi_poll_error(thrumi_self()->current) : wait_for(once, deadline, flags);
     if (error) return error;
     seen = thrumi_load(word_of(once));
   }

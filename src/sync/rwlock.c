@@ -86,7 +86,9 @@ static struct rw_wait *first_reader(struct thrumi_buckets b, const thrum_rwlock 
   return (struct rw_wait *)thrumi_bucket_first(b.of[OF_READERS], readers_at(lock));
 }
 
-static uint64_t written_by(const struct thrumi_thread *t) { return (uint64_t)t->mark << 32 | WRITER; }
+static uint64_t written_by(const struct thrumi_thread *t) {
+  return (uint64_t)thrumi_mark_of(t) << 32 | WRITER;
+}
 
 static bool is_mine(uint64_t word, const struct thrumi_thread *me) {
   return (word & ~FLAGS) == written_by(me);
@@ -208,7 +210,7 @@ static int try_acquire(thrum_rwlock *lock, int side, void *site) {
 }
 
 static int acquire_for(thrum_rwlock *lock, int side, thrum_duration timeout, void *site) {
-  if (timeout <= 0) return try_acquire(lock, side, site) ? -ETIMEDOUT : 0;
+  if (timeout <= 0) return try_acquire(lock, side, site) ? thrumi_poll_failed() : 0;
   return acquire(lock, side, thrum_after(timeout), THRUMI_CANCELLABLE, site);
 }
 
@@ -342,7 +344,7 @@ static int leave_as_last(thrum_rwlock *lock) {
 
 static int release_read(thrum_rwlock *lock, const struct thrumi_thread *me) {
   uint64_t seen = thrumi_load(word_of(lock));
-  if (seen & COUNT) thrumi_release_ends(lock, me->mark);
+  if (seen & COUNT) thrumi_release_ends(lock, thrumi_mark_of(me));
   while (seen & COUNT) {
     if ((seen & COUNT) == ONE && seen & FLAGS) return leave_as_last(lock);
     if (thrumi_cas(word_of(lock), &seen, seen - ONE)) return 0;
@@ -361,7 +363,7 @@ int thrumi_rwlock_release_read_slow(thrum_rwlock *lock) {
 static int release_write(thrum_rwlock *lock, const struct thrumi_thread *me) {
   uint64_t seen = thrumi_load(word_of(lock));
   if (!is_mine(seen, me)) return -EPERM;
-  thrumi_release_ends(lock, me->mark);
+  thrumi_release_ends(lock, thrumi_mark_of(me));
   thrumi_announce(lock);
   while (!(seen & FLAGS))
     if (thrumi_cas(word_of(lock), &seen, 0)) return 0;
@@ -399,7 +401,7 @@ int thrum_rwlock_downgrade(thrum_rwlock *lock) {
   struct thrumi_kthread *k = thrumi_enter();
   int error = downgrade(lock, k->current);
   if (!error) {
-    thrumi_release_ends(lock, k->current->mark);
+    thrumi_release_ends(lock, thrumi_mark_of(k->current));
     thrumi_acquire_ends(&a);
   }
   thrumi_leave(k);
@@ -413,7 +415,7 @@ int thrum_rwlock_try_upgrade(thrum_rwlock *lock) {
   bool upgraded = thrumi_cas(word_of(lock), &only_reader, written_by(k->current));
   if (upgraded) {
     thrumi_rely_on(lock);
-    thrumi_release_ends(lock, k->current->mark);
+    thrumi_release_ends(lock, thrumi_mark_of(k->current));
     thrumi_acquire_ends(&a);
   }
   thrumi_leave(k);

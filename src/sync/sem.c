@@ -235,7 +235,7 @@ int thrumi_sem_try_slow(thrum_sem *sem) {
 }
 
 int thrumi_sem_for_slow(thrum_sem *sem, thrum_duration timeout) {
-  if (timeout <= 0) return thrumi_sem_try_slow(sem) ? -ETIMEDOUT : 0;
+  if (timeout <= 0) return thrumi_sem_try_slow(sem) ? thrumi_poll_failed() : 0;
   return acquire(sem, thrum_after(timeout), THRUMI_CANCELLABLE);
 }
 

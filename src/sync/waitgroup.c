@@ -73,7 +73,7 @@ void thrumi_waitgroup_wait_slow(thrum_waitgroup *group) {
 }
 
 static int poll_once(const thrum_waitgroup *group) {
-  if (thrum_waitgroup_count(group) != 0) return -ETIMEDOUT;
+  if (thrum_waitgroup_count(group) != 0) return thrumi_poll_failed();
   thrumi_rely_on(group);
   return 0;
 }

@@ -33,7 +33,7 @@ static int64_t wait_once(thrum_ticker *ticker, int64_t deadline) {
     return outcome == THRUMI_CANCELLED ? -ECANCELED : 0;
   }
   thrumi_bucket_unlock(bucket);
-  return ticks == 0 ? -ETIMEDOUT : ticks;
+  return ticks == 0 ? thrumi_poll_error(thrumi_self()->current) : ticks;
 }
 
 static int64_t wait_until(thrum_ticker *ticker, int64_t deadline) {
@@ -54,7 +54,7 @@ int64_t thrum_ticker_wait_for(thrum_ticker *ticker, thrum_duration timeout) {
 
 int64_t thrum_ticker_try_wait(thrum_ticker *ticker) {
   int64_t ticks = wait_until(ticker, INT64_MIN);
-  return ticks == -ETIMEDOUT ? -EAGAIN : ticks;
+  return ticks == -ETIMEDOUT || ticks == -ECANCELED ? -EAGAIN : ticks;
 }
 
 /* A new period; all who wait look at it. */
