@@ -5,6 +5,9 @@
  * The count of the channel changes under the small lock, before a push and before the pop; so whoever has the gate finds
  * heap.count to be the channel's count, or one of them ahead by what it is itself about to do.
  *
+ * A pop fills the hole at the top with the last node, which most likely goes near the bottom again. So the hole first moves down all
+ * the way, towards the child that goes first, with one comparison a level; from there the node climbs.
+ *
  * A comparator that is no order makes some heap: every node stays in it once, whatever the comparator says, and there are
  * at most as many comparisons as the heap is deep, twice that for a pop. */
 #include <core/fatal.h>
@@ -58,6 +61,15 @@ static bool goes_before(const struct thrumi_channel *c, const char *a, const cha
   return order < 0 || (order == 0 && number_of(a) < number_of(b));
 }
 
+/* Usually a node is its number and one word, and a call of memcpy would cost more than the copy. */
+static inline void copy_node(const struct thrumi_channel *c, char *to, const char *from) {
+  size_t size = node_size(c);
+  if (thrumi_likely(size == 2 * sizeof(uint64_t)))
+    __builtin_memcpy(to, from, 2 * sizeof(uint64_t));
+  else
+    memcpy(to, from, size);
+}
+
 struct held_node {
   _Alignas(uint64_t) char bytes[sizeof(uint64_t) + THRUMI_INLINE_MAX];
 };
@@ -67,34 +79,38 @@ static void sift_up(struct thrumi_channel *c, size_t hole, const char *n) {
   while (hole > 0) {
     size_t parent = (hole - 1) / 2;
     if (!goes_before(c, n, node(c, parent))) break;
-    memcpy(node(c, hole), node(c, parent), node_size(c));
+    copy_node(c, node(c, hole), node(c, parent));
     hole = parent;
   }
-  memcpy(node(c, hole), n, node_size(c));
+  copy_node(c, node(c, hole), n);
 }
 
-/* The same below the hole, which moves down. */
-static void sift_down(struct thrumi_channel *c, size_t hole, const char *n) {
+/* Moves the hole at the top to the bottom, and returns where it is then. The grandchildren are asked for ahead: in a large heap
+ * each level is in memory that is far away. */
+static size_t sink_hole(struct thrumi_channel *c) {
+  size_t hole = 0;
   for (size_t child; (child = 2 * hole + 1) < c->heap.count; hole = child) {
+    __builtin_prefetch(node(c, 2 * child + 1));
     if (child + 1 < c->heap.count && goes_before(c, node(c, child + 1), node(c, child))) child++;
-    if (!goes_before(c, node(c, child), n)) break;
-    memcpy(node(c, hole), node(c, child), node_size(c));
+    copy_node(c, node(c, hole), node(c, child));
   }
-  memcpy(node(c, hole), n, node_size(c));
+  return hole;
 }
 
 void thrumi_heap_push(struct thrumi_channel *c, const void *item) {
-  struct held_node n = {{0}};
+  struct held_node n;
   uint64_t number = c->heap.number++;
+  memset(n.bytes + node_size(c) - sizeof number, 0,
+         sizeof number); /* what the item does not fill of its last word */
   memcpy(n.bytes, &number, sizeof number);
-  memcpy(n.bytes + sizeof number, item, thrumi_cell_size(c));
+  thrumi_copy_cell(n.bytes + sizeof number, item, thrumi_cell_size(c));
   sift_up(c, c->heap.count++, n.bytes);
 }
 
 void thrumi_heap_pop(struct thrumi_channel *c, void *item) {
-  memcpy(item, node(c, 0) + sizeof(uint64_t), thrumi_cell_size(c));
+  thrumi_copy_cell(item, node(c, 0) + sizeof(uint64_t), thrumi_cell_size(c));
   if (--c->heap.count == 0) return;
   struct held_node last;
-  memcpy(last.bytes, node(c, c->heap.count), node_size(c));
-  sift_down(c, 0, last.bytes);
+  copy_node(c, last.bytes, node(c, c->heap.count));
+  sift_up(c, sink_hole(c), last.bytes);
 }

@@ -102,6 +102,32 @@ static void priority_is_stable(void) {
   CHECK_EQ(thrum_queue_destroy(&q), 0);
 }
 
+/* Puts and gets in turn, of few different keys, against a model in which the first of the least is looked for. The heap grows
+ * and shrinks through all of its shapes meanwhile. */
+static void priority_in_turn(void) {
+  enum { MOST = 200 };
+  int model[MOST], count = 0, puts = 0;
+  uint32_t random = 1;
+  thrum_queue q;
+  thrum_queue_options o = options_of(THRUM_PRIORITY);
+  CHECK_EQ(thrum_queue_init(&q, sizeof(int), THRUM_UNBOUNDED, &o), 0);
+  for (int i = 0; i < 20000; i++) {
+    random = random * 1664525 + 1013904223;
+    if (count < MOST && (random >> 16) % 1000 < (i / 1000 % 2 ? 350u : 650u)) {
+      model[count] = (int)(random >> 8) % 40 * 10 + puts++ % 10;
+      CHECK_EQ(thrum_queue_put(&q, &model[count++]), 0);
+    } else if (count) {
+      int first = 0, n;
+      for (int k = 1; k < count; k++)
+        if (model[k] / 10 < model[first] / 10) first = k;
+      CHECK_EQ(thrum_queue_get(&q, &n), 0);
+      CHECK_EQ(n, model[first]);
+      memmove(&model[first], &model[first + 1], (size_t)(--count - first) * sizeof *model);
+    }
+  }
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+}
+
 /* ---- Waiters ---------------------------------------------------------------------------------------------- */
 
 enum { WAITERS = 8 };
@@ -164,6 +190,7 @@ static intptr_t all(void *unused) {
     in_turn(THRUM_FIFO, 60, capacities[c]);
   }
   priority_is_stable();
+  priority_in_turn();
   putters_in_order(1);
   putters_in_order(3);
   putters_in_order(THRUM_RENDEZVOUS);
