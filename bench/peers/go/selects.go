@@ -6,7 +6,7 @@ import (
 )
 
 // ---- select: n channels, a putter each, and one that gets from all. The statement's cases are written out: a select over a
-// slice of channels goes through reflection, which is far slower.
+// slice of channels goes through reflection and takes nearly twice as long.
 
 type tally struct {
 	sum  uint64
