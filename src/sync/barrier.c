@@ -11,7 +11,8 @@
  *   round      number of the first round that is not decided                       at each decision
  *   outcome    of the last decision                                                at each decision
  *   acting     a thread runs the action of the first round that is not decided     who begins it; the decision
- *   actors     threads in an action, of whatever round; they look at the barrier again     who begins it, adds 1; who ends it
+ *   actors     threads in an action, of whatever round, or between two batches that      who begins that, adds 1; who ends it
+ *              they let go: they look at the barrier again
  *   broken     who comes gets -EPIPE                                               set by BROKEN but for a reset, which clears it
  *   forks      thrumi_forks when somebody was last here: in the child of a fork all the above begins anew, but for `broken`
  *
@@ -35,7 +36,9 @@
 #include <thrum/sync/barrier.h>
 #include <thrum/time.h>
 
-enum { BATCH = 32 }; /* let go under one lock of the bucket */
+#ifndef BATCH    /* the exhaustive driver's is small */
+#define BATCH 32 /* let go under one lock of the bucket */
+#endif
 
 /* The gift; 0: none yet. */
 enum outcome { UNDECIDED, RELEASED, BROKEN, ACT };
@@ -57,8 +60,8 @@ static const char *order_of(const thrum_barrier *b, uint32_t round) { return (co
 
 /* ---- Deciding, in the bucket ---------------------------------------------------------------------------------------- */
 
-/* Lets all go that are decided by now; the bucket is unlocked now and then. The barrier itself is looked at no more once the first
- * has gone: that one may have been the one who frees it. */
+/* Lets all go that are decided by now; the bucket is unlocked now and then, when `actors` keeps the barrier, which others who let go
+ * meanwhile might leave with nobody queued. What decides is taken down before the first has gone. */
 static void let_decided_go(struct thrumi_bucket *bucket, thrum_barrier *b) {
   uint32_t round = b->round;
   enum outcome outcome = (enum outcome)b->outcome;
@@ -66,8 +69,10 @@ static void let_decided_go(struct thrumi_bucket *bucket, thrum_barrier *b) {
   for (int n = 0; (a = first_of(bucket, b)) && (int32_t)(a->round - round) < 0; n++) {
     if (n == BATCH) {
       n = -1;
+      b->actors++;
       thrumi_bucket_unlock(bucket);
       thrumi_bucket_lock(b);
+      b->actors--;
       continue;
     }
     thrumi_let_go(bucket, &a->waiter, outcome); /* one whose time is over looks at its gift all the same */

@@ -2,89 +2,25 @@
  * sync/cond.c, sched/await.c, sched/park.c and core/parking.c, and in the inline paths of the header. One thread at a time
  * holds the lock; whoever waits gets it or runs out of time; no notify is lost or given to nobody; in the end the word is
  * as at the beginning. */
-#include "explore.h"
+#include "waiting.h"
 
-#include <core/parking.h>
 #include <sched/cycle.h>
-#include <sched/self.h>
-#include <sched/timeout.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sync/lock.h>
-
-enum { CALLERS = 4, NOT_RUN = -9999, GONE = -1 };
-
-static struct thrumi_thread records[CALLERS];
-static struct thrumi_kthread kthreads[CALLERS];
-static struct thrumi_worker worker;
-static _Atomic uint32_t ready[CALLERS];
-static int results[CALLERS];
 
 static thrum_lock lock;
 static thrum_cond cond;
 static _Atomic uint32_t taken;
 
-/* ---- The parts of the scheduler that these functions call ---------------------------------------------- */
-
-struct thrumi_sched thrumi_sched;
-struct thrumi_hooks thrumi_hooks;
-uint32_t thrumi_mode;
-
-static int number_of(const struct thrumi_thread *t) { return (int)(t - records); }
 static struct thrumi_thread *me(void) { return thrumi_self()->current; }
 
-uint32_t explore_mark(void) { return thrumi_self_tls->current->mark; }
-thrum_thread thrumi_handle(const struct thrumi_thread *t) { return (thrum_thread){t->mark}; }
 struct thrumi_thread *thrumi_record(uint32_t slot) {
   return (void)slot, NULL;
 } /* nobody spins */
-int64_t thrumi_clock(void) { return 1; }
 
 /* Waiting in a circle is the model of cycle.c. */
 void thrumi_cycle_moved(struct thrumi_thread *t, uint32_t mark) { (void)t, (void)mark; }
-thrum_time thrum_after(thrum_duration span) { return span; }
-
-void thrumi_make_ready(struct thrumi_thread *t) { thrumi_add(&ready[number_of(t)], 1u); }
-
-void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
-  (void)k;
-  if (!thrumi_wait_park(&t->wait, ticket)) thrumi_make_ready(t);
-  explore_await(&ready[number_of(t)]);
-  EXPECT(thrumi_swap(&ready[number_of(t)], 0) == 1);
-}
-
-/* Deadlines: each caller has one at most, and the actor `deadline` lets it come at any moment once its wait has begun, or
- * when it has ended. */
-static _Atomic uint32_t begun[CALLERS];
-static struct thrumi_timeout *pending[CALLERS];
-static struct thrumi_spin pending_lock[CALLERS];
-
-static void set_pending(const struct thrumi_thread *t, struct thrumi_timeout *timeout) {
-  thrumi_spin_lock(&pending_lock[number_of(t)]);
-  pending[number_of(t)] = timeout;
-  thrumi_spin_unlock(&pending_lock[number_of(t)]);
-}
-
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t shard, int64_t when) {
-  (void)shard, (void)when;
-  set_pending(timeout->thread, timeout);
-  thrumi_store(&begun[number_of(timeout->thread)], 1u);
-}
-
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) { set_pending(timeout->thread, NULL); }
-
-/* Each look at the clock finds it where it was, or, in models where waiters get impatient, so much later. */
-static bool time_passes;
-static int64_t time_now;
-
-static int64_t look_at_clock(void) {
-  if (time_passes && explore_choose(2)) time_now += THRUM_MS(1);
-  return time_now;
-}
 
 /* ---- What happens at once ------------------------------------------------------------------------------ */
-
-static int of[CALLERS] = {0, 1, 2, 3};
 
 static uint32_t holder(void) { return (uint32_t)(thrumi_load((_Atomic uint64_t *)&lock.word) >> 32); }
 
@@ -106,18 +42,10 @@ static void twice(void *unused) {
 
 static void timed(void *i) {
   int error = results[*(int *)i] = thrum_lock_acquire_for(&lock, 1);
-  thrumi_store(&begun[*(int *)i], 1u);
+  has_ended(*(int *)i);
   EXPECT(error == 0 || error == -ETIMEDOUT || error == -ECANCELED);
   if (error) EXPECT(holder() != me()->mark);
   if (!error) hold_and_release();
-}
-
-static void deadline(void *i) {
-  int n = *(int *)i;
-  explore_await(&begun[n]);
-  thrumi_spin_lock(&pending_lock[n]);
-  if (pending[n]) thrumi_wake(pending[n]->thread, pending[n]->ticket, THRUMI_TIMED_OUT);
-  thrumi_spin_unlock(&pending_lock[n]);
 }
 
 static void cancel(void *i) { thrumi_cancel(&records[*(int *)i]); }
@@ -177,7 +105,7 @@ void __wrap_thrumi_lock_pass_on(struct thrumi_bucket *bucket, struct thrumi_lock
 static void wait_timed(void *i) {
   thrum_lock_acquire(&lock);
   results[*(int *)i] = thrum_cond_wait_for(&cond, &lock, 1);
-  thrumi_store(&begun[*(int *)i], 1u);
+  has_ended(*(int *)i);
   EXPECT(results[*(int *)i] == (spent[*(int *)i] ? 0 : -ETIMEDOUT));
   hold_and_release();
 }
@@ -210,30 +138,13 @@ static void wait_and_free(void *unused) {
 }
 
 static void reset(void) {
-  memset(records, 0, sizeof records);
-  memset(kthreads, 0, sizeof kthreads);
-  memset(pending, 0, sizeof pending);
-  for (int i = 0; i < CALLERS; i++) {
-    records[i].mark = (uint32_t)i + 1;
-    atomic_store(&kthreads[i].current, &records[i]);
-    kthreads[i].worker = &worker;
-    atomic_store(&ready[i], 0);
-    atomic_store(&begun[i], 0);
-    atomic_store(&pending_lock[i].word, 0);
-    explore_private(&records[i].state, sizeof records[i].state);
-    results[i] = NOT_RUN;
-  }
-  explore_private(kthreads, sizeof kthreads);
+  reset_callers();
   memset(&lock, 0, sizeof lock);
   memset(&cond, 0, sizeof cond);
   atomic_store(&taken, 0);
   phase = 0;
   freed = false;
   memset(spent, 0, sizeof spent);
-  time_passes = false;
-  time_now = 1;
-  thrumi_parking_fork(); /* a schedule that was cut short leaves waiters behind */
-  thrumi_forks = 0;
 }
 
 static void reset_held(void) {
@@ -261,10 +172,6 @@ static void check_cond_gone(void) {
   if (freed) EXPECT(cond.waiters == (uint32_t)GONE);
 }
 
-#define CALLER(i, fn) \
-  { .name = #fn, .run = fn, .arg = &of[i], .self = &kthreads[i] }
-#define ACTOR(fn, i) \
-  { .name = #fn, .run = fn, .arg = &of[i], .self = &kthreads[CALLERS - 1] }
 #define MODEL(text, before, after, ...) \
   { \
     .name = "lock, " text, .reset = before, .check = after, .threads = { __VA_ARGS__ } \

@@ -3,78 +3,21 @@
  * is set, or 0, goes; a unit is taken by one thread; a limit holds; nobody touches what the last waiter has freed. What a
  * handler changes that may not take a bucket's lock is settled by the monitor: there stores wait in a buffer, since without the
  * fence in the sweep a mark would be missed. */
-#include "explore.h"
+#include "waiting.h"
 
-#include <core/parking.h>
 #include <sched/await.h>
-#include <sched/self.h>
-#include <sched/timeout.h>
-#include <stdlib.h>
-#include <string.h>
 #include <thrum/sync.h>
 
-enum { CALLERS = 4, NOT_RUN = -9999, GONE = -1 };
-
-static struct thrumi_thread records[CALLERS];
-static struct thrumi_kthread kthreads[CALLERS], monitor_kthread;
-static struct thrumi_worker worker;
-static _Atomic uint32_t ready[CALLERS], left;
-static int results[CALLERS];
+static struct thrumi_kthread monitor_kthread;
+static _Atomic uint32_t left;
 
 static thrum_event event;
 static thrum_sem sem;
 static thrum_waitgroup group;
 static thrum_once once;
 
-/* ---- The parts of the scheduler that these functions call ---------------------------------------------- */
-
-struct thrumi_sched thrumi_sched;
-struct thrumi_hooks thrumi_hooks;
-uint32_t thrumi_mode;
-
-static int number_of(const struct thrumi_thread *t) { return (int)(t - records); }
-
-uint32_t explore_mark(void) { return thrumi_self_tls->current->mark; }
-thrum_thread thrumi_handle(const struct thrumi_thread *t) { return (thrum_thread){t->mark}; }
 struct thrumi_thread *thrumi_record(uint32_t slot) {
   return &records[slot - 1];
-}
-int64_t thrumi_clock(void) { return 1; }
-thrum_time thrum_after(thrum_duration span) { return span; }
-
-void thrumi_make_ready(struct thrumi_thread *t) { thrumi_add(&ready[number_of(t)], 1u); }
-
-void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
-  (void)k;
-  if (!thrumi_wait_park(&t->wait, ticket)) thrumi_make_ready(t);
-  explore_await(&ready[number_of(t)]);
-  EXPECT(thrumi_swap(&ready[number_of(t)], 0) == 1);
-}
-
-static _Atomic uint32_t begun[CALLERS];
-static struct thrumi_timeout *pending[CALLERS];
-static struct thrumi_spin pending_lock[CALLERS];
-
-static void set_pending(const struct thrumi_thread *t, struct thrumi_timeout *timeout) {
-  thrumi_spin_lock(&pending_lock[number_of(t)]);
-  pending[number_of(t)] = timeout;
-  thrumi_spin_unlock(&pending_lock[number_of(t)]);
-}
-
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t shard, int64_t when) {
-  (void)shard, (void)when;
-  set_pending(timeout->thread, timeout);
-  thrumi_store(&begun[number_of(timeout->thread)], 1u);
-}
-
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) { set_pending(timeout->thread, NULL); }
-
-static bool time_passes;
-static int64_t time_now;
-
-static int64_t look_at_clock(void) {
-  if (time_passes && explore_choose(2)) time_now += THRUM_MS(1);
-  return time_now;
 }
 
 /* ---- The monitor ----------------------------------------------------------------------------------------- */
@@ -102,19 +45,9 @@ static void one_has_ended(void) {
 
 /* ---- What happens at once ------------------------------------------------------------------------------ */
 
-static int of[CALLERS] = {0, 1, 2, 3};
-
 static _Atomic uint32_t *lower(uint64_t *word) { return (_Atomic uint32_t *)word; }
 static _Atomic uint32_t *upper(uint64_t *word) { return (_Atomic uint32_t *)word + 1; }
 static void become_gone(uint64_t *word) { thrumi_store((_Atomic uint64_t *)word, (uint64_t)GONE); }
-
-static void deadline(void *i) {
-  int n = *(int *)i;
-  explore_await(&begun[n]);
-  thrumi_spin_lock(&pending_lock[n]);
-  if (pending[n]) thrumi_wake(pending[n]->thread, pending[n]->ticket, THRUMI_TIMED_OUT);
-  thrumi_spin_unlock(&pending_lock[n]);
-}
 
 static void wait_event(void *i) {
   thrum_event_wait(&event);
@@ -124,7 +57,7 @@ static void wait_event(void *i) {
 
 static void wait_event_timed(void *i) {
   results[*(int *)i] = thrum_event_wait_for(&event, 1);
-  thrumi_store(&begun[*(int *)i], 1u);
+  has_ended(*(int *)i);
   one_has_ended();
 }
 
@@ -154,7 +87,7 @@ static void acquire(void *i) {
 
 static void acquire_timed(void *i) {
   results[*(int *)i] = thrum_sem_acquire_for(&sem, 1);
-  thrumi_store(&begun[*(int *)i], 1u);
+  has_ended(*(int *)i);
   if (!results[*(int *)i]) EXPECT(thrum_sem_release(&sem, 1) == 0);
   one_has_ended();
 }
@@ -226,31 +159,14 @@ static void call(void *i) {
 /* ---- Before and after --------------------------------------------------------------------------------------- */
 
 static void reset(void) {
-  memset(records, 0, sizeof records);
-  memset(kthreads, 0, sizeof kthreads);
+  reset_callers();
   memset(&monitor_kthread, 0, sizeof monitor_kthread);
-  memset(pending, 0, sizeof pending);
-  for (int i = 0; i < CALLERS; i++) {
-    records[i].mark = (uint32_t)i + 1;
-    atomic_store(&kthreads[i].current, &records[i]);
-    kthreads[i].worker = &worker;
-    atomic_store(&ready[i], 0);
-    atomic_store(&begun[i], 0);
-    atomic_store(&pending_lock[i].word, 0);
-    explore_private(&records[i].state, sizeof records[i].state);
-    results[i] = NOT_RUN;
-  }
-  explore_private(kthreads, sizeof kthreads);
   memset(&event, 0, sizeof event);
   sem = (thrum_sem)THRUM_SEM_INIT(0);
   memset(&group, 0, sizeof group);
   memset(&once, 0, sizeof once);
   atomic_store(&left, 1);
   runs = running = failures = 0;
-  time_passes = false;
-  time_now = 1;
-  thrumi_parking_fork(); /* a schedule that was cut short leaves waiters and marks behind */
-  thrumi_forks = 0;
 }
 
 /* Caller 1 stands for a handler that interrupted the runtime. */
@@ -322,10 +238,6 @@ static void check_failed_once(void) {
   EXPECT(once.word >> 32 == 0 && (once.word & 3) == 0);
 }
 
-#define CALLER(i, fn) \
-  { .name = #fn, .run = fn, .arg = &of[i], .self = &kthreads[i] }
-#define ACTOR(fn, i) \
-  { .name = #fn, .run = fn, .arg = &of[i], .self = &kthreads[CALLERS - 1] }
 #define MONITOR \
   { .name = "monitor", .run = monitor, .self = &monitor_kthread }
 #define MODEL(text, before, after, ...) \

@@ -25,7 +25,7 @@ typedef struct thrum_barrier {
   uint32_t arrived; /* in rounds that are not decided */
   uint32_t round;   /* of the next decision */
   uint32_t forks;
-  uint32_t actors; /* threads in an action */
+  uint32_t actors; /* threads that will look at it again */
   uint8_t broken, acting, outcome;
   thrum_fn *action;
   void *arg;
