@@ -1,0 +1,173 @@
+/* The gil, readers-writer locks, semaphores, events and barriers in the hands of many, for some seconds: timed and untimed waits,
+ * threads cancelled at any moment, threads stopped by a slice of 100 us in the midst of it, light, bound and foreign. What must
+ * hold: nobody inside who should not be, units neither lost nor doubled, each number of a barrier's round once, and everybody gets
+ * through. */
+#include "../support.h"
+
+#include <sched/self.h>
+
+enum { ALL = 32, UNITS = 3, PARTIES = 3, KINDS = 6 };
+
+static thrum_gil gil;
+static thrum_rwlock rwlock;
+static thrum_sem sem = THRUM_SEM_BOUNDED_INIT(UNITS, UNITS);
+static thrum_event event;
+static thrum_barrier barrier = THRUM_BARRIER_INIT(PARTIES);
+static struct crowd crowd;
+static bool stop;
+static long in_gil, readers, writers, units_taken, timed_out, cancelled, met[PARTIES], rounds_of[ALL];
+
+static uint64_t draw(uint64_t *seed, uint64_t below) {
+  *seed ^= *seed << 13;
+  *seed ^= *seed >> 7;
+  *seed ^= *seed << 17;
+  return (*seed * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below;
+}
+
+/* Whether the call has done what it was to do. */
+static bool done(int error) {
+  if (error == -ETIMEDOUT) ADD(timed_out, 1);
+  if (error == -ECANCELED) ADD(cancelled, 1);
+  CHECK(error == 0 || error == -ETIMEDOUT || error == -ECANCELED);
+  return error == 0;
+}
+
+static thrum_duration some_time(uint64_t *seed) { return THRUM_US(draw(seed, 300)); }
+
+/* ---- Each kind ------------------------------------------------------------------------------------------------------- */
+
+static void be_in_gil(void) {
+  CHECK(thrum_gil_owned(&gil));
+  CHECK_EQ(ADD(in_gil, 1), 1);
+  CHECK_EQ(ADD(in_gil, -1), 0);
+}
+
+static void use_gil(uint64_t *seed) {
+  if (draw(seed, 2))
+    thrum_gil_acquire(&gil);
+  else if (!done(thrum_gil_acquire_for(&gil, some_time(seed))))
+    return;
+  for (uint64_t n = draw(seed, 30); n; n--) {
+    be_in_gil();
+    thrum_gil_check(&gil);
+  }
+  if (draw(seed, 8) == 0) THRUM_GIL_UNLOCKED(&gil) thrum_yield();
+  be_in_gil();
+  CHECK_EQ(thrum_gil_release(&gil), 0);
+}
+
+static void read_it(uint64_t *seed) {
+  if (draw(seed, 2))
+    thrum_rwlock_acquire_read(&rwlock);
+  else if (!done(thrum_rwlock_acquire_read_for(&rwlock, some_time(seed))))
+    return;
+  ADD(readers, 1);
+  CHECK_EQ(LOAD(writers), 0);
+  if (draw(seed, 4) == 0) thrum_yield();
+  CHECK_EQ(LOAD(writers), 0);
+  ADD(readers, -1);
+  CHECK_EQ(thrum_rwlock_release_read(&rwlock), 0);
+}
+
+static void write_it(uint64_t *seed) {
+  if (draw(seed, 2))
+    thrum_rwlock_acquire_write(&rwlock);
+  else if (!done(thrum_rwlock_acquire_write_for(&rwlock, some_time(seed))))
+    return;
+  CHECK_EQ(ADD(writers, 1), 1);
+  CHECK_EQ(LOAD(readers), 0);
+  if (draw(seed, 4) == 0) thrum_yield();
+  CHECK_EQ(ADD(writers, -1), 0);
+  CHECK_EQ(thrum_rwlock_release_write(&rwlock), 0);
+}
+
+static void use_unit(uint64_t *seed) {
+  if (draw(seed, 2))
+    thrum_sem_acquire(&sem);
+  else if (!done(thrum_sem_acquire_for(&sem, some_time(seed))))
+    return;
+  CHECK(ADD(units_taken, 1) <= UNITS);
+  if (draw(seed, 4) == 0) thrum_yield();
+  ADD(units_taken, -1);
+  CHECK_EQ(thrum_sem_release(&sem, 1), 0);
+}
+
+static void use_event(uint64_t *seed) {
+  if (draw(seed, 3)) {
+    done(thrum_event_wait_for(&event, some_time(seed)));
+    return;
+  }
+  thrum_event_set(&event);
+  thrum_event_clear(&event);
+}
+
+/* A number, -EPIPE: another one has given up, or the reason why the caller has. */
+static void meet(uint64_t *seed) {
+  int n = thrum_barrier_wait_for(&barrier, some_time(seed));
+  CHECK(n < PARTIES);
+  if (n >= 0) ADD(met[n], 1);
+  if (n < 0 && n != -EPIPE) done(n);
+  if (n < 0 && draw(seed, 2)) thrum_barrier_reset(&barrier);
+}
+
+static intptr_t run(void *number) {
+  static void (*const use[KINDS])(uint64_t *) = {use_gil, read_it, write_it, use_unit, use_event, meet};
+  uint64_t seed = (uint64_t)((intptr_t)number + 1) * 2654435761u;
+  while (!LOAD(stop)) {
+    use[draw(&seed, KINDS)](&seed);
+    ADD(rounds_of[(intptr_t)number], 1);
+  }
+  return 0;
+}
+
+/* ---- All together ---------------------------------------------------------------------------------------------------- */
+
+/* Cancels one that is not foreign, and takes that back, as if its scope were another one. */
+static void cancel_someone(uint64_t *seed) {
+  uint64_t life;
+  int i = (int)draw(seed, ALL);
+  if (crowd_is_foreign(i)) return;
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = thrumi_lookup(crowd.threads[i], &life);
+  CHECK(t);
+  thrumi_cancel(t);
+  thrumi_store(&t->cancel, 0);
+  thrumi_leave(k);
+}
+
+static bool everybody_moved(const long *since) {
+  for (int i = 0; i < ALL; i++)
+    if (LOAD(rounds_of[i]) == since[i]) return false;
+  return true;
+}
+
+static void all_is_free(void) {
+  CHECK_EQ(gil.word, 0);
+  CHECK_EQ(rwlock.word, 0);
+  CHECK_EQ(thrum_sem_value(&sem), UNITS);
+  CHECK_EQ(thrum_sem_destroy(&sem), 0);
+  CHECK_EQ(thrum_event_destroy(&event), 0);
+  CHECK_EQ(thrum_barrier_destroy(&barrier), 0);
+  for (int n = 1; n < PARTIES; n++) CHECK_EQ(met[n], met[0]);
+}
+
+int main(int argc, char **argv) {
+  int seconds = argc > 1 ? atoi(argv[1]) : 3;
+  uint64_t seed = 4711;
+  long since[ALL], rounds = 0;
+  thrum_set_switch_interval(THRUM_US(100));
+  crowd_start(&crowd, ALL, run);
+  for (int64_t end = wall_now() + THRUM_S(seconds); wall_now() < end;) {
+    cancel_someone(&seed);
+    CHECK_EQ(thrum_sleep(THRUM_US(draw(&seed, 400))), 0);
+  }
+  for (int i = 0; i < ALL; i++) since[i] = LOAD(rounds_of[i]);
+  AWAIT(everybody_moved(since));
+  STORE(stop, true);
+  crowd_join(&crowd);
+  for (int i = 0; i < ALL; i++) rounds += rounds_of[i];
+  all_is_free();
+  printf("%ld rounds, %ld met, %ld ran out of time, %ld cancelled\n", rounds, met[0], timed_out, cancelled);
+  CHECK(cancelled > 0 && timed_out > 0 && met[0] > 0);
+  return 0;
+}
