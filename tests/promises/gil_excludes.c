@@ -1,69 +1,54 @@
 /* A gil is held by one thread at a time: a counter that is not atomic loses nothing, whoever counts (light, bound and
  * foreign threads together), however the gil is taken, handed over and given back, and whoever gives up waiting for it. */
-#include "../support.h"
+#include "counting.h"
 
-enum {
-  LIGHT = 10,
-  BOUND = 2,
-  FOREIGN = 2,
-  ALL = LIGHT + BOUND + FOREIGN,
-  TIMES = TESTS_SANITIZED ? 400 : 3000
-};
+enum { TIMES = TESTS_SANITIZED ? 400 : 3000 };
 
 static thrum_gil gil;
-static long total, inside, failed;
 
-static void count_once(void) {
-  CHECK(thrum_gil_owned(&gil));
-  CHECK_EQ(++inside, 1);
-  total++;
-  CHECK_EQ(inside--, 1);
-}
+static void acquire(void) { thrum_gil_acquire(&gil); }
+static int try_acquire(void) { return thrum_gil_try_acquire(&gil); }
+static int acquire_for(thrum_duration timeout) { return thrum_gil_acquire_for(&gil, timeout); }
 
 static void compute(int i) {
   volatile int steps = i % 7 * 300;
   while (steps > 0) steps--;
 }
 
-static void count(int i) {
-  count_once();
+static void own_it(int i) {
+  (void)i;
+  CHECK(thrum_gil_owned(&gil));
+}
+
+/* Between counting and giving it back. */
+static void work(int i) {
   compute(i);
   if (i % 3 == 0) thrum_gil_check(&gil);
   if (i % 17 == 0) THRUM_GIL_UNLOCKED(&gil) thrum_yield();
-  CHECK_EQ(inside, 0);
+  CHECK_EQ(counting_inside, 0);
 }
 
-/* One of four ways, in turn. */
-static bool add_once(int i) {
-  bool got = true;
-  if (i % 4 == 0) {
-    THRUM_GIL_LOCKED(&gil) count(i);
-    return true;
+static int work_and_release(void) {
+  work((int)(counting_total % 357)); /* 3 * 7 * 17 */
+  return thrum_gil_release(&gil);
+}
+
+static void in_block(int i) {
+  THRUM_GIL_LOCKED(&gil) {
+    count_once(i);
+    work(i);
   }
-  if (i % 4 == 1) got = thrum_gil_try_acquire(&gil) == 0;
-  if (i % 4 == 2) got = thrum_gil_acquire_for(&gil, THRUM_US(i % 7 * 10)) == 0;
-  if (i % 4 == 3) thrum_gil_acquire(&gil);
-  if (!got) return false;
-  count(i);
-  CHECK_EQ(thrum_gil_release(&gil), 0);
-  return true;
 }
 
-static intptr_t add(void *arg) {
-  long missed = 0;
-  for (int i = 0; i < TIMES; i++)
-    while (!add_once(i + (int)(intptr_t)arg))
-      if (++missed % 8 == 0) thrum_yield();
-  ADD(failed, missed);
-  return 0;
-}
+static const struct counting behind_gil = {TIMES,    acquire, try_acquire, acquire_for, work_and_release,
+                                           in_block, own_it};
 
 /* Holds it all the time, and gives others their turns. */
-static intptr_t add_and_check(void *arg) {
+static intptr_t count_and_check(void *arg) {
   (void)arg;
   THRUM_GIL_LOCKED(&gil) {
     for (int i = 0; i < TIMES; i++) {
-      count_once();
+      count_once(i);
       compute(i);
       thrum_gil_check(&gil);
     }
@@ -71,26 +56,12 @@ static intptr_t add_and_check(void *arg) {
   return 0;
 }
 
-static void *foreign(void *arg) { return (void *)(*(thrum_fn **)arg)((void *)1); }
-
-static void run(thrum_fn *fn) {
-  thrum_thread threads[LIGHT + BOUND];
-  pthread_t others[FOREIGN];
-  total = 0;
-  for (intptr_t i = 0; i < LIGHT; i++) threads[i] = must_spawn(fn, (void *)i);
-  for (intptr_t i = 0; i < BOUND; i++) threads[LIGHT + i] = must_spawn_bound(fn, (void *)i);
-  for (int i = 0; i < FOREIGN; i++) CHECK_EQ(pthread_create(&others[i], NULL, foreign, &fn), 0);
-  for (int i = 0; i < LIGHT + BOUND; i++) CHECK_EQ(must_join(threads[i]), 0);
-  for (int i = 0; i < FOREIGN; i++) CHECK_EQ(pthread_join(others[i], NULL), 0);
-  CHECK_EQ(total, (long)ALL * TIMES);
-}
-
 int main(void) {
   CHECK_EQ(thrum_set_switch_interval(THRUM_US(200)), 0);
-  run(add);
-  run(add_and_check);
+  count_in_all_kinds(&behind_gil, count_all_ways);
+  count_in_all_kinds(&behind_gil, count_and_check);
   CHECK(!thrum_gil_held(&gil));
   CHECK_EQ(thrum_gil_destroy(&gil), 0);
-  printf("%ld attempts failed\n", failed);
+  printf("%ld attempts failed\n", counting_missed);
   return 0;
 }
