@@ -67,7 +67,6 @@ static uint32_t get(const struct thrumi_lock_class *wanted) {
   bool say = !number && !table.full;
   table.full |= say;
   thrumi_spin_unlock(&table.lock);
-  if (number) thrumi_add(&thrumi_class(number)->objects, 1u);
   thrumi_leave(k);
   if (say)
     thrumi_log("more than %d classes of locks: the order of the rest is not checked", THRUMI_CLASSES_MAX);
@@ -96,6 +95,19 @@ static uint32_t make(const struct thrumi_acquire *a, uintptr_t first_site) {
   return get(&wanted);
 }
 
+/* Two threads may have made the object's class at the same time: it counts as one object. */
+static uint32_t settle(struct thrumi_watched *e, uint32_t number) {
+  if (!number) return 0;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&table.lock);
+  bool first = !thrumi_load(&e->klass);
+  if (first) thrumi_add(&thrumi_class(number)->objects, 1u);
+  if (first) thrumi_store(&e->klass, number);
+  thrumi_spin_unlock(&table.lock);
+  thrumi_leave(k);
+  return number;
+}
+
 uint32_t thrumi_class_of(const struct thrumi_acquire *a) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_watched *e = thrumi_watched_get(a);
@@ -103,9 +115,7 @@ uint32_t thrumi_class_of(const struct thrumi_acquire *a) {
   uintptr_t site = e ? thrumi_load(&e->first_site) : 0;
   thrumi_leave(k);
   if (!e || number) return number;
-  number = make(a, site);
-  thrumi_store(&e->klass, number);
-  return number;
+  return settle(e, make(a, site));
 }
 
 bool thrumi_class_is_single(uint32_t number) {

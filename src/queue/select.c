@@ -117,14 +117,24 @@ static bool thread_enlist(thrum_case *c, struct thrumi_selection *s) {
   return thrumi_end_enlist(thread_in(c), w);
 }
 
-static bool waiter_withdraw(thrum_case *c) { return thrumi_withdraw(&thrumi_entry_of(c)->waiter); }
+/* Who ended may have meant those who waited for the thread that had its record before. */
+static bool thread_withdraw(thrum_case *c) {
+  return thrumi_withdraw(&thrumi_entry_of(c)->waiter) && thread_poll(c) != -EAGAIN;
+}
 
 /* ---- Events --------------------------------------------------------------------------------------------------------- */
 
 static thrum_event *event_in(const thrum_case *c) { return c->object; }
 
+/* The round in which the select began: a set that is cleared right after, while it is between two waits, is no less one. */
+static int event_prepare(thrum_case *c) {
+  thrumi_entry_of(c)->round.round = thrumi_event_round(event_in(c));
+  return 0;
+}
+
 static int event_poll(thrum_case *c) {
-  if (!thrum_event_is_set(event_in(c))) return -EAGAIN;
+  bool was_set = thrumi_event_round(event_in(c)) != thrumi_entry_of(c)->round.round;
+  if (!was_set && !thrum_event_is_set(event_in(c))) return -EAGAIN;
   thrumi_rely_on(event_in(c));
   return 0;
 }
@@ -165,8 +175,8 @@ static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
     [THRUMI_CASE_GET] = {channel_prepare, channel_release, channel_poll, channel_enlist, channel_withdraw},
     [THRUMI_CASE_AT] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
     [THRUMI_CASE_AFTER] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
-    [THRUMI_CASE_THREAD] = {nothing_prepare, nothing_release, thread_poll, thread_enlist, waiter_withdraw},
-    [THRUMI_CASE_EVENT] = {nothing_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
+    [THRUMI_CASE_THREAD] = {nothing_prepare, nothing_release, thread_poll, thread_enlist, thread_withdraw},
+    [THRUMI_CASE_EVENT] = {event_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
 };
 
 /* ---- The select ----------------------------------------------------------------------------------------------------- */
@@ -268,7 +278,8 @@ static size_t enlist_all(struct select *x) {
   return x->n;
 }
 
-/* The index of the case whose maker claimed the wait, as far as it is told here; else -EAGAIN. */
+/* The index of the case whose maker claimed the wait, as far as it is told here, or that became ready all the same; else
+ * -EAGAIN. */
 static int withdraw(struct select *x, size_t n) {
   int fired = -EAGAIN;
   for (size_t i = 0; i < n; i++) {
@@ -278,11 +289,14 @@ static int withdraw(struct select *x, size_t n) {
   return fired;
 }
 
-/* The wait is over, nothing is enlisted any more. `fired` is what withdraw said. */
+/* The wait is over, nothing is enlisted any more. `fired` is what withdraw said: also where time ran out, or a cancellation
+ * came, after an event was set. */
 static int conclude(struct select *x, enum thrumi_wait_state outcome, int fired) {
-  if (outcome == THRUMI_CANCELLED) return -ECANCELED;
-  if (outcome == THRUMI_TIMED_OUT && x->when > x->deadline) return -ETIMEDOUT;
-  if (outcome == THRUMI_TIMED_OUT) fired = x->timer;
+  if (outcome != THRUMI_WOKEN && fired < 0) {
+    if (outcome == THRUMI_CANCELLED) return -ECANCELED;
+    if (x->when > x->deadline) return -ETIMEDOUT;
+    fired = x->timer;
+  }
   int status = 0;
   if (thrumi_load(&x->selection.settled)) { /* by a channel */
     fired = (int)x->selection.fired;

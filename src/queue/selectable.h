@@ -47,7 +47,8 @@ struct thrumi_selectable {
    * From here on whoever makes it ready claims s->thread with s->ticket. */
   bool (*enlist)(thrum_case *c, struct thrumi_selection *s);
 
-  /* Inside. Takes it out; afterwards nobody touches it. True: its maker claimed the wait, and that was meant for it. */
+  /* Inside. Takes it out; afterwards nobody touches it. True: its maker claimed the wait, and that was meant for it; or it
+   * became ready although somebody else ended the wait. */
   bool (*withdraw)(thrum_case *c);
 };
 

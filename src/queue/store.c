@@ -18,7 +18,8 @@ enum { CHUNK_BYTES = 4000, SPARES_UNBOUNDED = 2 };
 
 static size_t cells_per_chunk(const struct thrumi_channel *c) {
   size_t most = (CHUNK_BYTES - sizeof(struct thrumi_chunk)) / thrumi_cell_size(c);
-  return c->limit < most ? (c->limit ? c->limit : 1) : most;
+  size_t limit = __atomic_load_n(&c->limit, __ATOMIC_RELAXED); /* once: it may be changed meanwhile */
+  return limit < most ? (limit ? limit : 1) : most;
 }
 
 bool thrumi_store_has_room(const struct thrumi_channel *c) { return c->put_at != c->put_end || c->spares; }

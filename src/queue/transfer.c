@@ -73,12 +73,12 @@ void thrumi_channel_let_in(struct thrumi_channel *c, struct thrumi_wakes *wakes)
 }
 
 /* Behind a get. Where there is room and no memory, which happens only behind a select or after the capacity was
- * raised, the first that waits is told to see to it itself. */
+ * raised, all who wait are told to see to it themselves: the first alone may take another case of its select, or find no
+ * memory, and nobody would hear of the place. */
 static void let_next_in(struct thrumi_channel *c, struct thrumi_wakes *wakes) {
   thrumi_channel_let_in(c, wakes);
   if (count_of(c) >= c->limit || thrumi_store_has_room(c)) return;
-  struct thrumi_offer *putter = thrumi_offer_claim(&c->putters, wakes);
-  if (putter) thrumi_offer_settle(putter, THRUMI_AGAIN);
+  thrumi_offers_settle_all(&c->putters, THRUMI_AGAIN, wakes);
 }
 
 /* What is missing for a try to go on: beside 0, -EPIPE and -EAGAIN. */

@@ -85,8 +85,10 @@ static bool all_known(void) {
 static bool nobody_outside(void) {
   if (thrumi_load(&thrumi_sched.outside) || thrumi_load(&thrumi_sched.lost)) return false;
   if (thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending())) return false;
-  uint32_t workers = thrumi_load(&thrumi_sched.workers);
-  return thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == workers;
+  thrumi_spin_lock(&thrumi_sched.lock); /* workers that are to retire are held until they have */
+  bool all_idle = thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == thrumi_sched.held;
+  thrumi_spin_unlock(&thrumi_sched.lock);
+  return all_idle;
 }
 
 /* Moves whenever any thread begins, goes on, or is woken. */

@@ -9,6 +9,7 @@
  * polls, the monitor does (monitor.c). */
 #include <core/fatal.h>
 #include <sched/self.h>
+#include <sched/timeout.h>
 
 enum { LOOKS = 256, LOOKS_A_STEAL = 64 };
 
@@ -136,6 +137,7 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
   thrumi_store(&thrumi_sched.poller, NULL);
   delist(k); /* before a deadline stops being pending: the deadlock check must see one or the other */
   thrumi_timeouts_expire(thrumi_os.now());
+  thrumi_watch_ring(thrumi_timeouts_next());
   if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
     thrumi_monitor_rouse(); /* it watches from now on */
 }

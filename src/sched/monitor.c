@@ -292,7 +292,8 @@ static bool anything_waits(void) {
   for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
     if (!w) break;
-    if (thrumi_load_relaxed(&w->queues.count) || thrumi_load_relaxed(&w->next)) return true;
+    /* In this order: a yield queues a thread before it takes `next`. */
+    if (thrumi_load(&w->next) || thrumi_load_relaxed(&w->queues.count)) return true;
   }
   return false;
 }
@@ -318,7 +319,8 @@ static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
   bool watched = thrumi_load(&thrumi_sched.poller_watch) <= timer && !poll;
   if (!watched && timer < deadline) deadline = timer;
   thrumi_swap(&thrumi_sched.monitor_watch, deadline);
-  if (watched || thrumi_timeouts_next() >= deadline) {
+  timer = thrumi_timeouts_next(); /* the poller may have left before it could see how long this sleeps */
+  if (watched ? thrumi_load(&thrumi_sched.poller_watch) <= timer : timer >= deadline) {
     if (!look->waiting && deadline - look->now > 2 * TICK)
       sleep_deep(k, deadline, poll, watched);
     else

@@ -53,35 +53,41 @@ void thrumi_event_clear_slow(thrum_event *event) {
   thrumi_rely_on(event);
 }
 
-/* In the bucket: says that the caller waits, unless it is set. The word as it was. */
-static uint64_t say_waits(thrum_event *event) {
-  uint64_t seen = thrumi_load(word_of(event));
-  while (!(seen & SET) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
+static uint64_t round_of(uint64_t word) { return word & ~(uint64_t)(ROUND - 1); }
+
+uint64_t thrumi_event_round(const thrum_event *event) { return round_of(thrumi_load(word_of(event))); }
+
+/* In the bucket: says that the caller waits, unless it is set, or `round` is over. False then. *seen: the word as it was. */
+static bool say_waits(thrum_event *event, uint64_t round, uint64_t *seen) {
+  bool may;
+  while ((may = !(*seen & SET) && round_of(*seen) == round) &&
+         !thrumi_cas(word_of(event), seen, *seen | WAITERS)) {
   }
-  return seen;
+  return may;
 }
 
 static int wait_for(thrum_event *event, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
-  uint64_t seen = say_waits(event);
-  if (!(seen & SET)) return thrumi_round_await(&kind, bucket, event, seen, deadline, flags);
+  uint64_t seen = thrumi_load(word_of(event));
+  if (say_waits(event, round_of(seen), &seen))
+    return thrumi_round_await(&kind, bucket, event, seen, deadline, flags);
   thrumi_bucket_unlock(bucket);
   return 0;
 }
 
 bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
-  uint64_t seen = say_waits(event);
-  if (!(seen & SET)) thrumi_round_enlist(&kind, bucket, event, seen, wait);
+  uint64_t seen = thrumi_load(word_of(event));
+  bool waits = say_waits(event, wait->round, &seen);
+  if (waits) thrumi_round_enlist(&kind, bucket, event, wait);
   thrumi_bucket_unlock(bucket);
-  return !(seen & SET);
+  return waits;
 }
 
 bool thrumi_event_withdraw(thrum_event *event, struct thrumi_round_wait *wait) {
-  bool won = thrumi_withdraw(&wait->waiter);
-  if (!won) thrumi_round_leave(&kind, event);
+  bool was_set = thrumi_withdraw(&wait->waiter) || thrumi_round_leave(&kind, event, wait);
   thrumi_rely_on(event);
-  return won;
+  return was_set;
 }
 
 void thrumi_event_wait_slow(thrum_event *event) {

@@ -6,11 +6,14 @@
 
 #include <thrum/sync/event.h>
 
-/* Queues the wait, whose thread and ticket are set; false: the event is set, and it is not queued. A signal handler may
- * claim it (THRUMI_BY_SIGNAL). */
+/* Changes whenever the event becomes set. */
+uint64_t thrumi_event_round(const thrum_event *event);
+
+/* Queues the wait, whose thread, ticket and round are set; false: the event is set, or was since that round, and it is not
+ * queued. A signal handler may claim it (THRUMI_BY_SIGNAL). */
 bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait);
 
-/* Takes it out again, after the thread's wait. True: it was let go. */
+/* Takes it out again, after the thread's wait. True: it was let go, or the event was set in between. */
 bool thrumi_event_withdraw(thrum_event *event, struct thrumi_round_wait *wait);
 
 #endif

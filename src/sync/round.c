@@ -45,14 +45,14 @@ int thrumi_round_await(const struct thrumi_rounds *kind, struct thrumi_bucket *b
 }
 
 void thrumi_round_enlist(const struct thrumi_rounds *kind, struct thrumi_bucket *bucket, const void *address,
-                         uint64_t word, struct thrumi_round_wait *wait) {
-  wait->round = word & kind->rounds;
+                         struct thrumi_round_wait *wait) {
   thrumi_enlist(bucket, &wait->waiter, address);
   wait->waiter.settle = kind->settle;
 }
 
-void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address) {
-  round_ended(kind, address, 0);
+bool thrumi_round_leave(const struct thrumi_rounds *kind, const void *address,
+                        const struct thrumi_round_wait *wait) {
+  return round_ended(kind, address, wait->round);
 }
 
 int thrumi_round_destroy(const void *address) {

@@ -35,10 +35,12 @@ int thrumi_round_await(const struct thrumi_rounds *kind, struct thrumi_bucket *b
                        uint64_t word, int64_t deadline, int flags);
 
 /* For a thread that waits for several things, with one ticket. In the bucket, as above: queues its wait for this one, whose
- * thread and ticket are set. And behind thrumi_withdraw, if it was not let go: clears WAITERS if nobody is left. */
+ * thread, ticket and round are set. And behind thrumi_withdraw, if it was not let go: clears WAITERS if nobody is left, and
+ * says whether the round has ended all the same. */
 void thrumi_round_enlist(const struct thrumi_rounds *kind, struct thrumi_bucket *bucket, const void *address,
-                         uint64_t word, struct thrumi_round_wait *wait);
-void thrumi_round_leave(const struct thrumi_rounds *kind, const void *address);
+                         struct thrumi_round_wait *wait);
+bool thrumi_round_leave(const struct thrumi_rounds *kind, const void *address,
+                        const struct thrumi_round_wait *wait);
 
 /* The whole of a kind's _destroy. -EBUSY if somebody waits, else 0: what was known of the object is forgotten. Outside. */
 int thrumi_round_destroy(const void *address);

@@ -41,6 +41,7 @@ void thrumi_enter_slow(struct thrumi_kthread *k) {
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }
 
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
+void thrumi_watch_ring(int64_t when) { EXPECT(when == INT64_MAX); }
 int64_t thrumi_timeouts_expire(int64_t now) { return (void)now, INT64_MAX; }
 size_t thrumi_timeouts_pending(void) { return 0; }
 

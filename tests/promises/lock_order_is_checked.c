@@ -142,6 +142,17 @@ static int gate_on_both_sides(void) {
   return TRUE_END;
 }
 
+/* Two threads come to a gate, which nobody has taken yet, at the same time: it is one object all the same. */
+static int gate_taken_at_once(void) {
+  for (int i = 0; i < 100; i++) {
+    thrum_lock *l = &many[3 * i];
+    struct taker lefty = {"lefty", {&l[0], &l[1], &l[2]}}, righty = {"righty", {&l[0], &l[2], &l[1]}};
+    thrum_thread threads[2] = {must_spawn(take_in_order, &lefty), must_spawn(take_in_order, &righty)};
+    for (int j = 0; j < 2; j++) CHECK_EQ(must_join(threads[j]), 0);
+  }
+  return TRUE_END;
+}
+
 /* A try does not wait, nor does a wait with a deadline for ever. */
 static int tries(void) {
   TAKES("righty", &right, &left);
@@ -235,6 +246,7 @@ static const struct child_case cases[] = {{"two", two},
                                           {"while-running", while_running},
                                           {"one-order", one_order},
                                           {"gate-on-both-sides", gate_on_both_sides},
+                                          {"gate-taken-at-once", gate_taken_at_once},
                                           {"tries", tries},
                                           {"recursion", recursion},
                                           {"by-address", by_address},

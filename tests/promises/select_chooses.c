@@ -254,6 +254,47 @@ static void events(void) {
   destroy_all();
 }
 
+/* There is a place and no memory for it yet, so selects are sent round again. One of them takes another case: the place is
+ * another's then. */
+static void place_is_left_to_others(void) {
+  for (int i = 0; i < 20; i++) {
+    thrum_event event = {0};
+    struct selecting first = {.n = 2}, second = {.n = 1};
+    init_all(2);
+    first.cases[0] = second.cases[0] = thrum_case_put(&a, &first.x[0]);
+    first.cases[1] = thrum_case_event(&event);
+    put(&a, 1);
+    put(&a, 2);
+    thrum_thread one = start_waiting(&first), two = start_waiting(&second);
+    CHECK_EQ(get(&a), 1);
+    thrum_event_set(&event);
+    if (must_join(one) == 0) get(&a); /* it was first, and took the place */
+    CHECK_EQ(must_join(two), 0);
+    destroy_all();
+  }
+}
+
+/* Set and cleared while the select was sent round again, for a place that is taken by then. */
+static void set_between_two_waits(void) {
+  for (int i = 0; i < 20; i++) {
+    int n = 3;
+    thrum_event event = {0};
+    struct selecting s = {.n = 2};
+    init_all(2);
+    s.cases[0] = thrum_case_put(&a, &s.x[0]);
+    s.cases[1] = thrum_case_event(&event);
+    put(&a, 1);
+    put(&a, 2);
+    thrum_thread t = start_waiting(&s);
+    CHECK_EQ(get(&a), 1);
+    thrum_event_set(&event);
+    thrum_event_clear(&event);
+    int error = thrum_queue_try_put(&a, &n);
+    CHECK_EQ(must_join(t), error ? 0 : 1);
+    destroy_all();
+  }
+}
+
 static void times(void) {
   int x;
   init_all(1);
@@ -375,6 +416,8 @@ static intptr_t all(void *unused) {
   one_queue_twice();
   ends_of_threads();
   events();
+  place_is_left_to_others();
+  set_between_two_waits();
   times();
   cancelled();
   big_items();
