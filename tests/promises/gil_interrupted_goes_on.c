@@ -12,15 +12,16 @@ static bool stop;
 /* All of it under the gil. */
 static int last;        /* who has it */
 static int64_t last_at; /* when that was certainly so */
-static int64_t
-    began[BOTH]; /* no later than this each hog began its present turn, with all that others had in between */
-static int interrupted; /* by the guest, before its turn was over; GUEST: nobody */
+/* No later than this each hog began its present turn, with all that others had in between. */
+static int64_t began[BOTH];
+static int interrupted; /* by the guest */
+static bool certain;    /* that its turn was not over */
 static long went_on, went_behind;
 
 static void begin_turn(int me) {
-  bool counts = last == GUEST && interrupted != GUEST, goes_on = counts && interrupted == me;
-  if (counts) *(goes_on ? &went_on : &went_behind) += 1;
-  if (!goes_on) began[me] = last_at;
+  bool goes_on = last == GUEST && interrupted == me;
+  if (last == GUEST && certain) *(goes_on ? &went_on : &went_behind) += 1;
+  if (!goes_on) began[me] = last_at; /* else it may have begun before */
   last = me;
 }
 
@@ -40,7 +41,8 @@ static long interrupt(void) {
   long n = 0;
   THRUM_GIL_LOCKED(&gil) {
     int64_t now = thrum_now();
-    interrupted = last != GUEST && now - began[last] < interval ? last : GUEST;
+    certain = last != GUEST && now - began[last] < interval;
+    if (last != GUEST) interrupted = last;
     last = GUEST;
     last_at = now;
     n = went_on + went_behind;
