@@ -104,15 +104,23 @@ int thrum_name(thrum_thread handle, char *buffer, size_t size) {
   return t ? thrumi_name_copy(t, THRUMI_GENERATION(life), buffer, size) : -ESRCH;
 }
 
-/* Hangs a name before the former ones. False: the thread is gone. */
+/* Whether it has not begun to be buried. */
+static bool is_there(struct thrumi_thread *t, uint64_t generation) {
+  uint64_t life = thrumi_load(&t->life), over = THRUMI_FINISHED | THRUMI_RELEASED;
+  return THRUMI_GENERATION(life) == generation && !(life & THRUMI_FREE) && (life & over) != over;
+}
+
+/* Hangs a name before the former ones. False: the thread is gone. `extras` is set before the life is looked at, and who buries
+ * a thread changes its life before it looks at `extras`: one of the two sees the other, and then the bucket's lock has them take
+ * turns. */
 static bool hang(struct thrumi_thread *t, uint64_t generation, struct thrumi_name *name) {
+  if (!is_there(t, generation)) return false;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&t->name);
-  uint64_t life = thrumi_load(&t->life);
-  bool there = THRUMI_GENERATION(life) == generation && !(THRUMI_FLAGS(life) & THRUMI_FREE);
+  thrumi_store(&t->extras, true);
+  bool there = is_there(t, generation);
   if (there) {
     name->former = t->name;
     t->name = name;
-    thrumi_store_relaxed(&t->extras, true);
   }
   thrumi_bucket_unlock(bucket);
   return there;

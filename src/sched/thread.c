@@ -261,10 +261,11 @@ static void free_extras(struct thrumi_thread *t) {
   thrumi_store_relaxed(&t->extras, false);
 }
 
-/* Frees the record; inside, leaves while libc's free is called. */
+/* Frees the record, which is FINISHED and RELEASED by now; inside, leaves while libc's free is called. The load is ordered behind
+ * that change: somebody may be giving it a name (name.c). */
 static inline void bury(struct thrumi_thread *t) {
   struct thrumi_kthread *k = thrumi_self();
-  if (thrumi_unlikely(thrumi_load_relaxed(&t->extras))) {
+  if (thrumi_unlikely(thrumi_load(&t->extras))) {
     thrumi_leave(k);
     free_extras(t);
     k = thrumi_enter();
