@@ -39,6 +39,9 @@ __attribute__((noreturn, format(printf, 3, 4), unused)) static void check_failed
   va_end(arguments);
   strcat(text, "\n");
   if (write(2, text, strlen(text)) < 0) _exit(2);
+#ifdef TESTS_FUZZ
+  abort(); /* libFuzzer keeps the input then */
+#endif
   _exit(1);
 }
 
