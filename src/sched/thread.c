@@ -135,6 +135,13 @@ static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struc
   return true;
 }
 
+/* A kernel thread that has not come up yet may have to wait for a lock of libc's, or of a sanitizer's, whose holder has been
+ * preempted. It must not be given a worker before: it would take the one that the holder waits for, and the monitor does not take
+ * a worker from who is inside. */
+static void await_up(struct thrumi_kthread *k) {
+  while (!thrumi_load(&k->up)) thrumi_os.futex_wait(&k->up, 0, INT64_MAX);
+}
+
 static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *birth) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
@@ -166,6 +173,7 @@ static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *
     abort_birth(birth);
     return -EAGAIN;
   }
+  await_up(birth->kthread);
   k = thrumi_enter();
   launch(k, t);
   thrumi_leave(k);
@@ -324,6 +332,8 @@ void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
 static void *bound_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_kthread_adopt(k);
+  thrumi_store(&k->up, 1);
+  thrumi_os.futex_wake(&k->up, 1);
   thrumi_wait_given(k);
   thrumi_run_bound(k);
   thrumi_surrender(k);
