@@ -9,6 +9,7 @@
 #define THRUM_H
 
 #include <thrum/base.h>
+#include <thrum/broadcast.h>
 #include <thrum/gil.h>
 #include <thrum/io.h>
 #include <thrum/local.h>
@@ -22,5 +23,6 @@
 #include <thrum/time.h>
 #include <thrum/timer.h>
 #include <thrum/trace.h>
+#include <thrum/watch.h>
 
 #endif

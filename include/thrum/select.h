@@ -20,6 +20,7 @@
 #include <thrum/queue.h>
 #include <thrum/sync/event.h>
 #include <thrum/thread.h>
+#include <thrum/watch.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,6 +34,7 @@ enum thrumi_case_kind {
   THRUMI_CASE_AFTER,
   THRUMI_CASE_THREAD,
   THRUMI_CASE_EVENT,
+  THRUMI_CASE_BROADCAST,
   THRUMI_CASE_KINDS
 };
 
@@ -79,6 +81,15 @@ static inline thrum_case thrum_case_thread(thrum_thread t) {
 /* Happens when the event is set, also if it is cleared right after. It stays as it is. */
 static inline thrum_case thrum_case_event(thrum_event *event) {
   return thrumi_case(event ? THRUMI_CASE_EVENT : THRUMI_CASE_NEVER, event, 0, 0, 0);
+}
+
+/* Happens when a get of the item *next would not have to wait; nothing is got. Status: 0, -EPIPE or -EINVAL, as that get's. For
+ * a watch: when there is a version newer than *seen. */
+static inline thrum_case thrum_case_broadcast(thrum_broadcast *b, const uint64_t *next) {
+  return thrumi_case(b ? THRUMI_CASE_BROADCAST : THRUMI_CASE_NEVER, b, (void *)(uintptr_t)next, 0, 0);
+}
+static inline thrum_case thrum_case_watch(thrum_watch *w, const uint64_t *seen) {
+  return thrum_case_broadcast(w ? &w->thrumi : 0, seen);
 }
 
 /* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.

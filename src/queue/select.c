@@ -150,6 +150,32 @@ static bool event_withdraw(thrum_case *c) {
   return thrumi_event_withdraw(event_in(c), &thrumi_entry_of(c)->round);
 }
 
+/* ---- Broadcasts ----------------------------------------------------------------------------------------------------- */
+
+static thrum_broadcast *broadcast_in(const thrum_case *c) { return c->object; }
+static uint64_t next_of(const thrum_case *c) { return *(const uint64_t *)c->item; }
+
+static int broadcast_prepare(thrum_case *c) { return broadcast_in(c)->item_size ? 0 : -EINVAL; }
+
+static int broadcast_poll(thrum_case *c) {
+  int status = thrumi_broadcast_look(broadcast_in(c), next_of(c));
+  if (status != -EAGAIN) thrumi_rely_on(broadcast_in(c));
+  return status;
+}
+
+static bool broadcast_enlist(thrum_case *c, struct thrumi_selection *s) {
+  struct thrumi_round_wait *wait = &thrumi_entry_of(c)->round;
+  wait->waiter.thread = s->thread;
+  wait->waiter.ticket = s->ticket;
+  return thrumi_broadcast_enlist(broadcast_in(c), next_of(c), wait);
+}
+
+/* What it was let go for is still ready, and the next round says with which status. */
+static bool broadcast_withdraw(thrum_case *c) {
+  thrumi_broadcast_withdraw(broadcast_in(c), &thrumi_entry_of(c)->round);
+  return broadcast_poll(c) == 0;
+}
+
 /* ---- What never happens, and time ----------------------------------------------------------------------------------- */
 
 static int nothing_prepare(thrum_case *c) { return (void)c, 0; }
@@ -177,6 +203,8 @@ static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
     [THRUMI_CASE_AFTER] = {time_prepare, nothing_release, time_poll, nothing_enlist, nothing_withdraw},
     [THRUMI_CASE_THREAD] = {nothing_prepare, nothing_release, thread_poll, thread_enlist, thread_withdraw},
     [THRUMI_CASE_EVENT] = {event_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
+    [THRUMI_CASE_BROADCAST] = {broadcast_prepare, nothing_release, broadcast_poll, broadcast_enlist,
+                               broadcast_withdraw},
 };
 
 /* ---- The select ----------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef THRUMI_SELECTABLE_H
 #define THRUMI_SELECTABLE_H
 
+#include <queue/broadcast.h>
 #include <queue/channel.h>
 #include <sched/await.h>
 #include <sync/event.h>
