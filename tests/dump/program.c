@@ -1,25 +1,12 @@
 /* The dump of a program: each thread by name, with the functions and lines of its stack; and dumps go on whatever the
  * threads are stopped in. */
 #define _GNU_SOURCE 1
+#include "../dumped.h"
 #include "../support.h"
 #include <malloc.h>
 #include <stdatomic.h>
 
 enum { DUMPS = 50, HOGS = 2, BLOCK = 5000 }; /* a block that needs the lock of the heap */
-
-static char text[256 * 1024];
-
-/* The dump, as text. */
-static const char *dump(void) {
-  FILE *file = tmpfile();
-  CHECK(file);
-  CHECK_EQ(thrum_dump(fileno(file)), 0);
-  rewind(file);
-  size_t n = fread(text, 1, sizeof text - 1, file);
-  text[n] = '\0';
-  fclose(file);
-  return text;
-}
 
 static atomic_int started;
 static atomic_bool stop;
@@ -75,9 +62,9 @@ static void every_thread_is_named_with_its_stack(void) {
   AWAIT(started == 3);
   char line[64];
   snprintf(line, sizeof line, "program.c:%d\n", sleep_line);
-  AWAIT(strstr(dump(), line)); /* the sleeper sleeps, again and again */
+  AWAIT(strstr(dumped(), line)); /* the sleeper sleeps, again and again */
 
-  const char *all = text;
+  const char *all = dumped();
   CHECK_HAS(all, "MainThread");
   CHECK_HAS(all, "light sleeper");
   CHECK_HAS(all, "light hog");
@@ -93,7 +80,7 @@ static void threads_stopped_in_malloc_do_not_hang_the_dump(void) {
   thrum_thread threads[HOGS];
   for (int i = 0; i < HOGS; i++) spawn(&threads[i], allocating, "allocator", false);
   AWAIT(started == HOGS);
-  for (int i = 0; i < DUMPS; i++) CHECK_HAS(dump(), "allocating");
+  for (int i = 0; i < DUMPS; i++) CHECK_HAS(dumped(), "allocating");
   join_all(threads, HOGS);
 }
 

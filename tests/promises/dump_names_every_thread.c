@@ -1,5 +1,6 @@
 /* Promise 6: SIGQUIT, or a call, prints every thread with its name and what it does; the program goes on. */
 #include "../child.h"
+#include "../dumped.h"
 #include "../support.h"
 
 static bool stop;
@@ -62,14 +63,7 @@ static void names_all(const char *text) {
 
 static intptr_t dump_by_call(void *arg) {
   (void)arg;
-  FILE *file = tmpfile();
-  CHECK(file);
-  CHECK_EQ(thrum_dump(fileno(file)), 0);
-  char *text = calloc(1, CHILD_TEXT_MAX);
-  CHECK(text && pread(fileno(file), text, CHILD_TEXT_MAX - 1, 0) > 0);
-  fclose(file);
-  names_all(text);
-  free(text);
+  names_all(dumped());
   CHECK_EQ(thrum_dump(-1), -EBADF);
   return 0;
 }

@@ -1,6 +1,7 @@
 /* A dump says of each thread what it holds: what others wait for always, and how many; all that it took while somebody watches. Who
  * waits is told who holds that, and what the holder does now; so it is in the report of a deadlock. */
 #include "../child.h"
+#include "../dumped.h"
 #include "../support.h"
 
 static thrum_lock lock, unwanted;
@@ -9,19 +10,6 @@ static thrum_rwlock rwlock, shelf;
 static thrum_gil gil;
 static thrum_event over;
 static bool holds, stop;
-static char text[1 << 20];
-
-static const char *dumped(void) {
-  FILE *file = tmpfile();
-  CHECK(file);
-  CHECK_EQ(thrum_dump(fileno(file)), 0);
-  rewind(file);
-  size_t n = fread(text, 1, sizeof text - 1, file);
-  text[n] = '\0';
-  fclose(file);
-  return text;
-}
-
 /* The part of a dump that is of one thread. */
 static const char *entry(const char *dump, const char *name) {
   static char part[1 << 16];
@@ -121,7 +109,7 @@ static const char *dump_while(thrum_fn *hold) {
   AWAIT(LOAD(holds));
   for (int i = 0; i < WANT; i++) CHECK_EQ(thrum_spawn_named(&wants[i], want[i], NULL, "%s", names[i]), 0);
   for (int i = 0; i < WANT; i++) await_waiting(names[i]);
-  static char found[sizeof text];
+  static char found[1 << 20];
   strcpy(found, dumped());
   STORE(stop, true);
   thrum_event_set(&over);

@@ -1,5 +1,6 @@
 /* What an object was called is what a dump and a report of a deadlock say; once it is destroyed, that is forgotten. */
 #include "../child.h"
+#include "../dumped.h"
 #include "../support.h"
 
 static thrum_lock a_lock;
@@ -125,19 +126,6 @@ static const struct kind kinds[] = {
     {"room in queue", "a_queue", name_a_queue, make_full_queue, put, get_both, destroy_a_queue},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
-
-static char text[1 << 20];
-
-static const char *dumped(void) {
-  FILE *file = tmpfile();
-  CHECK(file);
-  CHECK_EQ(thrum_dump(fileno(file)), 0);
-  rewind(file);
-  size_t n = fread(text, 1, sizeof text - 1, file);
-  text[n] = '\0';
-  fclose(file);
-  return text;
-}
 
 static intptr_t waits(void *arg) {
   ((const struct kind *)arg)->wait_for();
