@@ -4,6 +4,10 @@
  * goes to sleep adds itself to the bell, issues membarrier, and then looks at all queue lengths. The
  * membarrier puts the full fence into the pusher that its fast path lacks, so one of the two sees the other.
  *
+ * While it is not worth it to take threads from others, pushers to private queues ring seldom, and a worker without work
+ * looks at the global queues alone before it sleeps. Then it is the monitor that sees, within a millisecond, what lies
+ * elsewhere.
+ *
  * One sleeper is the poller: it waits in epoll for descriptors, and for the earliest deadline, so that an event goes
  * straight to the worker that runs its thread. The others wait on their own futex word. While no worker
  * polls, the monitor does (monitor.c). */
@@ -100,7 +104,7 @@ static bool look_around(struct thrumi_worker *w) {
     thrumi_pause();
   }
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_HUNGRY);
-  return found || thrumi_steal_next(w, switches);
+  return found || thrumi_steal_from_computing(w, switches);
 }
 
 /* The last look, after the bell was told: anything on a queue that nobody will ring for? */
@@ -181,37 +185,62 @@ static bool retire(struct thrumi_kthread *k) {
 }
 
 /* It has nothing to do any more: were the threads that it took from others worth it? True: no, and it should not look for
- * more of them before somebody calls. */
+ * more of them before somebody calls. Of woken ones it looks only for those that lie. */
 static bool regrets(struct thrumi_worker *w) {
-  if (!w->gained) return false;
-  thrumi_judge_sharing(thrumi_os.now() - w->gained_at, w->gained);
-  w->gained = 0;
+  struct thrumi_gain gain = w->gain;
+  if (!gain.threads) return false;
+  w->gain.threads = 0;
+  int64_t ran = thrumi_os.now() - gain.at;
+  if (gain.woken) {
+    thrumi_judge_lending(ran, thrumi_load_relaxed(&w->switches) - gain.switches, gain.slept);
+    return false;
+  }
+  thrumi_judge_sharing(ran, gain.threads);
   return thrumi_load_relaxed(&thrumi_sched.share_backoff) != 0;
 }
 
-/* What it runs next came from elsewhere. */
-static struct thrumi_thread *gain(struct thrumi_worker *w, struct thrumi_thread *t) {
-  if (t->sp || t->kthread) return t;
-  w->gained = thrumi_load_relaxed(&w->queues.count) + 1;
-  w->gained_at = thrumi_os.now();
+/* What it runs next came from elsewhere. Who is tied and who is a hog says nothing about others. */
+static void gain(struct thrumi_worker *w, const struct thrumi_thread *t, bool slept) {
+  if (t->kthread || t->hog) return;
+  w->gain = (struct thrumi_gain){.threads = thrumi_load_relaxed(&w->queues.count) + 1,
+                                 .switches = thrumi_load_relaxed(&w->switches),
+                                 .at = thrumi_os.now(),
+                                 .woken = t->sp,
+                                 .slept = slept};
+}
+
+/* What lies in its own run-next slot it has woken itself, in a poll. */
+static struct thrumi_thread *pick(struct thrumi_worker *w, bool looked, bool slept) {
+  bool own = thrumi_load_relaxed(&w->next);
+  struct thrumi_thread *t = thrumi_pick(w);
+  if (t && looked && !own) gain(w, t, slept);
   return t;
+}
+
+/* On the idle list: is there nothing that it must not sleep beside? Patient: what lies on others' queues is the monitor's. */
+static bool may_sleep(struct thrumi_worker *w, bool patient) {
+  thrumi_lease_barrier();
+  if (patient ? thrumi_somebody_waits_globally() : anything_queued(w)) return false;
+  if (patient) thrumi_monitor_mind();
+  return !retiring(w);
 }
 
 struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
   struct thrumi_worker *w = k->worker;
+  bool slept = false;
   for (bool looked = false;; looked = true) {
     if (thrumi_unlikely(retiring(w)) && retire(k)) return NULL;
-    struct thrumi_thread *t = thrumi_pick(w);
-    if (t) return looked ? gain(w, t) : t;
+    struct thrumi_thread *t = pick(w, looked, slept);
+    if (t) return t;
     thrumi_poll_now();
-    if ((t = thrumi_pick(w))) return looked ? gain(w, t) : t;
+    if ((t = pick(w, looked, slept))) return t;
     bool regret = !looked && regrets(w);
     if (!regret && look_around(w)) continue;
     enlist(k);
-    thrumi_lease_barrier();
-    if (!(regret ? thrumi_somebody_waits_globally() : anything_queued(w)) && !retiring(w)) {
+    if (may_sleep(w, regret || thrumi_leaves_woken())) {
       tell_monitor();
       sleep_until_called(k);
+      slept = true;
     }
     delist(k);
   }

@@ -50,6 +50,14 @@ int64_t thrumi_clock(void) {
   return clock ? clock : thrumi_os.now();
 }
 
+/* A worker is on the idle list, and has not looked at others' queues or will not be rung for: the monitor is to look each
+ * millisecond, which it does while it sees a sleeper. If it saw none it may sleep for longer. Pairs with the fence in
+ * look_once: either the clock is seen here, or the sleeper there. At 0 it is rung for instead. */
+void thrumi_monitor_mind(void) {
+  int64_t clock = thrumi_load(&thrumi_sched.clock);
+  if (clock && thrumi_load(&thrumi_sched.monitor_watch) - clock > 2 * TICK) thrumi_monitor_rouse();
+}
+
 void thrumi_monitor_rouse(void) {
   if (thrumi_sched.monitor) thrumi_rouse(thrumi_sched.monitor);
 }
@@ -174,13 +182,23 @@ static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   }
 }
 
+/* Whether threads lay on w's own queues at the last look and do now. While woken ones are best left where they are, a queue
+ * that has turned over in between does not count: at least as many came off as had lain there. */
+static bool has_lain(struct thrumi_worker *w, uint32_t count) {
+  uint32_t appended = thrumi_load_relaxed(&w->queues.appended);
+  bool queued = w->seen.queued, turned_over = (int32_t)(appended - count - w->seen.appended) >= 0;
+  w->seen.queued = count;
+  w->seen.appended = appended;
+  return queued && count && !(turned_over && thrumi_leaves_woken());
+}
+
 /* Threads lie on w's own queues while another worker sleeps: it is to come and steal. Run-next threads go by themselves
- * as long as their givers switch. */
+ * as long as their givers switch. While w switches it may push at any moment without ringing, so it is looked at again soon. */
 static void call_thief(struct thrumi_worker *w, bool own, bool same, struct look *look) {
-  bool queued = thrumi_load_relaxed(&w->queues.count), lain = w->seen.queued && queued;
-  w->seen.queued = queued;
-  if (!(same ? own : queued) || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == 0) return;
-  if (same || lain) thrumi_wake_idle();
+  bool lain = has_lain(w, thrumi_load_relaxed(&w->queues.count)) || (same && own);
+  thrumi_store_relaxed(&w->lies, lain);
+  if ((same && !own) || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == 0) return;
+  if (lain) thrumi_wake_idle();
   come_back(look, look->now + TICK);
 }
 
@@ -343,6 +361,7 @@ static void watch(int64_t now) {
 
 static void look_once(struct look *look) {
   thrumi_store(&thrumi_sched.clock, look->now);
+  atomic_thread_fence(memory_order_seq_cst); /* with thrumi_monitor_mind */
   watch(look->now);
   for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);

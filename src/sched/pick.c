@@ -12,7 +12,8 @@
  *
  * Sharing. Queues are private, so the one who pushes looks at the bell: if a worker is idle or hungry, he moves
  * his oldest thread to the global queue and wakes one. A hungry worker whose prey does not push asks by
- * the SHARE bit, and one that runs user code without end has its lease revoked for the time of the theft.
+ * the SHARE bit, and one that runs user code without end has its lease revoked for the time of the theft. Whether
+ * sharing is worth it is learnt: then pushers share seldom, and thieves leave what does not lie.
  *
  * Rejected: Chase-Lev deques (a fence or read-modify-write per operation of the owner, no removal from the
  * middle for joins, no classes); one shared queue (contention at every switch). */
@@ -20,14 +21,15 @@
 #include <sched/self.h>
 
 enum {
-  MANY_CAPTURED = 32, /* preempted threads beyond which HOG goes before NEW */
-  NEW_EVERY = 10,     /* ... but for every so many-th */
-  BATCH = 32,         /* threads fetched from the global queue at once */
-  ANSWER_SPINS = 400, /* how long a thief waits for an answer to SHARE */
-  BACKOFF_MOST = 10,  /* of wake-ups for run-next threads */
-  SHARE_BACKOFF_MOST = 14,
+  MANY_CAPTURED = 32,     /* preempted threads beyond which HOG goes before NEW */
+  NEW_EVERY = 10,         /* ... but for every so many-th */
+  BATCH = 32,             /* threads fetched from the global queue at once */
+  ANSWER_SPINS = 400,     /* how long a thief waits for an answer to SHARE */
+  BACKOFF_MOST = 14,      /* n, where every 2^n-th call for others is made because they have proved useless */
+  LEND_BACKOFF_MOST = 10, /* the same of woken threads: bursts of these are to be found out sooner */
 };
 #define WORTH_WAKING THRUM_US(10)  /* what a worker that was woken must have run for, at least */
+#define WORTH_TAKING THRUM_US(1)   /* ... one that was awake */
 #define WORTH_MOVING THRUM_NS(500) /* ... and for each thread */
 
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
@@ -64,12 +66,25 @@ bool thrumi_woken_wait(const struct thrumi_worker *w) {
 
 /* ---- Choosing ---------------------------------------------------------------------------------------- */
 
-/* Moves this worker's fair share of the global queue to its own. */
+/* Sharing was worth it, or not: then it is done half as often. */
+static void learn(_Atomic uint32_t *backoff, uint32_t most, bool worth) {
+  uint32_t former = thrumi_load_relaxed(backoff), now = former;
+  if (worth)
+    now /= 2;
+  else if (now < most)
+    now++;
+  if (now != former) thrumi_store_relaxed(backoff, now);
+}
+
+/* Moves this worker's fair share of the global queue to its own. If all that it gave away is still there, nobody was quick
+ * enough to want it. */
 static void fetch(struct thrumi_worker *w) {
   thrumi_spin_lock(&thrumi_sched.lock);
   uint32_t count = thrumi_load_relaxed(&thrumi_sched.global.count);
   uint32_t share = count / thrumi_load_relaxed(&thrumi_sched.workers) + 1;
   if (share > BATCH) share = BATCH;
+  if (w->lent && w->lent <= count) learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, false);
+  w->lent = 0;
   for (int c = 0; c < THRUMI_CLASSES && share; c++) {
     struct thrumi_thread *t;
     while (share && (t = thrumi_queue_pop(&thrumi_sched.global, (enum thrumi_class)c))) {
@@ -241,15 +256,24 @@ static uint32_t half(const struct thrumi_worker *w) {
   return n < BATCH ? n : BATCH;
 }
 
-void thrumi_share(struct thrumi_worker *w) {
-  uint32_t n = half(w);
-  if (n == 0) return;
+/* Gives up to n threads to the others: all kinds, or only those that never ran. */
+static void give(struct thrumi_worker *w, uint32_t n, bool woken) {
   enum thrumi_class klass;
+  w->lent = 0;
   thrumi_spin_lock(&thrumi_sched.lock);
-  for (struct thrumi_thread *t; n && (t = pop_for_others(w, &klass)); n--)
+  for (; n && (woken || w->queues.of[THRUMI_CLASS_NEW].head); n--) {
+    struct thrumi_thread *t = pop_for_others(w, &klass);
+    if (!t) break;
     thrumi_queue_append(&thrumi_sched.global, t, klass);
+    w->lent += klass != THRUMI_CLASS_NEW;
+  }
   thrumi_spin_unlock(&thrumi_sched.lock);
   thrumi_wake_idle();
+}
+
+void thrumi_share(struct thrumi_worker *w) {
+  uint32_t n = half(w);
+  if (n) give(w, n, true);
 }
 
 /* The bell, read after what was pushed before: who sets it issues membarrier. */
@@ -273,27 +297,41 @@ void thrumi_ring(struct thrumi_worker *w) {
   if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
 }
 
+/* Whether the push is the one of 2^backoff that shares. */
+static inline bool is_to_share(uint32_t *skip, const _Atomic uint32_t *backoff) {
+  uint32_t bell = read_bell();
+  if (thrumi_likely(!bell)) return false;
+  if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+  if (!(bell & (THRUMI_BELL_MONITOR - 1))) return false;
+  if (thrumi_likely(++*skip < 1u << thrumi_load_relaxed(backoff))) return false;
+  *skip = 0;
+  return true;
+}
+
 /* A thread that is spawned, does next to nothing and is joined costs less here than the lines of the cache that go to and
  * fro when another worker runs it, let alone waking that one. How long threads run is known only afterwards: so who took
  * never-run threads from others says how long they kept it busy, and while that is not worth it, sharing them grows
  * rarer. What lies longer is the monitor's to see, within a millisecond. */
 void thrumi_ring_for_new(struct thrumi_worker *w) {
-  uint32_t bell = read_bell();
-  if (thrumi_likely(!bell)) return;
-  if (bell & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
-  if (!(bell & (THRUMI_BELL_MONITOR - 1))) return;
-  if (thrumi_likely(++w->share_skip < 1u << thrumi_load_relaxed(&thrumi_sched.share_backoff))) return;
-  w->share_skip = 0;
-  thrumi_share(w);
+  if (thrumi_unlikely(is_to_share(&w->share_skip, &thrumi_sched.share_backoff)))
+    give(w, half(w), !thrumi_leaves_woken());
+}
+
+/* The same for threads that have run, with a number of its own. Those that wake each other all the time are best left
+ * together: what they hand over lies in one cache. */
+static void ring_for_woken(struct thrumi_worker *w) {
+  if (thrumi_unlikely(is_to_share(&w->lend_skip, &thrumi_sched.lend_backoff))) thrumi_share(w);
 }
 
 void thrumi_judge_sharing(int64_t ran, uint32_t threads) {
-  uint32_t backoff = thrumi_load_relaxed(&thrumi_sched.share_backoff), former = backoff;
-  if (ran >= WORTH_WAKING + threads * WORTH_MOVING)
-    backoff /= 2;
-  else if (backoff < SHARE_BACKOFF_MOST)
-    backoff++;
-  if (backoff != former) thrumi_store_relaxed(&thrumi_sched.share_backoff, backoff);
+  learn(&thrumi_sched.share_backoff, BACKOFF_MOST, ran >= WORTH_WAKING + threads * WORTH_MOVING);
+}
+
+/* A chain of threads may keep two workers busy for long where one would be faster: so what counts is how long they ran
+ * between two switches. */
+void thrumi_judge_lending(int64_t ran, uint32_t switches, bool slept) {
+  int64_t worth = slept ? WORTH_WAKING : WORTH_TAKING;
+  learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, ran >= worth + switches * WORTH_MOVING);
 }
 
 /* ---- Waking ------------------------------------------------------------------------------------------ */
@@ -352,7 +390,7 @@ void thrumi_make_ready(struct thrumi_thread *t) {
   thrumi_store_relaxed(&w->next, t);
   if (former) {
     thrumi_queue_append(&w->queues, former, THRUMI_CLASS_WOKEN);
-    thrumi_ring(w);
+    ring_for_woken(w);
   } else {
     ring_for_next(w);
   }
@@ -368,7 +406,7 @@ void thrumi_make_ready_in_line(struct thrumi_thread *t) {
     return;
   }
   thrumi_queue_append(&w->queues, t, THRUMI_CLASS_READY);
-  thrumi_ring(w);
+  ring_for_woken(w);
 }
 
 /* ---- Stealing ---------------------------------------------------------------------------------------- */
@@ -414,23 +452,29 @@ static bool ask(struct thrumi_worker *prey) {
   return thrumi_load_relaxed(&thrumi_sched.global.count) != 0;
 }
 
+/* What was woken and has not lain long is better left where it is, while that was not worth moving. */
+static bool leaves(const struct thrumi_worker *prey) {
+  return thrumi_leaves_woken() && !thrumi_load_relaxed(&prey->lies);
+}
+
 bool thrumi_steal(struct thrumi_worker *thief) {
   uint32_t workers = thrumi_load(&thrumi_sched.workers);
   for (uint32_t i = 1; i < workers; i++) {
     struct thrumi_worker *prey = thrumi_load(&thrumi_sched.worker[(thief->id + i) % workers]);
     if (!prey || prey == thief || !ready_on(prey) || thrumi_load_relaxed(&prey->idle)) continue;
+    if (leaves(prey)) continue;
     if (thrumi_load_relaxed(&prey->queues.count) && ask(prey)) return true;
     if (steal_from(prey, thief)) return true;
   }
   return false;
 }
 
-/* Takes run-next threads that lie there since `switches` was read: their givers went on computing. */
-bool thrumi_steal_next(struct thrumi_worker *thief, const uint32_t *switches) {
+/* Takes threads from workers that have not switched since `switches` was read: their threads went on computing. */
+bool thrumi_steal_from_computing(struct thrumi_worker *thief, const uint32_t *switches) {
   uint32_t workers = thrumi_load(&thrumi_sched.workers);
   for (uint32_t i = 0; i < workers; i++) {
     struct thrumi_worker *prey = thrumi_load(&thrumi_sched.worker[i]);
-    if (!prey || prey == thief || !thrumi_load_relaxed(&prey->next)) continue;
+    if (!prey || prey == thief || !ready_on(prey) || thrumi_load_relaxed(&prey->idle)) continue;
     if (thrumi_load_relaxed(&prey->switches) != switches[i % THRUMI_SEEN_WORKERS]) continue;
     if (steal_from(prey, thief)) return true;
   }

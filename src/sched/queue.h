@@ -7,11 +7,17 @@
 
 enum { THRUMI_FAIR_TURNS = 32 }; /* slices between two rotations of the classes */
 
+static inline uint32_t thrumi_queue_count_append(struct thrumi_queues *qs) {
+  uint32_t appended = thrumi_load_relaxed(&qs->appended);
+  thrumi_store_relaxed(&qs->appended, appended + 1);
+  return appended;
+}
+
 static inline void thrumi_queue_append(struct thrumi_queues *qs, struct thrumi_thread *t,
                                        enum thrumi_class c) {
   struct thrumi_queue *q = &qs->of[c];
   t->next = NULL;
-  t->place = qs->appended++;
+  t->place = thrumi_queue_count_append(qs);
   t->prev = q->tail;
   *(q->tail ? &q->tail->next : &q->head) = t;
   q->tail = t;
@@ -56,7 +62,7 @@ static inline bool thrumi_queue_rotate(struct thrumi_queues *qs, struct thrumi_t
   struct thrumi_thread *first = q->head, *new = qs->of[THRUMI_CLASS_NEW].head, *last = q->tail;
   if (new && (int32_t)(first->place - new->place) >= 0) return false;
   t->next = NULL;
-  t->place = qs->appended++;
+  t->place = thrumi_queue_count_append(qs);
   t->prev = last;
   last->next = t; /* which may be the first one */
   q->tail = t;

@@ -131,8 +131,17 @@ struct thrumi_queue {
 
 struct thrumi_queues {
   struct thrumi_queue of[THRUMI_CLASSES];
-  uint32_t appended;      /* so far: says which of two classes' heads came first */
-  _Atomic uint32_t count; /* of all; others read it as a hint */
+  _Atomic uint32_t appended; /* so far: says which of two classes' heads came first */
+  _Atomic uint32_t count;    /* of all; others read both as hints */
+};
+
+/* What a worker that had nothing to do got from elsewhere. */
+struct thrumi_gain {
+  uint32_t threads;  /* 0: nothing */
+  uint32_t switches; /* the worker's, then */
+  int64_t at;
+  bool woken; /* the first one had run before */
+  bool slept; /* the worker had to be woken for it */
 };
 
 struct thrumi_worker {
@@ -144,10 +153,10 @@ struct thrumi_worker {
   uint32_t record_count;
   uint32_t number, number_end; /* block of N for Thread-N */
   uint32_t wake_skip, wake_backoff;
-  uint32_t share_skip;
-  uint32_t gained;   /* never-run threads that came from elsewhere since it last had nothing to do */
-  int64_t gained_at; /* when they came */
-  bool owed;         /* the hog that was picked goes before all others */
+  uint32_t share_skip, lend_skip;
+  uint32_t lent; /* threads that have run, and that it gave to the global queue when it last shared */
+  struct thrumi_gain gain;
+  bool owed; /* the hog that was picked goes before all others */
   struct thrumi_stack_cache stacks;
   uint32_t id;
   _Atomic bool hog; /* runs a thread that used up its last interval */
@@ -162,6 +171,8 @@ struct thrumi_worker {
 
   /* Written by the monitor. */
   _Alignas(64) _Atomic uint32_t nudge; /* enum thrumi_nudge */
+  _Atomic bool
+      lies; /* at its last look something lay on the queues that had lain before; a hint for thieves */
   struct {
     uint32_t turn, switches, hog_turns;
     int64_t since;     /* when this slice was first seen */
@@ -170,6 +181,7 @@ struct thrumi_worker {
     int64_t running;   /* when its running thread was first seen */
     int64_t hog_since; /* when a hog last ran, or none waited */
     bool queued;       /* some thread lay on its queues */
+    uint32_t appended; /* to its queues, then */
     struct thrumi_kthread *kthread;
   } seen;
   _Atomic int64_t wakeup_preempted; /* when a wake-up last preempted here */
@@ -255,6 +267,7 @@ struct thrumi_sched {
 
   _Alignas(64) _Atomic uint32_t bell;
   _Atomic uint32_t share_backoff; /* of spawns that find a worker without work, every 2^n-th shares; a hint */
+  _Atomic uint32_t lend_backoff;  /* the same of wake-ups */
   _Atomic uint32_t hogs;          /* workers that run a hog */
   _Atomic uint32_t workers;       /* how many are wanted */
   _Atomic(struct thrumi_kthread *) poller;
@@ -313,6 +326,8 @@ void thrumi_boost(struct thrumi_thread *t); /* if it is a hog that waits to run:
 void thrumi_ring(struct thrumi_worker *w);  /* somebody may want what was pushed on w (NULL: globally) */
 void thrumi_ring_for_new(struct thrumi_worker *w); /* for a spawned one, if sharing such has been worth it */
 void thrumi_judge_sharing(int64_t ran, uint32_t threads); /* so long were so many of them busy elsewhere */
+void thrumi_judge_lending(int64_t ran, uint32_t switches,
+                          bool slept); /* the same of threads that were woken */
 
 /* switch.c: from one context to another */
 void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c);
@@ -378,7 +393,7 @@ bool thrumi_wake_idle(void);
 void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll); /* go is ASLEEP_FUTEX already */
 void thrumi_rouse(struct thrumi_kthread *k);
 enum { THRUMI_SEEN_WORKERS = 64 };
-bool thrumi_steal_next(struct thrumi_worker *thief, const uint32_t *switches);
+bool thrumi_steal_from_computing(struct thrumi_worker *thief, const uint32_t *switches);
 
 /* kthread.c */
 extern _Thread_local struct thrumi_kthread *thrumi_self_tls;
@@ -404,6 +419,7 @@ void thrumi_preempt_self(struct thrumi_kthread *k);
 bool thrumi_preempt_hog(void); /* some worker's, for a woken thread; false: none may be now */
 void *thrumi_monitor_main(void *arg);
 void thrumi_monitor_rouse(void);
+void thrumi_monitor_mind(void); /* a worker sleeps beside what lies on others' queues */
 
 /* start.c */
 struct thrumi_kthread *thrumi_enter_first(void);
@@ -434,6 +450,9 @@ int64_t thrumi_clock(void); /* coarse: for "since" */
 
 /* dump.c */
 void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context); /* in the handler */
+
+/* Whether threads that were woken are better left where they are, as long as they do not lie there for long. */
+static inline bool thrumi_leaves_woken(void) { return thrumi_load_relaxed(&thrumi_sched.lend_backoff) != 0; }
 
 static inline struct thrumi_thread *thrumi_running_on(struct thrumi_kthread *k) {
   return thrumi_load(&k->current);

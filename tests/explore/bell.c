@@ -15,7 +15,7 @@ static struct thrumi_worker workers[WORKERS];
 static struct thrumi_kthread kthreads[WORKERS], monitor;
 static struct thrumi_thread records[THREADS];
 static uint32_t runs[THREADS];
-static _Atomic uint32_t monitor_roused;
+static _Atomic uint32_t monitor_roused, monitor_minds;
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
@@ -39,6 +39,7 @@ void thrumi_enter_slow(struct thrumi_kthread *k) {
 }
 
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }
+void thrumi_monitor_mind(void) { thrumi_add(&monitor_minds, 1u); }
 
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
 void thrumi_watch_ring(int64_t when) { EXPECT(when == INT64_MAX); }
@@ -102,6 +103,13 @@ static void reset_without_membarrier(void) {
   for (uint32_t i = 0; i < WORKERS; i++) atomic_store(&kthreads[i].lease.attention, THRUMI_FENCE);
 }
 
+/* Woken threads are left where they are: who sleeps looks only at what is for all, and tells the monitor to mind the rest. */
+static void reset_patient(void) {
+  reset();
+  atomic_store(&thrumi_sched.lend_backoff, 1);
+  atomic_store(&monitor_minds, 0);
+}
+
 static void check_one(void) { EXPECT(runs[0] == 1); }
 
 static int one = 1;
@@ -124,6 +132,7 @@ static const struct explore_model models[] = {
     MODEL("no membarrier, a foreign thread wakes", reset_without_membarrier, WAKER),
     MODEL("a worker pushes", reset, PUSHER),
     MODEL("a foreign thread wakes", reset, WAKER),
+    MODEL("woken ones are left, a foreign thread wakes", reset_patient, WAKER),
     {0},
 };
 

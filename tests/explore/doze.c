@@ -13,7 +13,7 @@ static struct thrumi_worker workers[WORKERS];
 static struct thrumi_kthread kthreads[WORKERS], monitor;
 static struct thrumi_thread records[WORKERS];
 static uint32_t runs[WORKERS];
-static _Atomic uint32_t work, interrupted, monitor_roused;
+static _Atomic uint32_t work, interrupted, monitor_roused, monitor_minds;
 
 struct thrumi_sched thrumi_sched;
 struct thrumi_hooks thrumi_hooks;
@@ -21,6 +21,7 @@ uint32_t thrumi_mode;
 
 void thrumi_lease_barrier(void) { explore_barrier(); }
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }
+void thrumi_monitor_mind(void) { thrumi_add(&monitor_minds, 1u); }
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
 void thrumi_watch_ring(int64_t when) { EXPECT(when == INT64_MAX); }
 int64_t thrumi_timeouts_expire(int64_t now) { return (void)now, INT64_MAX; }
