@@ -9,7 +9,7 @@
 #include <sched/timeout.h>
 #include <string.h>
 
-enum { WORKERS = 2, THREADS = 2, PATIENCE = 75 };
+enum { WORKERS = 2, THREADS = 2, PATIENCE = 85 };
 
 static struct thrumi_worker workers[WORKERS];
 static struct thrumi_kthread kthreads[WORKERS], monitor;
