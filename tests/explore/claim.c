@@ -6,18 +6,22 @@
 #include <errno.h>
 #include <queue/channel.h>
 #include <sched/await.h>
+#include <sched/timeout.h>
 #include <stdlib.h>
 #include <string.h>
 #include <thrum/select.h>
 
-enum { THREADS = 4, QUEUES = 2, ITEMS = 8, NOT_RUN = -9999 };
+enum { THREADS = 4, QUEUES = 2, ITEMS = 8, FULL = 2, PUT = 1, LATE = 2, NOT_RUN = -9999 };
 
 static struct thrumi_thread records[THREADS];
 static struct thrumi_kthread kthreads[THREADS];
+static struct thrumi_worker worker;
 static _Atomic uint32_t ready[THREADS];
 static int results[THREADS];
 static thrum_queue queues[QUEUES];
 static int given[ITEMS], taken[ITEMS];
+static int64_t time_now;
+static _Atomic uint32_t first_ended; /* by which of its cases: PUT or LATE */
 
 /* ---- The parts of the scheduler that these functions call ---------------------------------------------- */
 
@@ -31,6 +35,37 @@ void thrumi_make_ready(struct thrumi_thread *t) { thrumi_add(&ready[t - records]
 void thrumi_make_ready_in_line(struct thrumi_thread *t) { thrumi_make_ready(t); }
 int64_t thrumi_clock(void) { return 1; }
 thrum_time thrum_after(thrum_duration span) { return span; }
+
+/* One thread at most has a deadline, LATE, and it comes when somebody says so. */
+static struct thrumi_spin alarm_lock;
+static struct thrumi_timeout *alarm_set;
+
+void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t shard, int64_t when) {
+  (void)shard;
+  thrumi_spin_lock(&alarm_lock);
+  alarm_set = timeout;
+  if (time_now >= when) thrumi_wake(timeout->thread, timeout->ticket, THRUMI_TIMED_OUT);
+  thrumi_spin_unlock(&alarm_lock);
+}
+
+void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
+  thrumi_spin_lock(&alarm_lock);
+  if (alarm_set == timeout) alarm_set = NULL;
+  thrumi_spin_unlock(&alarm_lock);
+}
+
+static void become_late(void) {
+  thrumi_spin_lock(&alarm_lock);
+  explore_point(EXPLORE_WRITE, &time_now);
+  time_now = LATE;
+  if (alarm_set) thrumi_wake(alarm_set->thread, alarm_set->ticket, THRUMI_TIMED_OUT);
+  thrumi_spin_unlock(&alarm_lock);
+}
+
+static int64_t look_at_clock(void) {
+  explore_point(EXPLORE_READ, &time_now);
+  return time_now;
+}
 
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
   (void)k;
@@ -117,6 +152,34 @@ static void get_either_twice(void *unused) {
 }
 static void put_0_or_get_1(void *n) { results[me()] = choose(0, 1, *(int *)n); }
 static void put_1_or_get_0(void *n) { results[me()] = choose(1, 0, *(int *)n); }
+/* Whichever of two orders it polls in. Its time has come when somebody says so. */
+static void put_0_or_at_late(void *n) {
+  thrumi_self()->current->random = UINT64_C(0x9e3779b97f4a7c15) * (1 + explore_choose(2));
+  int item = *(int *)n;
+  thrum_case cases[] = {thrum_case_put(&queues[0], &item), thrum_case_at(LATE)};
+  int at = thrum_select(cases, 2);
+  if (at == 0) given[item]++;
+  results[me()] = cases[at].status;
+  thrumi_store(&first_ended, at == 0 ? PUT : LATE);
+}
+
+static void put_0_or_never(void *n) {
+  int item = *(int *)n;
+  thrum_case cases[] = {thrum_case_put(&queues[0], &item), {0}};
+  results[me()] = thrum_select(cases, 2);
+  if (results[me()] == 0) given[item]++;
+}
+
+/* One place, and something else for the first who waits for it. If that one takes the place after all, one more. */
+static void get_0_then_late(void *unused) {
+  (void)unused;
+  int error = get(&queues[0]);
+  become_late();
+  explore_await(&first_ended);
+  if (thrumi_load(&first_ended) == PUT) error |= get(&queues[0]);
+  results[me()] = error;
+}
+
 static void put_0_or_get_0(void *n) { results[me()] = choose(0, 0, *(int *)n); }
 
 /* ---- Models --------------------------------------------------------------------------------------------- */
@@ -133,6 +196,7 @@ static void reset_to(size_t capacity) {
     records[i].slot = (uint32_t)i + 1;
     records[i].mark = (uint32_t)i + 1;
     atomic_store(&kthreads[i].current, &records[i]);
+    kthreads[i].worker = &worker;
     atomic_store(&ready[i], 0);
     results[i] = NOT_RUN;
   }
@@ -141,6 +205,22 @@ static void reset_to(size_t capacity) {
 
 static void reset_rendezvous(void) { reset_to(THRUM_RENDEZVOUS); }
 static void reset_one(void) { reset_to(1); }
+
+/* Queue 0 is full, and so is its only chunk. */
+static void reset_no_chunk(void) {
+  struct thrumi_channel *c = thrumi_channel_of(&queues[0]);
+  reset_to(FULL);
+  c->spares = allocate(sizeof *c->spares + FULL * sizeof(int));
+  c->spares->end = c->spares->cells + FULL * sizeof(int);
+  c->spare_count = 1;
+  for (int n = ITEMS - FULL; n < ITEMS; n++, given[n - 1]++) thrumi_store_push(c, &n);
+  atomic_store(&c->count, FULL);
+  atomic_store(&c->unfinished, FULL);
+  atomic_store(&first_ended, 0);
+  time_now = 1;
+  alarm_set = NULL;
+  atomic_store(&alarm_lock.word, 0);
+}
 
 /* Nothing is lost or doubled, and nobody is left in a list. */
 static void check(void) {
@@ -195,7 +275,12 @@ static const struct explore_model models[] = {
           DO(1, put_1_or_get_0, 1)),
     MODEL("selects meet on one queue", reset_rendezvous, check_all_served, DO(0, put_0_or_get_0, 0),
           DO(1, put_0_or_get_0, 1)),
+    MODEL("selects wait for one place without a chunk", reset_no_chunk, check_all_served,
+          DO(0, put_0_or_at_late, 0), DO(1, put_0_or_never, 1), DO(2, get_0_then_late, 2)),
     {0},
 };
 
-int main(int argc, char **argv) { return explore(models, argc, argv); }
+int main(int argc, char **argv) {
+  thrumi_os.now = look_at_clock;
+  return explore(models, argc, argv);
+}
