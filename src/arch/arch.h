@@ -31,6 +31,9 @@ void thrumi_switch(void **save, void *to);
 intptr_t thrumi_call(thrum_fn *fn, void *arg, void **mark);
 THRUM_NORETURN void thrumi_return(void *mark, intptr_t result);
 
+/* Calls fn(arg) on the stack that ends at `top`, a multiple of 16. Unwinders go on in the caller. */
+intptr_t thrumi_call_on(void *top, thrum_fn *fn, void *arg);
+
 /* Where a new thread begins: calls thrumi_thread_main, which does not return. */
 void thrumi_thread_entry(void);
 THRUM_NORETURN void thrumi_thread_main(void);

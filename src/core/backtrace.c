@@ -1,6 +1,9 @@
 /* The choice of a backtracer, and the one that needs nothing but libc. */
 #define _GNU_SOURCE 1
+#include <arch/arch.h>
 #include <core/backtrace.h>
+#include <core/sanitize.h>
+#include <os/os.h>
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -36,9 +39,61 @@ const struct thrumi_backtracer *thrumi_backtracer_get(void) {
   return registered ? registered : &thrumi_backtracer_fallback;
 }
 
+/* ---- A stack to describe on ---------------------------------------------------------------------------------- */
+
+/* elfutils takes 150 KiB for the lines of a large file, and jumps over a guard page to get there; a light thread may have 32 in
+ * all, and thrum's own kernel threads have 128. So there is one stack for that, made when it is first wanted, kept, and used by
+ * one thread at a time. A fork waits for its end. */
+enum { DESCRIBE_STACK = 1 << 20, DESCRIBE_GUARD = 256 << 10 };
+
+static struct {
+  pthread_mutex_t lock;
+  char *low;
+} stack = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void acquire_stack(void) { pthread_mutex_lock(&stack.lock); }
+static void release_stack(void) { pthread_mutex_unlock(&stack.lock); }
+static void guard_forks(void) { pthread_atfork(acquire_stack, release_stack, release_stack); }
+
+/* Its end; NULL: no memory, or a sanitizer, which wants to know of each stack and gives larger ones. */
+static void *stack_top(void) {
+  if (THRUMI_ASAN || THRUMI_TSAN) return NULL;
+  if (!stack.low) {
+    stack.low = thrumi_os.reserve(DESCRIBE_GUARD + DESCRIBE_STACK);
+    if (stack.low) thrumi_os.protect(stack.low, DESCRIBE_GUARD);
+  }
+  return stack.low ? stack.low + DESCRIBE_GUARD + DESCRIBE_STACK : NULL;
+}
+
+struct question {
+  uintptr_t pc;
+  bool exact;
+  struct thrumi_frame *out;
+};
+
+static intptr_t describe(void *arg) {
+  const struct question *q = arg;
+  thrumi_backtracer_get()->describe(q->pc, q->exact, q->out);
+  return 0;
+}
+
+void thrumi_describe(uintptr_t pc, bool exact, struct thrumi_frame *out) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  struct question question = {pc, exact, out};
+  thrumi_backtracer_get(); /* its own lock is taken inside of this one, by a fork too: it is told of forks first */
+  pthread_once(&once, guard_forks);
+  acquire_stack();
+  void *top = stack_top();
+  if (top)
+    thrumi_call_on(top, describe, &question);
+  else
+    describe(&question);
+  release_stack();
+}
+
 const char *thrumi_place(uintptr_t pc, char text[THRUMI_PLACE_MAX]) {
   struct thrumi_frame f;
-  thrumi_backtracer_get()->describe(pc, false, &f);
+  thrumi_describe(pc, false, &f);
   if (f.line)
     snprintf(text, THRUMI_PLACE_MAX, "%.100s, %.130s:%d", f.function, f.file, f.line);
   else if (f.function[0])

@@ -6,7 +6,7 @@
  *
  *     const struct thrumi_backtracer *b = thrumi_backtracer_get();
  *     size_t n = b->walk(&context, low, high, pcs, 64);
- *     b->describe(pcs[0], interrupted, &frame); */
+ *     thrumi_describe(pcs[0], interrupted, &frame); */
 #ifndef THRUMI_BACKTRACE_H
 #define THRUMI_BACKTRACE_H
 
@@ -36,7 +36,8 @@ struct thrumi_backtracer {
 
   /* Names an address. `exact`: it is the instruction itself, as the innermost of an interrupted thread;
    * otherwise it is a return address, and the call before it is named. Not async-signal-safe: it takes memory and
-   * locks, which a thread that was stopped to be walked may hold, so that one must go on first. */
+   * locks, which a thread that was stopped to be walked may hold, so that one must go on first. Takes more stack than a
+   * thread may have: called by thrumi_describe alone. */
   void (*describe)(uintptr_t pc, bool exact, struct thrumi_frame *out);
 };
 
@@ -52,6 +53,9 @@ extern const struct thrumi_backtracer thrumi_backtracer_fallback;
 /* What is registered; else libthrum-dump, which is looked for once; else the fallback. Never NULL. Not
  * async-signal-safe the first time. */
 const struct thrumi_backtracer *thrumi_backtracer_get(void);
+
+/* Describes an address by what is registered, on a stack that is large enough whatever the caller's is. */
+void thrumi_describe(uintptr_t pc, bool exact, struct thrumi_frame *out);
 
 /* Where a call that returns to this address stands, as "f, file.c:12", or "f" or "program+0x1234" where no more is known. Returns
  * the text. */

@@ -39,7 +39,7 @@ static void walk(struct trace *out, const ucontext_t *context, uintptr_t low, ui
 static void print_trace(struct thrumi_sink *d, const struct trace *trace) {
   for (size_t i = 0; i < trace->count; i++) {
     struct thrumi_frame f;
-    thrumi_backtracer_get()->describe(trace->pcs[i], trace->exact && i == 0, &f);
+    thrumi_describe(trace->pcs[i], trace->exact && i == 0, &f);
     const char *function = f.function[0] ? f.function : "?";
     if (f.line)
       thrumi_say(d, "    %-32s %s:%d\n", function, f.file, f.line);

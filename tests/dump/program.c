@@ -84,11 +84,27 @@ static void threads_stopped_in_malloc_do_not_hang_the_dump(void) {
   join_all(threads, HOGS);
 }
 
+/* What elfutils needs is not taken from the caller's stack, nor from that of a kernel thread of thrum's. */
+static intptr_t dump_from_here(void *arg) {
+  (void)arg;
+  CHECK_HAS(dumped(), "dump_from_here ");
+  return 0;
+}
+
+static void a_small_stack_is_enough(void) {
+  thrum_thread t;
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.stack_size = THRUM_STACK_MIN;
+  CHECK_EQ(thrum_spawn_with(&t, &options, dump_from_here, NULL), 0);
+  CHECK_EQ(must_join(t), 0);
+}
+
 int main(void) {
 #if defined(M_ARENA_MAX)
   CHECK_EQ(mallopt(M_ARENA_MAX, 1), 1); /* one heap for all, or each would have its own */
 #endif
   every_thread_is_named_with_its_stack();
   threads_stopped_in_malloc_do_not_hang_the_dump();
+  a_small_stack_is_enough();
   return 0;
 }

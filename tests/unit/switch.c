@@ -146,6 +146,29 @@ static void calls_return(void) {
   }
 }
 
+/* On another stack, to its very end, and back. */
+static intptr_t note_stack(void *arg) {
+  _Alignas(16) char here;
+  stack_seen = &here;
+  CHECK_EQ((uintptr_t)&here % 16, 0);
+  return *(int *)arg + 1;
+}
+
+static char *elsewhere;
+
+static void call_elsewhere(void) {
+  int value = 41;
+  CHECK_EQ(thrumi_call_on(elsewhere + STACK_SIZE, note_stack, &value), 42);
+  CHECK((char *)stack_seen > elsewhere + STACK_SIZE - 1024 && (char *)stack_seen < elsewhere + STACK_SIZE);
+}
+
+static void calls_go_to_another_stack(void) {
+  elsewhere = aligned_alloc(16, STACK_SIZE);
+  CHECK(elsewhere);
+  for (uint64_t i = 0; i < TURNS; i++) keep(call_elsewhere, i);
+  free(elsewhere);
+}
+
 /* ---- Contexts ------------------------------------------------------------------------------------------ */
 
 static void frames_become_contexts(void) {
@@ -180,14 +203,21 @@ static intptr_t trace_stack(void *arg) {
 
 static struct trace trace;
 
+static intptr_t trace_elsewhere(void *arg) {
+  return thrumi_call_on(elsewhere + STACK_SIZE, trace_stack, arg);
+}
+
 static void trace_inside(void) {
-  thrumi_call(trace_stack, &trace, &mark);
+  thrumi_call(trace_elsewhere, &trace, &mark);
   switch_out();
 }
 
-/* Through thrumi_call to the bottom, and no further. */
+/* Through thrumi_call_on and thrumi_call to the bottom, and no further. */
 static void unwinding_ends_at_the_entry(void) {
+  elsewhere = aligned_alloc(16, STACK_SIZE);
+  CHECK(elsewhere);
   char *stack = start(trace_inside);
+  free(elsewhere);
   CHECK_EQ(trace.entries, 1);
   CHECK(trace.frames >= 4 && trace.frames < 50);
   free(stack);
@@ -230,6 +260,7 @@ int main(void) {
   rounding_follows_the_context();
   a_frame_lies_at_the_top();
   calls_return();
+  calls_go_to_another_stack();
   frames_become_contexts();
   unwinding_ends_at_the_entry();
   calls_cut_short_are_seen();

@@ -124,6 +124,33 @@ thrumi_return:
 	b	.Lreturn
 	.size	thrumi_return, .-thrumi_return
 
+/* intptr_t thrumi_call_on(void *top, thrum_fn *fn, void *arg) */
+	.globl	thrumi_call_on
+	.hidden	thrumi_call_on
+	.type	thrumi_call_on, %function
+	.balign	16
+thrumi_call_on:
+	.cfi_startproc
+	hint	#34			/* bti c */
+	stp	x29, x30, [sp, #-16]!
+	.cfi_def_cfa_offset 16
+	.cfi_offset x29, -16
+	.cfi_offset x30, -8
+	mov	x29, sp
+	.cfi_def_cfa_register x29
+	mov	sp, x0
+	mov	x0, x2
+	blr	x1
+	mov	sp, x29
+	.cfi_def_cfa_register sp
+	ldp	x29, x30, [sp], #16
+	.cfi_def_cfa_offset 0
+	.cfi_restore x29
+	.cfi_restore x30
+	ret
+	.cfi_endproc
+	.size	thrumi_call_on, .-thrumi_call_on
+
 /* The bottom of every light thread's stack: unwinders end here, the return address is undefined. */
 	.globl	thrumi_thread_entry
 	.hidden	thrumi_thread_entry

@@ -150,6 +150,31 @@ thrumi_return:
 	jmp	.Lreturn
 	.size	thrumi_return, .-thrumi_return
 
+/* intptr_t thrumi_call_on(void *top, thrum_fn *fn, void *arg) */
+	.globl	thrumi_call_on
+	.hidden	thrumi_call_on
+	.type	thrumi_call_on, @function
+	.balign	16
+thrumi_call_on:
+	.cfi_startproc
+	endbr64
+	pushq	%rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbp, 0
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register %rbp
+	movq	%rdi, %rsp
+	movq	%rdx, %rdi
+	call	*%rsi
+	movq	%rbp, %rsp
+	.cfi_def_cfa_register %rsp
+	popq	%rbp
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbp
+	ret
+	.cfi_endproc
+	.size	thrumi_call_on, .-thrumi_call_on
+
 /* The bottom of every light thread's stack: unwinders end here, the return address is undefined. */
 	.globl	thrumi_thread_entry
 	.hidden	thrumi_thread_entry
