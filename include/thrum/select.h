@@ -93,8 +93,8 @@ static inline thrum_case thrum_case_watch(thrum_watch *w, const uint64_t *seen) 
 }
 
 /* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.
- * -ECANCELED. -EINVAL: a case that cannot be (a size that is not its queue's, a queue that is not initialised), or more than
- * INT_MAX. -ENOMEM: no memory for an item to be put. With an error nothing has happened. */
+ * -ECANCELED. -EINVAL: a case that cannot be (a size that is not its queue's, a queue that is not initialised), more than
+ * INT_MAX, or none where there should be some. -ENOMEM: no memory for an item to be put. With an error nothing has happened. */
 THRUM_API int thrum_select(thrum_case *cases, size_t n);
 
 /* The same for so long: also -ETIMEDOUT. */

@@ -12,6 +12,7 @@
  * at most as many comparisons as the heap is deep, twice that for a pop. */
 #include <core/fatal.h>
 #include <queue/channel.h>
+#include <sched/object.h>
 
 enum { FIRST_ROOM = 16 };
 
@@ -29,7 +30,7 @@ static const void *item_in(const struct thrumi_channel *c, const char *n) {
 void thrumi_gate_acquire(struct thrumi_channel *c) {
   uint32_t mark = thrumi_mark();
   if (mark && (uint32_t)(__atomic_load_n(&c->gate.word, __ATOMIC_RELAXED) >> 32) == mark)
-    thrumi_fatal("the comparator of the queue at %p uses that queue", (void *)c);
+    thrumi_fatal("the comparator of queue %s uses that queue", THRUMI_NAME_OF(c));
   thrum_lock_acquire(&c->gate);
   thrumi_rely_on(&c->gate);
 }

@@ -384,7 +384,7 @@ static int prepare(struct select *x, size_t *prepared) {
 }
 
 static int run(thrum_case *cases, size_t n, thrum_time deadline, bool try) {
-  if (n > INT_MAX) return -EINVAL;
+  if (n > INT_MAX || (n && !cases)) return -EINVAL;
   struct select x = {.cases = cases,
                      .n = n,
                      .deadline = deadline,

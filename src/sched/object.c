@@ -104,3 +104,8 @@ void thrumi_object_describe(const void *object, char *text, size_t size) {
   else
     snprintf(text, size, "%p", object);
 }
+
+const char *thrumi_object_text(const void *object, char text[THRUMI_OBJECT_TEXT]) {
+  thrumi_object_describe(object, text, THRUMI_OBJECT_TEXT);
+  return text;
+}

@@ -14,6 +14,10 @@ enum { THRUMI_OBJECT_TEXT = 320 };
 /* Writes the name, as `"table"`, `forks+0x8`, `first taken in f, file.c:12`, or `0x7f0000000000`. Outside. */
 void thrumi_object_describe(const void *object, char *text, size_t size);
 
+/* The same as an argument: thrumi_fatal("... lock %s ...", THRUMI_NAME_OF(lock)). Until the end of the block. */
+#define THRUMI_NAME_OF(object) thrumi_object_text(object, (char[THRUMI_OBJECT_TEXT]){0})
+const char *thrumi_object_text(const void *object, char text[THRUMI_OBJECT_TEXT]);
+
 /* Copies the name that the object was given. False: none. Inside. */
 bool thrumi_object_given_name(const void *object, char name[THRUM_NAME_MAX]);
 

@@ -190,8 +190,8 @@ static int arrive(struct thrumi_bucket *bucket, thrum_barrier *b, int64_t deadli
 
 static void check_parties(const thrum_barrier *b) {
   if (b->parties - 1 >= INT32_MAX)
-    thrumi_fatal("thread %s uses barrier %p, which is for %d threads", thrum_current_name(), b,
-                 (int)b->parties);
+    thrumi_fatal("thread %s uses barrier %s, which is for %d threads", thrum_current_name(),
+                 THRUMI_NAME_OF(b), (int)b->parties);
 }
 
 static int wait_until(thrum_barrier *b, int64_t deadline, int flags) {

@@ -272,7 +272,7 @@ static int acquire_until(thrum_gil *gil, int64_t deadline, int flags, void *site
   *thrum_errno() = saved;
   thrumi_leave(thrumi_self());
   if (error == -EDEADLK)
-    thrumi_fatal("thread %s takes gil %p, which it holds", thrum_current_name(), (void *)gil);
+    thrumi_fatal("thread %s takes gil %s, which it holds", thrum_current_name(), THRUMI_NAME_OF(gil));
   return error;
 }
 
@@ -413,6 +413,6 @@ int thrum_gil_destroy(thrum_gil *gil) {
 }
 
 void thrumi_gil_not_owned(const thrum_gil *gil) {
-  thrumi_fatal("thread %s hands over gil %p, which it does not hold", thrum_current_name(),
-               (const void *)gil);
+  thrumi_fatal("thread %s hands over gil %s, which it does not hold", thrum_current_name(),
+               THRUMI_NAME_OF(gil));
 }

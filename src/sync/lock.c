@@ -329,10 +329,10 @@ int thrum_lock_destroy(thrum_lock *lock) {
 }
 
 void thrumi_rlock_overflow(thrum_rlock *lock) {
-  thrumi_fatal("thread %s has taken rlock %p too often", thrum_current_name(), lock);
+  thrumi_fatal("thread %s has taken rlock %s too often", thrum_current_name(), THRUMI_NAME_OF(lock));
 }
 
 void thrumi_not_held(const char *what, const void *object) {
-  thrumi_fatal("thread %s leaves a block that held %s %p, but nobody holds it", thrum_current_name(), what,
-               object);
+  thrumi_fatal("thread %s leaves a block that held %s %s, but nobody holds it", thrum_current_name(), what,
+               THRUMI_NAME_OF(object));
 }

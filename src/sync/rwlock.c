@@ -103,7 +103,8 @@ static bool bars_writer(uint64_t word) { return word & (WRITER | COUNT); }
 static bool take_read(thrum_rwlock *lock, uint64_t *seen) {
   while (!bars_reader(*seen)) {
     if (*seen & TOO_MANY)
-      thrumi_fatal("thread %s is one reader too many of rwlock %p", thrum_current_name(), lock);
+      thrumi_fatal("thread %s is one reader too many of rwlock %s", thrum_current_name(),
+                   THRUMI_NAME_OF(lock));
     if (thrumi_cas(word_of(lock), seen, *seen + ONE)) return true;
   }
   return false;

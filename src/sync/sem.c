@@ -81,7 +81,8 @@ static bool has_spare_units(uint64_t word) { return (word & VALUE) > woken_of(wo
 static uint64_t load(const thrum_sem *sem) {
   uint64_t seen = thrumi_load(word_of(sem));
   if (seen & BAD)
-    thrumi_fatal("thread %s uses semaphore %p, whose initialiser is out of range", thrum_current_name(), sem);
+    thrumi_fatal("thread %s uses semaphore %s, whose initialiser is out of range", thrum_current_name(),
+                 THRUMI_NAME_OF(sem));
   return seen;
 }
 

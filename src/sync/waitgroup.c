@@ -17,6 +17,7 @@
 #include "round.h"
 
 #include <core/fatal.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <thrum/sync/waitgroup.h>
 
@@ -39,9 +40,11 @@ static bool is_empty(uint64_t word) { return (uint32_t)word == 0; }
 
 static void check_count(const thrum_waitgroup *group, int64_t count) {
   if (count < 0)
-    thrumi_fatal("thread %s makes the count of waitgroup %p negative", thrum_current_name(), group);
+    thrumi_fatal("thread %s makes the count of waitgroup %s negative", thrum_current_name(),
+                 THRUMI_NAME_OF(group));
   if (count > THRUM_WAITGROUP_MAX)
-    thrumi_fatal("thread %s makes the count of waitgroup %p too large", thrum_current_name(), group);
+    thrumi_fatal("thread %s makes the count of waitgroup %s too large", thrum_current_name(),
+                 THRUMI_NAME_OF(group));
 }
 
 void thrumi_waitgroup_add_slow(thrum_waitgroup *group, int n) {

@@ -312,6 +312,7 @@ static void times(void) {
   CHECK_EQ(thrum_try_select(none, 2), -EAGAIN);
   CHECK_EQ(thrum_select_for(NULL, 0, THRUM_MS(1)), -ETIMEDOUT);
   CHECK_EQ(thrum_try_select(NULL, 0), -EAGAIN);
+  CHECK_EQ(thrum_try_select(NULL, 3), -EINVAL);
   destroy_all();
 }
 
