@@ -4,7 +4,8 @@
  * one and wait for ever. Dijkstra's remedy of 1971: everybody takes the fork with the lower number first. So the last one takes
  * the right one first, the circle is broken, and everybody eats. Who takes which fork is written once, in `dine`.
  *
- * The locks know nothing of plates, and are fair enough: nobody starves, and the meals are about the same. */
+ * The locks know nothing of plates, and are fair enough: nobody starves. Aristotle and Epicurus both begin with the same fork,
+ * and so eat less than the others. */
 #include <thrum.h>
 
 enum { PHILOSOPHERS = 5 };

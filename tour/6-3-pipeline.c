@@ -5,10 +5,13 @@
  *     walker --paths--> readers --blocks--> counters --counts--> collector
  *
  * Who is faster than the next one soon waits in put. That is back-pressure: a slow stage slows the fast one down, all the way
- * back to the walker, and no more of the files is in memory than the queues have places for. The table at the end
- * tells where threads have waited, and so which stage is the slow one. A large file is counted by several threads at
- * once: its blocks come to the collector in any order, and are joined in theirs. Since the walker is held back, a surveyor runs
- * ahead and counts what there is, for the time that is left.
+ * back to the walker, and no more of the files is in memory than the queues have places for. A large file is counted by
+ * several threads at once: its blocks come to the collector in any order, and are joined in theirs. Since the walker is held
+ * back, a surveyor runs ahead and counts what there is, for the time that is left.
+ *
+ * The table at the end tells how many items each queue held at its fullest, and how often and how long threads have waited to
+ * put and to get, the times of all threads added up. The last queue whose puts waited longer than its gets lies before the slow
+ * stage: here blocks, so the counters.
  *
  * The end travels along the queues: each has announced its writers, and shuts down when the last has said that it is
  * done. Ctrl-C is an event, which its handler sets. Then no more files are begun, what was read is still counted, and the

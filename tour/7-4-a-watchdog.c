@@ -2,7 +2,10 @@
  *
  * Three threads serve, and give a sign of life after each request by starting their timer anew. A timer that fires means: no sign
  * for 300 ms. The second thread asks a server that never answers, here an empty pipe, and so its dog barks. It names the
- * thread, and has all threads printed with what they wait for. The others never stop, and are not named. */
+ * thread, and has all threads printed with what they wait for. The others never stop, and no dog barks for them.
+ *
+ * Then main closes the pipe, and the thread that hung goes on to its end. The last line tells how many requests it had: it hung in
+ * the tenth. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
