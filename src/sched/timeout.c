@@ -132,6 +132,8 @@ static void expire(int i, int64_t now) {
   struct due due;
   while (earliest(i) <= now) {
     take_due(i, now, &due);
+    /* Far away, when very many sleep: asked for together. */
+    for (size_t j = 0; j < due.waits; j++) __builtin_prefetch((const void *)&due.of[j].thread->wait, 1);
     for (size_t j = 0; j < due.waits; j++) thrumi_wake(due.of[j].thread, due.of[j].ticket, THRUMI_TIMED_OUT);
     /* Now only: until they are woken they are what may wake somebody. */
     if (due.waits) thrumi_add(&shards[i].pending, -due.waits);
