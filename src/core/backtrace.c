@@ -43,7 +43,7 @@ const struct thrumi_backtracer *thrumi_backtracer_get(void) {
 
 /* elfutils takes 150 KiB for the lines of a large file, and jumps over a guard page to get there; a light thread may have 32 in
  * all, and thrum's own kernel threads have 128. So there is one stack for that, made when it is first wanted, kept, and used by
- * one thread at a time. A fork waits for its end. */
+ * one thread at a time. What is on it means nothing to the next one, so the child of a fork takes it as it is. */
 enum { DESCRIBE_STACK = 1 << 20, DESCRIBE_GUARD = 256 << 10 };
 
 static struct {
@@ -51,9 +51,7 @@ static struct {
   char *low;
 } stack = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void acquire_stack(void) { pthread_mutex_lock(&stack.lock); }
-static void release_stack(void) { pthread_mutex_unlock(&stack.lock); }
-static void guard_forks(void) { pthread_atfork(acquire_stack, release_stack, release_stack); }
+void thrumi_backtrace_fork(void) { stack.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
 
 /* Its end; NULL: no memory, or a sanitizer, which wants to know of each stack and gives larger ones. */
 static void *stack_top(void) {
@@ -78,17 +76,14 @@ static intptr_t describe(void *arg) {
 }
 
 void thrumi_describe(uintptr_t pc, bool exact, struct thrumi_frame *out) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   struct question question = {pc, exact, out};
-  thrumi_backtracer_get(); /* its own lock is taken inside of this one, by a fork too: it is told of forks first */
-  pthread_once(&once, guard_forks);
-  acquire_stack();
+  pthread_mutex_lock(&stack.lock);
   void *top = stack_top();
   if (top)
     thrumi_call_on(top, describe, &question);
   else
     describe(&question);
-  release_stack();
+  pthread_mutex_unlock(&stack.lock);
 }
 
 const char *thrumi_place(uintptr_t pc, char text[THRUMI_PLACE_MAX]) {

@@ -56,6 +56,7 @@ const struct thrumi_backtracer *thrumi_backtracer_get(void);
 
 /* Describes an address by what is registered, on a stack that is large enough whatever the caller's is. */
 void thrumi_describe(uintptr_t pc, bool exact, struct thrumi_frame *out);
+void thrumi_backtrace_fork(void); /* in the child of a fork: nobody describes there */
 
 /* Where a call that returns to this address stands, as "f, file.c:12", or "f" or "program+0x1234" where no more is known. Returns
  * the text. */

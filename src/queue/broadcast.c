@@ -97,6 +97,11 @@ int thrumi_broadcast_look(const thrum_broadcast *b, uint64_t next) {
   return look_at(thrumi_load(word_of(b)), next);
 }
 
+void thrumi_broadcast_pass(thrum_broadcast *b) {
+  acquire(b);
+  release(b);
+}
+
 /* The number of items missed, or an error. */
 static int64_t take(thrum_broadcast *b, uint64_t *next, void *item) {
   int error = thrumi_broadcast_look(b, *next);

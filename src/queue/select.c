@@ -159,6 +159,11 @@ static int broadcast_prepare(thrum_case *c) { return broadcast_in(c)->item_size 
 
 static int broadcast_poll(thrum_case *c) {
   int status = thrumi_broadcast_look(broadcast_in(c), next_of(c));
+  if (status == -EPIPE) { /* who has heard of the end may free it: not before whoever ended it has let go */
+    thrumi_leave(thrumi_self());
+    thrumi_broadcast_pass(broadcast_in(c));
+    thrumi_enter();
+  }
   if (status != -EAGAIN) thrumi_rely_on(broadcast_in(c));
   return status;
 }

@@ -5,6 +5,7 @@
  * malloc's and stdio's there, and a preempted thread that holds one of these needs the runtime to go on. So
  * the child may find anything half done. It trusts nothing but the records of threads, forgets queues, pools, kernel
  * threads, timers and descriptors, and starts afresh. */
+#include <core/backtrace.h>
 #include <core/fatal.h>
 #include <core/parking.h>
 #include <sched/cycle.h>
@@ -110,6 +111,7 @@ static void after_in_child(void) {
   thrumi_local_fork();
   thrumi_exit_fork();
   thrumi_print_fork();
+  thrumi_backtrace_fork();
   thrumi_cycle_fork();
   thrumi_object_fork();
   thrumi_parking_fork();

@@ -221,7 +221,7 @@ static struct thrumi_thread *pick(struct thrumi_worker *w, bool looked, bool sle
 static bool may_sleep(struct thrumi_worker *w, bool patient) {
   thrumi_lease_barrier();
   if (patient ? thrumi_somebody_waits_globally() : anything_queued(w)) return false;
-  if (patient) thrumi_monitor_mind();
+  thrumi_monitor_mind(); /* also without patience: pushers may become used to leave it asleep */
   return !retiring(w);
 }
 

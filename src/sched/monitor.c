@@ -329,7 +329,16 @@ static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bo
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
 }
 
+/* While anything waits it looks again, whatever the looks at the workers said: within an interval, and within a tick beside a worker
+ * that sleeps, whom pushers may leave asleep. */
+static void stay_near(struct look *look) {
+  if (!look->waiting) return;
+  bool sleepers = thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY != 0;
+  come_back(look, look->now + (sleepers ? TICK : thrumi_load_relaxed(&thrumi_sched.interval)));
+}
+
 static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
+  stay_near(look);
   bool poll = arrange_poll(k, look);
   if (!look->waiting && !poll && seen.quiet < QUIET_TICKS) come_back(look, look->now + TICK);
   int64_t deadline = look->next;

@@ -76,6 +76,12 @@ static void learn(_Atomic uint32_t *backoff, uint32_t most, bool worth) {
   if (now != former) thrumi_store_relaxed(backoff, now);
 }
 
+/* Behind a move of more than the next thread from queue to queue, which a monitor that goes to sleep may have looked at in an
+ * order that missed it. */
+static void tell_of_move(uint32_t moved) {
+  if (moved > 1 && thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+}
+
 /* Moves this worker's fair share of the global queue to its own. If all that it gave away is still there, nobody was quick
  * enough to want it. */
 static void fetch(struct thrumi_worker *w) {
@@ -83,6 +89,7 @@ static void fetch(struct thrumi_worker *w) {
   uint32_t count = thrumi_load_relaxed(&thrumi_sched.global.count);
   uint32_t share = count / thrumi_load_relaxed(&thrumi_sched.workers) + 1;
   if (share > BATCH) share = BATCH;
+  uint32_t wanted = share;
   if (w->lent && w->lent <= count) learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, false);
   w->lent = 0;
   for (int c = 0; c < THRUMI_CLASSES && share; c++) {
@@ -93,6 +100,7 @@ static void fetch(struct thrumi_worker *w) {
     }
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
+  tell_of_move(wanted - share);
 }
 
 /* The hog that waited longest, of all workers' hogs: these share one queue, so that each gets its turn
@@ -436,6 +444,7 @@ static bool steal_from(struct thrumi_worker *prey, struct thrumi_worker *thief) 
   uint32_t got = k->worker == prey ? plunder(prey, thief) : 0;
   thrumi_lease_restore(&k->lease);
   if (got) thrumi_store_relaxed(&thief->steals, thrumi_load_relaxed(&thief->steals) + got);
+  tell_of_move(got);
   return got != 0;
 }
 

@@ -42,10 +42,15 @@ static thrum_thread queue_up(thrum_fn *fn, void *arg) {
   return t;
 }
 
-/* Gives it, and is faster than the one who is woken. False: it was not. */
-static bool give_and_retake(void) {
+/* Gives it, and is faster than the one who is woken: that one waits again. False: it was not; the first may even have had it
+ * and ended in between. */
+static bool give_and_retake(thrum_thread first) {
   of->give();
-  return of->try() == 0;
+  if (of->try() != 0) return false;
+  while (!queue_parked(first) && thrum_is_alive(first)) thrum_yield();
+  if (thrum_is_alive(first)) return true;
+  of->give();
+  return false;
 }
 
 /* How often the first of two had been woken in vain, and was the first nevertheless. */
@@ -55,8 +60,7 @@ static int keep_place(void) {
     served = 0;
     of->take();
     thrum_thread first = queue_up(want, &places[0]), second = queue_up(want, &places[1]);
-    if (give_and_retake()) {
-      while (!queue_parked(first)) thrum_yield();
+    if (give_and_retake(first)) {
       in_vain++;
       of->give();
     }
@@ -95,8 +99,7 @@ static int both_have_waited_for_long(void) {
     thrum_lock_acquire(&lock);
     thrum_thread first = queue_up(want_again, &came_by), second = queue_up(hold_until_tried, &came_by);
     CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0);
-    if (give_and_retake()) {
-      while (!queue_parked(first)) thrum_yield();
+    if (give_and_retake(first)) {
       STORE(retaken, true);
       handed_over++;
       CHECK_EQ(thrum_lock_release(&lock), 0);
