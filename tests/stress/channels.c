@@ -9,6 +9,7 @@
  * one putter's items that are equal nobody gets a later one first (but from a LIFO); each start of a timer ends in a callback or
  * a cancel that won, and no callback comes early; and everybody gets through. */
 #include "../support.h"
+#include "cancel.h"
 
 #include <sched/self.h>
 
@@ -359,16 +360,10 @@ static void begin(uint64_t *seed) {
   }
 }
 
-/* Cancels one that is not foreign and has not ended, and takes that back, as if its scope were another one. */
+/* One that is not foreign, if it has not ended. */
 static void cancel_someone(uint64_t *seed) {
-  uint64_t life;
   int i = draw(seed, ALL);
-  if (crowd_is_foreign(i)) return;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = thrumi_lookup(crowd.threads[i], &life);
-  if (t) thrumi_cancel(t);
-  if (t) thrumi_store(&t->cancel, 0);
-  thrumi_leave(k);
+  if (!crowd_is_foreign(i)) cancel_and_take_back(crowd.threads[i]);
 }
 
 static void meddle(uint64_t *seed) {

@@ -2,6 +2,7 @@
  * cancelled at any moment, threads stopped by a slice of 100 us in the midst of it, light, bound and foreign. What must
  * hold: one holder at a time, tokens neither lost nor doubled, and everybody gets through. */
 #include "../support.h"
+#include "cancel.h"
 
 #include <sched/self.h>
 
@@ -84,16 +85,7 @@ static intptr_t run(void *number) {
 
 static void *run_foreign(void *number) { return (void *)run(number); }
 
-/* Cancels a light thread, and takes that back, as if its scope were another one. */
-static void cancel_someone(uint64_t *seed) {
-  uint64_t life;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = thrumi_lookup(light[draw(seed, LIGHT)], &life);
-  CHECK(t);
-  thrumi_cancel(t);
-  thrumi_store(&t->cancel, 0);
-  thrumi_leave(k);
-}
+static void cancel_someone(uint64_t *seed) { CHECK(cancel_and_take_back(light[draw(seed, LIGHT)])); }
 
 static bool everybody_moved(const long *since) {
   for (int i = 0; i < ALL; i++)

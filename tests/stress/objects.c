@@ -3,6 +3,7 @@
  * hold: nobody inside who should not be, units neither lost nor doubled, each number of a barrier's round once, and everybody gets
  * through. */
 #include "../support.h"
+#include "cancel.h"
 
 #include <sched/self.h>
 
@@ -122,17 +123,9 @@ static intptr_t run(void *number) {
 
 /* ---- All together ---------------------------------------------------------------------------------------------------- */
 
-/* Cancels one that is not foreign, and takes that back, as if its scope were another one. */
 static void cancel_someone(uint64_t *seed) {
-  uint64_t life;
   int i = (int)draw(seed, ALL);
-  if (crowd_is_foreign(i)) return;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = thrumi_lookup(crowd.threads[i], &life);
-  CHECK(t);
-  thrumi_cancel(t);
-  thrumi_store(&t->cancel, 0);
-  thrumi_leave(k);
+  if (!crowd_is_foreign(i)) CHECK(cancel_and_take_back(crowd.threads[i]));
 }
 
 static bool everybody_moved(const long *since) {
