@@ -26,6 +26,7 @@
 #define ASKED_LONG \
   THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
+#define BRISK THRUM_US(20) /* turns shorter than this, on average: who lies is about to run */
 #define RECHECK THRUM_MS(250)
 enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9, LOST_BATCH = 128 };
 
@@ -182,21 +183,26 @@ static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   }
 }
 
-/* Whether threads lay on w's own queues at the last look and do now. While woken ones are best left where they are, a queue
- * that has turned over in between does not count: at least as many came off as had lain there. */
-static bool has_lain(struct thrumi_worker *w, uint32_t count) {
-  uint32_t appended = thrumi_load_relaxed(&w->queues.appended);
-  bool queued = w->seen.queued, turned_over = (int32_t)(appended - count - w->seen.appended) >= 0;
+/* Whether something lay on w's own queues, or as its run-next thread, at the last look and does now. While woken threads are best
+ * left where they are, that is no proof beside short turns: the queue may have turned over in between, if at least as many came
+ * off as had lain there; and a run-next thread is another one. Beside long turns it has lain for one at least. */
+static bool has_lain(struct thrumi_worker *w, bool own, uint32_t switches, const struct look *look) {
+  uint32_t count = thrumi_load_relaxed(&w->queues.count), appended = thrumi_load_relaxed(&w->queues.appended);
+  bool had_own = w->seen.own, queued = w->seen.queued && count;
+  bool turned_over = (int32_t)(appended - count - w->seen.appended) >= 0;
+  bool brisk = look->now - w->seen.looked < (int64_t)(switches - w->seen.switches) * BRISK;
+  w->seen.own = own;
   w->seen.queued = count;
   w->seen.appended = appended;
-  return queued && count && !(turned_over && thrumi_leaves_woken());
+  w->seen.looked = look->now;
+  if (own && had_own && !brisk) return true;
+  return queued && !(turned_over && thrumi_leaves_woken());
 }
 
-/* Threads lie on w's own queues while another worker sleeps: it is to come and steal. Run-next threads go by themselves
- * as long as their givers switch. While w switches it may push at any moment without ringing, so it is looked at again soon. */
-static void call_thief(struct thrumi_worker *w, bool own, bool same, struct look *look) {
-  bool lain = has_lain(w, thrumi_load_relaxed(&w->queues.count)) || (same && own);
-  thrumi_store_relaxed(&w->lies, lain);
+/* Threads lie on w's own queues while another worker sleeps: it is to come and steal. Run-next threads of short turns go by
+ * themselves. While w switches it may push at any moment without ringing, so it is looked at again soon. */
+static void call_thief(struct thrumi_worker *w, bool own, bool same, bool lain, struct look *look) {
+  thrumi_store(&w->lies, lain);
   if ((same && !own) || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == 0) return;
   if (lain) thrumi_wake_idle();
   come_back(look, look->now + TICK);
@@ -218,8 +224,9 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
     thrumi_store(&k->asked, 0); /* it was for another thread */
   }
   if ((global || hogs) && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) thrumi_wake_idle();
+  bool lain = has_lain(w, own, switches, look) || (same && own);
   w->seen.switches = switches;
-  call_thief(w, own, same, look);
+  call_thief(w, own, same, lain, look);
   if (!own && !global && !hogs && !retiring) return;
   look->waiting = true;
   read_cpu(w, k, look);

@@ -180,8 +180,10 @@ struct thrumi_worker {
     int64_t cpu_at;    /* ... then: when somebody was first seen to wait for it; 0: nobody was */
     int64_t running;   /* when its running thread was first seen */
     int64_t hog_since; /* when a hog last ran, or none waited */
+    int64_t looked;    /* when it was looked at last: what follows is of then */
     bool queued;       /* some thread lay on its queues */
-    uint32_t appended; /* to its queues, then */
+    bool own;          /* ... or was its run-next thread */
+    uint32_t appended; /* to its queues */
     struct thrumi_kthread *kthread;
   } seen;
   _Atomic int64_t wakeup_preempted; /* when a wake-up last preempted here */
