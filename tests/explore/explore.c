@@ -52,7 +52,7 @@ static struct thread {
 static struct node {
   uint32_t enabled, sleeping, done; /* sets of actors; count == 0 */
   unsigned chosen, count;           /* count > 0: a choice of a number */
-} path[DEPTH_MAX];
+} path[DEPTH_MAX + 1];
 
 static const struct explore_model *model;
 static int n_threads, current = MAIN;
@@ -96,7 +96,7 @@ static void tell(unsigned actor) {
 
 /* ---- Who may go on, and whether the order of two matters ----------------------------------------------- */
 
-static bool may_go_on(const struct thread *t) {
+static inline bool may_go_on(const struct thread *t) {
   if (t->state == ENDED || t->state == ASLEEP) return false;
   if (t->state == AWAITING && atomic_load(t->awaited) == 0) return false;
   if (t->state == LOCKING && atomic_load(t->awaited) != 0) return false;
@@ -104,12 +104,15 @@ static bool may_go_on(const struct thread *t) {
   return t->kind != EXPLORE_DRAIN || !t->drains->buffered;
 }
 
+static inline bool is_enabled(unsigned actor) {
+  const struct thread *t = &threads[actor % EXPLORE_THREADS];
+  return actor < EXPLORE_THREADS ? may_go_on(t) : t->buffered > 0;
+}
+
 static uint32_t enabled_actors(void) {
   uint32_t set = 0;
-  for (int i = 0; i < n_threads; i++) {
-    if (may_go_on(&threads[i])) set |= 1u << i;
-    if (threads[i].buffered) set |= 1u << (EXPLORE_THREADS + i);
-  }
+  for (unsigned i = 0; i < (unsigned)n_threads; i++)
+    set |= (uint32_t)is_enabled(i) << i | (uint32_t)is_enabled(EXPLORE_THREADS + i) << (EXPLORE_THREADS + i);
   return set;
 }
 
@@ -145,26 +148,35 @@ static struct node *next_node(void) {
 
 static unsigned first_of(uint32_t set) { return (unsigned)__builtin_ctz(set); }
 
+/* On the way to where this path leaves the former one, all is as it was then. */
+static bool is_repeated(const struct node *node) { return node < path + known && !replaying; }
+
+/* Whose step would, after this one, lead only to what was walked before. */
+static uint32_t sleeping_after(const struct node *node, unsigned actor) {
+  uint32_t others = replaying ? 0 : (node->sleeping | node->done) & ~(1u << actor), set = 0;
+  for (; others; others &= others - 1)
+    if (!order_matters(first_of(others), actor)) set |= 1u << first_of(others);
+  return set;
+}
+
 /* Who goes on. False: whatever happens from here on is like something walked before. */
 static bool decide(unsigned *actor) {
   struct node *node = next_node();
-  uint32_t enabled = enabled_actors();
+  uint32_t enabled = is_repeated(node) ? node->enabled : enabled_actors();
   if (!enabled) explore_fail("all threads that have not ended wait: a wake-up was lost");
   if (depth >= known) {
     *node = (struct node){.enabled = enabled, .sleeping = sleeping};
     if (!(enabled & ~sleeping)) return false;
     node->chosen = first_of(enabled & ~sleeping);
     known = depth + 1;
-  } else if (!(enabled & 1u << node->chosen)) {
+  } else if (!(enabled & 1u << node->chosen) || !is_enabled(node->chosen)) {
     explore_fail("the schedule does not fit this program");
   }
   *actor = node->chosen;
   unsigned made = *actor < EXPLORE_THREADS ? ++threads[*actor].steps : 0;
   if (model->patience && made > model->patience && enabled & (enabled - 1)) return !(impatient = true);
-  uint32_t others = replaying ? 0 : (node->sleeping | node->done) & ~(1u << *actor);
-  sleeping = 0;
-  for (unsigned i = 0; i < ACTORS; i++)
-    if (others & 1u << i && !order_matters(i, *actor)) sleeping |= 1u << i;
+  bool kept = is_repeated(node + 1) && !node[1].count; /* by the next node */
+  if (!kept) sleeping = sleeping_after(node, *actor);
   depth++;
   if (replaying) tell(*actor);
   return true;
