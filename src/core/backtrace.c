@@ -75,14 +75,24 @@ static intptr_t describe(void *arg) {
   return 0;
 }
 
+/* A crash in the midst of it may lead to a dump: that one shows plain addresses, for all this has locks. A thread that describes
+ * stays on its kernel thread: it calls nothing that switches, and a preempted one is tied. */
+static _Thread_local volatile bool describes;
+
 void thrumi_describe(uintptr_t pc, bool exact, struct thrumi_frame *out) {
   struct question question = {pc, exact, out};
+  if (describes) {
+    *out = (struct thrumi_frame){.pc = pc};
+    return;
+  }
   pthread_mutex_lock(&stack.lock);
+  describes = true;
   void *top = stack_top();
   if (top)
     thrumi_call_on(top, describe, &question);
   else
     describe(&question);
+  describes = false;
   pthread_mutex_unlock(&stack.lock);
 }
 

@@ -175,10 +175,13 @@ static bool broadcast_enlist(thrum_case *c, struct thrumi_selection *s) {
   return thrumi_broadcast_enlist(broadcast_in(c), next_of(c), wait);
 }
 
-/* What it was let go for is still ready, and the next round says with which status. */
+/* What it was let go for is still ready, and the next round says with which status: who is enlisted elsewhere must not wait for
+ * whoever has closed it. */
 static bool broadcast_withdraw(thrum_case *c) {
   thrumi_broadcast_withdraw(broadcast_in(c), &thrumi_entry_of(c)->round);
-  return broadcast_poll(c) == 0;
+  if (thrumi_broadcast_look(broadcast_in(c), next_of(c)) != 0) return false;
+  thrumi_rely_on(broadcast_in(c));
+  return true;
 }
 
 /* ---- What never happens, and time ----------------------------------------------------------------------------------- */

@@ -95,13 +95,19 @@ static void let_go(struct thrumi_kthread *k) {
   thrumi_os.futex_wake(&k->dump, 1);
 }
 
+/* Who names addresses for a dump does so on another stack (core/backtrace.c), from where the walk finds back. */
+static void walk_live(struct trace *out, const ucontext_t *context, const struct thrumi_stack *stack) {
+  uintptr_t low = (uintptr_t)stack->low, high = low + stack->size, sp = thrumi_context_sp(context);
+  bool elsewhere = !low || sp < low || sp > high;
+  walk(out, context, elsewhere ? 0 : low, elsewhere ? 0 : high, true);
+}
+
 static void print_live(struct thrumi_sink *d, struct thrumi_thread *t, struct thrumi_kthread *k) {
   ucontext_t *context = thrumi_load(&k->interrupted);
   bool stopped = !context && stop(k);
   if (stopped) context = thrumi_load(&k->interrupted);
-  uintptr_t low = (uintptr_t)t->stack.low, high = low ? low + t->stack.size : 0;
   struct trace trace = {0};
-  if (context) walk(&trace, context, low, high, true);
+  if (context) walk_live(&trace, context, &t->stack);
   if (stopped) let_go(k);
   if (!context) thrumi_say(d, "    (its kernel thread %d does not answer)\n", k->tid);
   print_trace(d, &trace);

@@ -141,6 +141,8 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
   thrumi_store(&thrumi_sched.poller, NULL);
   delist(k); /* before a deadline stops being pending: the deadlock check must see one or the other */
   thrumi_timeouts_expire(thrumi_os.now());
+  atomic_thread_fence(
+      memory_order_seq_cst); /* who set a deadline and rang here in vain is seen: see timeout.c */
   thrumi_watch_ring(thrumi_timeouts_next());
   if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
     thrumi_monitor_rouse(); /* it watches from now on */

@@ -317,7 +317,7 @@ static bool anything_waits(void) {
   for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
     if (!w) break;
-    /* In this order: a yield queues a thread before it takes `next`. */
+    /* In this order: a yield queues a thread before it takes `next`, which a release store clears. */
     if (thrumi_load(&w->next) || thrumi_load_relaxed(&w->queues.count)) return true;
   }
   return false;

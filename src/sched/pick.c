@@ -76,10 +76,12 @@ static void learn(_Atomic uint32_t *backoff, uint32_t most, bool worth) {
   if (now != former) thrumi_store_relaxed(backoff, now);
 }
 
-/* Behind a move of more than the next thread from queue to queue, which a monitor that goes to sleep may have looked at in an
- * order that missed it. */
-static void tell_of_move(uint32_t moved) {
-  if (moved > 1 && thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+/* A monitor that goes to sleep looks at one queue after the other, and may miss what moves between two of them meanwhile. So who moved
+ * threads tells it, unless the one that runs next was all. */
+static void tell_of_move(const struct thrumi_worker *w) {
+  if (thrumi_likely(!(thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR))) return;
+  uint32_t there = thrumi_load_relaxed(&w->queues.count) + (thrumi_load_relaxed(&w->next) != NULL);
+  if (there > 1 || thrumi_load_relaxed(&thrumi_sched.global.count)) thrumi_monitor_rouse();
 }
 
 /* Moves this worker's fair share of the global queue to its own. If all that it gave away is still there, nobody was quick
@@ -89,7 +91,6 @@ static void fetch(struct thrumi_worker *w) {
   uint32_t count = thrumi_load_relaxed(&thrumi_sched.global.count);
   uint32_t share = count / thrumi_load_relaxed(&thrumi_sched.workers) + 1;
   if (share > BATCH) share = BATCH;
-  uint32_t wanted = share;
   if (w->lent && w->lent <= count) learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, false);
   w->lent = 0;
   for (int c = 0; c < THRUMI_CLASSES && share; c++) {
@@ -100,7 +101,7 @@ static void fetch(struct thrumi_worker *w) {
     }
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
-  tell_of_move(wanted - share);
+  tell_of_move(w);
 }
 
 /* The hog that waited longest, of all workers' hogs: these share one queue, so that each gets its turn
@@ -231,7 +232,7 @@ struct thrumi_thread *thrumi_pick(struct thrumi_worker *w) {
   }
   struct thrumi_thread *next = thrumi_load_relaxed(&w->next);
   if (next) {
-    thrumi_store_relaxed(&w->next, NULL);
+    thrumi_store(&w->next, NULL); /* behind the count of who yields to it: see anything_waits in monitor.c */
     return next;
   }
   if (thrumi_unlikely(thrumi_load_relaxed(&w->turn) % THRUMI_FAIR_TURNS == THRUMI_FAIR_TURNS - 1))
@@ -277,6 +278,7 @@ static void give(struct thrumi_worker *w, uint32_t n, bool woken) {
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
   thrumi_wake_idle();
+  tell_of_move(w);
 }
 
 void thrumi_share(struct thrumi_worker *w) {
@@ -444,7 +446,7 @@ static bool steal_from(struct thrumi_worker *prey, struct thrumi_worker *thief) 
   uint32_t got = k->worker == prey ? plunder(prey, thief) : 0;
   thrumi_lease_restore(&k->lease);
   if (got) thrumi_store_relaxed(&thief->steals, thrumi_load_relaxed(&thief->steals) + got);
-  tell_of_move(got);
+  if (got) tell_of_move(thief);
   return got != 0;
 }
 
