@@ -1,33 +1,29 @@
-/* Calls that wait for a descriptor and park only the thread.
+/* Input and output that park only the thread.
  *
  *     ssize_t n = thrum_read(fd, buffer, sizeof buffer);    // the worker goes on with another thread
  *
- * The call itself is tried first; only if it would block does the thread park until epoll says otherwise.
- * A descriptor that is not in non-blocking mode works too, and its mode, which other processes may share,
- * is never changed: such a descriptor is asked by poll first. Plain files never wait. */
+ * io/file.h      read, write and the like, of any descriptor; poll; close
+ * io/socket.h    recv, send, accept, connect; listen and dial by name
+ * io/lines.h     a reader of lines and a writer, with a buffer
+ * io/signal.h    signals and ends of child processes as something to wait for; an event as a descriptor
+ *
+ * What holds for all of them:
+ *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised.
+ *  - The call is tried first; only if it would block does the thread park until epoll says otherwise.
+ *  - Any descriptor will do, also one that thrum did not make. Its mode, which other processes may share, is never
+ *    changed; one in blocking mode works too.
+ *  - They switch, and are cancellation points (-ECANCELED), before they begin and while they wait. What was
+ *    transferred by then is not lost: a call that is cancelled has transferred nothing, unless it says otherwise.
+ *  - Those with `_for` wait for so long at most: -ETIMEDOUT. 0 or less does not wait.
+ *  - Several threads may wait for one descriptor. Each call goes on when it can; no order is promised among them.
+ *  - thrum_close ends all waits for the descriptor with -EBADF, also if the number is used again at once. A descriptor that
+ *    is closed by close(2) instead while threads wait for it leaves them waiting, as the kernel does. */
 #ifndef THRUM_IO_H
 #define THRUM_IO_H
 
-#include <thrum/base.h>
+#include <thrum/io/file.h>
+#include <thrum/io/lines.h>
+#include <thrum/io/signal.h>
+#include <thrum/io/socket.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* As read(2) and write(2), with a negative errno instead of errno; EINTR is never returned. SIGPIPE is not
- * raised. May be short, as theirs. Switch; cancellation points (-ECANCELED).
- * The `_for` forms also: -ETIMEDOUT. */
-THRUM_API ssize_t thrum_read(int fd, void *buffer, size_t size);
-THRUM_API ssize_t thrum_write(int fd, const void *buffer, size_t size);
-THRUM_API THRUM_MUST_CHECK ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout);
-THRUM_API THRUM_MUST_CHECK ssize_t thrum_write_for(int fd, const void *buffer, size_t size,
-                                                   thrum_duration timeout);
-
-/* Closes a descriptor that thrum has waited on, and wakes whoever waits on it with -EBADF. Not a
- * cancellation point. 0 or a negative errno. */
-THRUM_API int thrum_close(int fd);
-
-#ifdef __cplusplus
-}
-#endif
 #endif

@@ -2,24 +2,57 @@
 #ifndef THRUMI_NETPOLL_H
 #define THRUMI_NETPOLL_H
 
+#include <core/wait.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+struct thrumi_descriptor; /* the record of a descriptor's number; kept for ever once it is there */
+struct thrumi_thread;
 
 enum thrumi_direction { THRUMI_IN, THRUMI_OUT };
 
-/* Parks the caller until the descriptor may be ready in that direction. 0: look again. -ETIMEDOUT, -ECANCELED,
- * -EBADF (closed by thrum_close meanwhile), -EPERM: epoll does not take it, because it never waits (a plain file).
- * `seen` is what thrumi_netpoll_events said before the call that would have blocked. */
-int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, int64_t deadline);
+/* What the number is, as far as calls have found out. Only a hint: the number may be another file's by now. */
+enum thrumi_kind { THRUMI_KIND_UNKNOWN, THRUMI_KIND_SOCKET, THRUMI_KIND_STREAM, THRUMI_KIND_SLOW };
 
-/* How many times the descriptor was reported ready in that direction; to be read before the call is tried. An event
- * between the try and the wait is then not lost: the count has moved. -EPERM etc. as above, or the count. */
-int64_t thrumi_netpoll_events(int fd, enum thrumi_direction direction);
+/* Begins a call on the descriptor: until thrumi_descriptor_end no thrum_close closes it. -EBADF: no number, or it is about to be
+ * closed; -ENOMEM; or what epoll says at its start. Outside. */
+int thrumi_descriptor_begin(int fd, struct thrumi_descriptor **out);
+void thrumi_descriptor_end(struct thrumi_descriptor *d);
 
-/* Wakes all who wait for it with -EBADF and forgets it. */
-void thrumi_netpoll_forget(int fd);
+enum thrumi_kind thrumi_descriptor_kind(const struct thrumi_descriptor *d);
+void thrumi_descriptor_set_kind(struct thrumi_descriptor *d, enum thrumi_kind kind);
 
-/* After close(2): who began to wait in between looks again. */
-void thrumi_netpoll_closed(int fd);
+/* How many times it was reported ready in that direction; to be read before the call is tried. An event between the try and the
+ * wait is then not lost: the count has moved. Anywhere. */
+uint32_t thrumi_descriptor_events(const struct thrumi_descriptor *d, enum thrumi_direction direction);
+
+/* Parks the caller until the descriptor may be ready in that direction; `seen` is the count of before the try. 0: try again. -ETIMEDOUT,
+ * -ECANCELED, -EBADF (thrum_close came), -EPERM: epoll does not take it, because it never waits (a plain file).
+ * Outside, between begin and end. */
+int thrumi_descriptor_wait(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
+                           int64_t deadline);
+
+/* For a thread that waits for several things at once with one ticket (select, poll). `events` are those of poll(2). */
+struct thrumi_fd_wait {
+  struct thrumi_fd_wait *next, *prev;
+  struct thrumi_thread *thread;
+  thrumi_ticket ticket;
+  struct thrumi_descriptor *descriptor;
+  uint32_t events;  /* POLLIN, POLLPRI, POLLRDHUP: in; POLLOUT: out; either or both */
+  int32_t result;   /* 0, or -EBADF: closed by thrum_close while it was enlisted */
+  bool queued, won; /* won: its waker claimed the wait */
+};
+
+/* Inside, armed: whoever makes it ready claims w->thread with w->ticket from here on. 0; a negative errno: not enlisted (-EPERM: it never
+ * waits; -EBADF). What is ready already is reported at once by the poller. */
+int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events);
+void thrumi_fd_withdraw(struct thrumi_fd_wait *w); /* Inside; afterwards nobody touches it. */
+
+/* What poll(2) says of it at this moment: its events, or a negative errno. */
+int thrumi_fd_poll(int fd, uint32_t events);
+
+/* Around close(2), by thrum_close. */
+int thrumi_descriptor_close(int fd);
 
 #endif
