@@ -3,9 +3,7 @@
  *     ssize_t n = thrum_read(fd, buffer, sizeof buffer);    // the worker goes on with another thread
  *
  * io/file.h      read, write and the like, of any descriptor; poll; close
- * io/socket.h    recv, send, accept, connect; listen and dial by name
- * io/lines.h     a reader of lines and a writer, with a buffer
- * io/signal.h    signals and ends of child processes as something to wait for; an event as a descriptor
+ * io/socket.h    recv, send, accept, connect
  *
  * What holds for all of them:
  *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised.
@@ -22,8 +20,6 @@
 #define THRUM_IO_H
 
 #include <thrum/io/file.h>
-#include <thrum/io/lines.h>
-#include <thrum/io/signal.h>
 #include <thrum/io/socket.h>
 
 #endif

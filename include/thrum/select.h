@@ -35,6 +35,7 @@ enum thrumi_case_kind {
   THRUMI_CASE_THREAD,
   THRUMI_CASE_EVENT,
   THRUMI_CASE_BROADCAST,
+  THRUMI_CASE_FD,
   THRUMI_CASE_KINDS
 };
 
@@ -90,6 +91,17 @@ static inline thrum_case thrum_case_broadcast(thrum_broadcast *b, const uint64_t
 }
 static inline thrum_case thrum_case_watch(thrum_watch *w, const uint64_t *seen) {
   return thrum_case_broadcast(w ? &w->thrumi : 0, seen);
+}
+
+/* Happens when the descriptor can be read (there is something, or the end, or an error), or written, as poll(2) says; nothing is
+ * transferred. A thread that waits for the same may be faster: so the call that follows may have to wait after all, and is best
+ * made in its try form or with a timeout. Status: 0; -EBADF: not open, or closed by thrum_close; -ENOMEM, -ENOSPC: the
+ * kernel has no room for one more to be watched. */
+static inline thrum_case thrum_case_readable(int fd) {
+  return thrumi_case(THRUMI_CASE_FD, 0, 0, 0x2001 /* POLLIN, POLLRDHUP */, fd);
+}
+static inline thrum_case thrum_case_writable(int fd) {
+  return thrumi_case(THRUMI_CASE_FD, 0, 0, 0x0004 /* POLLOUT */, fd);
 }
 
 /* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.

@@ -1,34 +1,51 @@
-/* One epoll instance for the process; a record a descriptor number, made at its first use and kept. Two lists of
- * waiters a descriptor, readers and writers; an event wakes all of its direction, who then try their call
- * again.
+/* One epoll instance for the process; a record a descriptor number, made at its first use and kept. A record has a list of
+ * waiters; an event wakes all of its direction, who then try their call again.
  *
- * Edge-triggered, the call first: a thread reads the event count, tries its call, and on EAGAIN waits unless the
- * count has moved. An event bumps the count and wakes the waiters, under the descriptor's lock, so one that comes
- * between the try and the wait is seen.
+ * No event is lost. A thread reads the count of events, tries its call, and on EAGAIN waits unless the count has moved. An event
+ * bumps the count and wakes the waiters, under the record's lock. So one that comes between the try and the wait is seen.
  *
- * A descriptor that the program closes with close(2) and whose number comes back is a new file that epoll does not know:
- * registration is tried at each first wait after an event-less try (EPOLL_CTL_MOD, and ADD on ENOENT), which also
- * re-arms the edge. */
+ * Enrolment. A number is enrolled once, edge-triggered, for the directions that were waited for so far, and stays so: a wait
+ * costs no system call. But the program may close the number with close(2), and get it back as another file, which epoll
+ * does not know. So that is a guess, and a wait trusts it only for a while, 10 ms at first. Then the thread goes on as if
+ * there had been an event, tries its call, and enrols anew before it waits, which also reports what is ready. Each time
+ * doubles the trust, up to a second: that is the longest that a number which was closed behind our backs can cost.
+ *
+ * Closing. `use` keeps a number from being closed, and so used again, while calls on it are under way:
+ *
+ *   bits        meaning                                   written by
+ *   CLOSING     thrum_close waits for the calls to end    thrum_close alone: sets it if it was not, clears it
+ *   the rest    calls between begin and end               each call, one up and one down
+ *
+ * A call that begins under CLOSING fails. The last one to end under CLOSING wakes the closer, which waits in the parking table at
+ * the address of `use`: it looks at the word under the bucket's lock, and who ends takes that lock after it changed the word.
+ *
+ * Who waits for several things at once (poll, select) has not begun a call; it enrols each time, and close wakes it
+ * as well. */
 #include <core/fatal.h>
 #include <io/netpoll.h>
+#include <sched/await.h>
 #include <sched/self.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128 };
+#define CLOSING (1u << 31)
+#define TRUST_FIRST INT64_C(10000000)
+#define TRUST_MOST INT64_C(1000000000)
+#define INPUT ((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP))
 
-struct waiter {
-  struct waiter *next, *prev;
-  struct thrumi_thread *thread;
-  thrumi_ticket ticket;
-  int result;
-  bool queued;
-};
-
-struct descriptor {
+struct thrumi_descriptor {
   struct thrumi_spin lock;
-  struct waiter *waiters[2]; /* by direction */
-  uint32_t events[2];
+  _Atomic uint32_t use;
+  _Atomic uint32_t events[2]; /* by direction */
+  _Atomic uint32_t kind;
+  _Atomic uint32_t closes;
+  int fd;
+  uint32_t enrolled; /* what epoll reports of it, as far as we know; 0: nothing */
+  bool doubted;      /* epoll is to be asked before the next wait */
+  int64_t trust;     /* for how long a wait goes without asking; 0: TRUST_FIRST */
+  struct thrumi_fd_wait *first, *last;
 };
 
 static struct {
@@ -36,8 +53,13 @@ static struct {
   _Atomic int epoll, wake;
   _Atomic bool started;
   _Atomic size_t waiting;
-  _Atomic(struct descriptor *) chunk[CHUNKS];
+  _Atomic(struct thrumi_descriptor *) chunk[CHUNKS];
 } netpoll = {.epoll = -1, .wake = -1};
+
+/* What a record says that is all zeroes but for its number: nothing is known. */
+static void number(struct thrumi_descriptor *chunk, int first) {
+  for (int i = 0; i < CHUNK; i++) chunk[i].fd = first + i;
+}
 
 /* ---- Starting --------------------------------------------------------------------------------------------------- */
 
@@ -68,8 +90,10 @@ static void forked(void) {
   thrumi_store(&netpoll.waiting, 0);
   netpoll.lock = (struct thrumi_spin){0};
   for (int i = 0; i < CHUNKS; i++) {
-    struct descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
-    if (chunk) memset(chunk, 0, CHUNK * sizeof *chunk);
+    struct thrumi_descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
+    if (!chunk) continue;
+    memset(chunk, 0, CHUNK * sizeof *chunk);
+    number(chunk, i * CHUNK);
   }
 }
 
@@ -100,73 +124,106 @@ static void tell_poller(void) {
 }
 
 static int start(void) {
-  if (thrumi_load(&netpoll.started)) return 0;
+  if (thrumi_likely(thrumi_load(&netpoll.started))) return 0;
+  struct thrumi_kthread *k = thrumi_enter();
   thrumi_hooks.poll_fork = forked; /* before the lock is held: a child must free it */
   thrumi_spin_lock(&netpoll.lock);
   int error = thrumi_load(&netpoll.started) ? 0 : start_locked();
   thrumi_spin_unlock(&netpoll.lock);
   if (!error) tell_poller();
+  thrumi_leave(k);
   return error;
 }
 
-/* The record of a descriptor, NULL: no memory, or a number beyond all limits. */
-static struct descriptor *find(int fd) {
+/* ---- Records ------------------------------------------------------------------------------------------------------ */
+
+/* NULL: there is none yet. */
+static struct thrumi_descriptor *known(int fd) {
   uint32_t i = (uint32_t)fd / CHUNK;
-  if (fd < 0 || i >= CHUNKS) return NULL;
-  struct descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
-  if (!chunk) {
-    struct descriptor *new = thrumi_os.reserve(CHUNK * sizeof *new);
-    if (!new) return NULL;
-    if (thrumi_cas(&netpoll.chunk[i], &chunk, new))
-      chunk = new;
-    else
-      thrumi_os.release(new, CHUNK * sizeof *new);
-  }
-  return &chunk[(uint32_t)fd % CHUNK];
+  struct thrumi_descriptor *chunk = fd < 0 || i >= CHUNKS ? NULL : thrumi_load(&netpoll.chunk[i]);
+  return chunk ? &chunk[(uint32_t)fd % CHUNK] : NULL;
 }
 
-/* ---- Waiters, under the descriptor's lock --------------------------------------------------------------------- */
+/* NULL: no memory, or a number beyond all limits. */
+static struct thrumi_descriptor *record(int fd) {
+  struct thrumi_descriptor *d = known(fd);
+  if (d || fd < 0 || (uint32_t)fd / CHUNK >= CHUNKS) return d;
+  struct thrumi_descriptor *none = NULL, *new = thrumi_os.reserve(CHUNK * sizeof *new);
+  if (!new) return NULL;
+  number(new, fd - fd % CHUNK);
+  if (!thrumi_cas(&netpoll.chunk[(uint32_t)fd / CHUNK], &none, new))
+    thrumi_os.release(new, CHUNK * sizeof *new);
+  return known(fd);
+}
 
-static void append(struct descriptor *d, enum thrumi_direction direction, struct waiter *w) {
-  struct waiter **head = &d->waiters[direction];
+static int lookup(int fd, struct thrumi_descriptor **out) {
+  if (fd < 0) return -EBADF;
+  int error = start();
+  if (error) return error;
+  *out = record(fd);
+  return *out ? 0 : -ENOMEM;
+}
+
+enum thrumi_fd_kind thrumi_descriptor_kind(const struct thrumi_descriptor *d) {
+  return (enum thrumi_fd_kind)thrumi_load_relaxed(&d->kind);
+}
+
+void thrumi_descriptor_set_kind(struct thrumi_descriptor *d, enum thrumi_fd_kind kind) {
+  thrumi_store_relaxed(&d->kind, (uint32_t)kind);
+}
+
+uint32_t thrumi_descriptor_events(const struct thrumi_descriptor *d, enum thrumi_direction direction) {
+  return thrumi_load(&d->events[direction]);
+}
+
+/* ---- Waiters, under the record's lock ----------------------------------------------------------------------------- */
+
+static void append(struct thrumi_descriptor *d, struct thrumi_fd_wait *w) {
+  w->descriptor = d;
+  w->result = 0;
+  w->won = false;
   w->queued = true;
   w->next = NULL;
-  w->prev = NULL;
-  while (*head) {
-    w->prev = *head;
-    head = &(*head)->next;
-  }
-  *head = w;
+  w->prev = d->last;
+  *(d->last ? &d->last->next : &d->first) = w;
+  d->last = w;
 }
 
-static void unlink_waiter(struct descriptor *d, enum thrumi_direction direction, struct waiter *w) {
+static void take_out(struct thrumi_descriptor *d, struct thrumi_fd_wait *w) {
   if (!w->queued) return;
-  *(w->prev ? &w->prev->next : &d->waiters[direction]) = w->next;
-  if (w->next) w->next->prev = w->prev;
+  *(w->prev ? &w->prev->next : &d->first) = w->next;
+  *(w->next ? &w->next->prev : &d->last) = w->prev;
   w->queued = false;
 }
 
-static int wake_all(struct descriptor *d, enum thrumi_direction direction, int result) {
+/* Who is woken looks at *w under the lock first. */
+static int wake_all(struct thrumi_descriptor *d, uint32_t events, int result) {
   int woken = 0;
-  for (struct waiter *w; (w = d->waiters[direction]);) {
-    unlink_waiter(d, direction, w);
+  for (struct thrumi_fd_wait *w = d->first, *next; w; w = next) {
+    next = w->next;
+    if (!(w->events & events)) continue;
+    take_out(d, w);
     w->result = result;
-    woken += thrumi_wake(w->thread, w->ticket, THRUMI_WOKEN);
+    w->won = thrumi_wake(w->thread, w->ticket, THRUMI_WOKEN);
+    woken += w->won;
   }
   return woken;
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-static int deliver(int fd, uint32_t what) {
-  struct descriptor *d = find(fd);
-  if (!d) return 0;
-  bool both = what & (EPOLLERR | EPOLLHUP);
-  int woken = 0;
+/* After the event, before whoever sees the count tries its call. */
+static void note_event(struct thrumi_descriptor *d, enum thrumi_direction direction) {
+  thrumi_store(&d->events[direction], thrumi_load_relaxed(&d->events[direction]) + 1);
+}
+
+static int report(struct thrumi_descriptor *d, uint32_t what) {
+  if (what & (EPOLLERR | EPOLLHUP)) what |= INPUT | EPOLLOUT;
+  if (what & INPUT) what |= INPUT;
   thrumi_spin_lock(&d->lock);
-  if (both || what & (EPOLLIN | EPOLLRDHUP | EPOLLPRI))
-    d->events[THRUMI_IN]++, woken += wake_all(d, THRUMI_IN, 0);
-  if (both || what & EPOLLOUT) d->events[THRUMI_OUT]++, woken += wake_all(d, THRUMI_OUT, 0);
+  if (what & INPUT) note_event(d, THRUMI_IN);
+  if (what & EPOLLOUT) note_event(d, THRUMI_OUT);
+  int woken = wake_all(d, what, 0);
   thrumi_spin_unlock(&d->lock);
   return woken;
 }
@@ -180,81 +237,209 @@ static int poll_events(int64_t timeout) {
   struct epoll_event events[EVENTS];
   int n = thrumi_os.epoll_wait(thrumi_load(&netpoll.epoll), events, EVENTS, timeout), woken = 0;
   for (int i = 0; i < n; i++) {
-    if (events[i].data.fd != thrumi_load(&netpoll.wake))
-      woken += deliver(events[i].data.fd, events[i].events);
-    else if (timeout != 0) /* it is meant for the one poller that sleeps; others leave it */
-      drain_wake();
+    struct thrumi_descriptor *d = known(events[i].data.fd);
+    if (events[i].data.fd == thrumi_load(&netpoll.wake)) {
+      if (timeout != 0) drain_wake(); /* it is meant for the one poller that sleeps; others leave it */
+    } else if (d) {
+      woken += report(d, events[i].events);
+    }
   }
   return woken;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------ */
-
-/* Asks for what is waited for, and no more: an unwanted report is a needless wake-up of the poller. */
-static int enrol(int fd, uint32_t wanted) {
-  struct epoll_event event = {.events = wanted | EPOLLET, .data.fd = fd};
-  int epoll = thrumi_load(&netpoll.epoll);
-  int error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
-  if (error == -ENOENT) error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-  return error == -EEXIST ? 0 : error;
+/* Has epoll report it for these events too, and at once what is ready. Under the lock: another's enrolment must not undo ours. */
+static int enrol(struct thrumi_descriptor *d, uint32_t events) {
+  int epoll = thrumi_load(&netpoll.epoll), first = d->enrolled ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  struct epoll_event event = {.events = d->enrolled | events | EPOLLET, .data.fd = d->fd};
+  int error = thrumi_os.epoll_ctl(epoll, first, d->fd, &event);
+  if (error == -EEXIST) error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_MOD, d->fd, &event);
+  if (error == -ENOENT) error = thrumi_os.epoll_ctl(epoll, EPOLL_CTL_ADD, d->fd, &event);
+  d->enrolled = error ? 0 : d->enrolled | events;
+  d->doubted = error;
+  return error;
 }
 
-int64_t thrumi_netpoll_events(int fd, enum thrumi_direction direction) {
-  int error = start();
-  struct descriptor *d = error ? NULL : find(fd);
+/* While anybody waits there is a poller, or the monitor looks each millisecond; it may sleep when the first one comes. */
+static void begin_waiting(void) {
+  size_t others = thrumi_add(&netpoll.waiting, (size_t)1);
+  if (!others && !thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse();
+}
+
+/* ---- One descriptor -------------------------------------------------------------------------------------------------- */
+
+int thrumi_descriptor_begin(int fd, struct thrumi_descriptor **out) {
+  int error = lookup(fd, out);
   if (error) return error;
-  if (!d) return fd < 0 ? -EBADF : -ENOMEM;
-  thrumi_spin_lock(&d->lock);
-  uint32_t events = d->events[direction];
-  thrumi_spin_unlock(&d->lock);
-  return events;
+  if (thrumi_likely(!(thrumi_add(&(*out)->use, 1u) & CLOSING))) return 0;
+  thrumi_descriptor_end(*out);
+  return -EBADF;
 }
 
-int thrumi_netpoll_wait(int fd, enum thrumi_direction direction, uint32_t seen, int64_t deadline) {
-  struct thrumi_thread *me = thrumi_self()->current;
-  struct descriptor *d = find(fd);
-  struct waiter w = {.thread = me};
+static void wake_closer(struct thrumi_descriptor *d) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&d->use);
+  struct thrumi_waiter *closer = thrumi_bucket_first(bucket, &d->use);
+  if (closer) thrumi_let_go(bucket, closer, 0);
+  thrumi_bucket_unlock(bucket);
+  thrumi_leave(k);
+}
+
+void thrumi_descriptor_end(struct thrumi_descriptor *d) {
+  if (thrumi_unlikely(thrumi_add(&d->use, -1u) == CLOSING + 1)) wake_closer(d);
+}
+
+uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d) {
+  uint32_t closes = thrumi_load(&d->closes);
+  thrumi_descriptor_end(d);
+  return closes;
+}
+
+bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t closes) {
+  bool closing = thrumi_add(&d->use, 1u) & CLOSING;
+  return !closing && thrumi_load(&d->closes) == closes;
+}
+
+/* Queues the waiter, armed: 1. 0: an event came since. Under the lock. *trusted: epoll was not asked. */
+static int queue_locked(struct thrumi_descriptor *d, struct thrumi_fd_wait *w,
+                        enum thrumi_direction direction, uint32_t seen, bool *trusted) {
+  if (thrumi_load(&d->use) & CLOSING) return -EBADF;
+  if (thrumi_load_relaxed(&d->events[direction]) != seen) return 0;
+  *trusted = !d->doubted && !(w->events & ~d->enrolled);
+  int error = *trusted ? 0 : enrol(d, w->events);
+  if (error) return error;
+  w->ticket = thrumi_arm(w->thread, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor",
+                         (void *)(intptr_t)d->fd, THRUMI_CANCELLABLE);
+  append(d, w);
+  return 1;
+}
+
+/* The wait of a thread that trusts ends early; then epoll is to be asked before the next one. */
+static int conclude(struct thrumi_descriptor *d, struct thrumi_fd_wait *w, enum thrumi_wait_state outcome,
+                    int64_t trust) {
+  bool early = trust;
   thrumi_spin_lock(&d->lock);
-  if (d->events[direction] != seen) {
-    thrumi_spin_unlock(&d->lock);
-    return 0;
+  take_out(d, w);
+  if (outcome == THRUMI_TIMED_OUT && early) {
+    d->doubted = true;
+    d->trust = trust < TRUST_MOST / 2 ? 2 * trust : TRUST_MOST;
   }
-  w.ticket = thrumi_arm(me, direction == THRUMI_IN ? "input on descriptor" : "output on descriptor",
-                        (void *)(intptr_t)fd, THRUMI_CANCELLABLE);
-  append(d, direction, &w);
-  uint32_t wanted =
-      (d->waiters[THRUMI_IN] ? EPOLLIN | EPOLLRDHUP : 0u) | (d->waiters[THRUMI_OUT] ? EPOLLOUT : 0u);
-  int error = enrol(fd, wanted); /* reports what is ready at once, so nothing before it is missed */
-  thrumi_spin_unlock(&d->lock);  /* after it: another's enrolment must not undo ours */
-  thrumi_add(&netpoll.waiting, (size_t)1);
-  if (!thrumi_load(&thrumi_sched.poller))
-    thrumi_monitor_rouse(); /* it may sleep, with nothing to watch until now */
-  if (error) thrumi_wake(me, w.ticket, THRUMI_WOKEN);
-  enum thrumi_wait_state outcome = thrumi_park(me, w.ticket, deadline);
+  thrumi_spin_unlock(&d->lock);
+  if (outcome == THRUMI_WOKEN) return w->result;
+  return outcome == THRUMI_CANCELLED ? -ECANCELED : early ? 0 : -ETIMEDOUT;
+}
+
+static int wait_inside(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
+                       int64_t deadline) {
+  struct thrumi_fd_wait w = {.thread = thrumi_self()->current,
+                             .events = direction == THRUMI_IN ? EPOLLIN | EPOLLRDHUP : EPOLLOUT};
+  bool trusted = false;
+  thrumi_spin_lock(&d->lock);
+  int queued = queue_locked(d, &w, direction, seen, &trusted);
+  int64_t trust = trusted ? (d->trust ? d->trust : TRUST_FIRST) : 0;
+  thrumi_spin_unlock(&d->lock);
+  if (queued <= 0) return queued;
+  int64_t until = trust ? thrumi_os.now() + trust : INT64_MAX;
+  if (until >= deadline) trust = 0;
+  begin_waiting();
+  enum thrumi_wait_state outcome = thrumi_park(w.thread, w.ticket, trust ? until : deadline);
   thrumi_add(&netpoll.waiting, -(size_t)1);
-  thrumi_spin_lock(&d->lock);
-  unlink_waiter(d, direction, &w);
-  thrumi_spin_unlock(&d->lock);
-  if (error) return error;
-  if (outcome == THRUMI_WOKEN) return w.result;
-  return outcome == THRUMI_TIMED_OUT ? -ETIMEDOUT : -ECANCELED;
+  return conclude(d, &w, outcome, trust);
 }
 
-static void wake_both(int fd, int result) {
-  struct descriptor *d = fd < 0 || !thrumi_load(&netpoll.started) ? NULL : find(fd);
+int thrumi_descriptor_wait(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
+                           int64_t deadline) {
+  thrumi_enter();
+  int error = wait_inside(d, direction, seen, deadline);
+  thrumi_leave(thrumi_self());
+  return error;
+}
+
+/* ---- Several ------------------------------------------------------------------------------------------------------------ */
+
+int thrumi_fd_start(int fd) {
+  struct thrumi_descriptor *d;
+  return lookup(fd, &d);
+}
+
+int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events) {
+  struct thrumi_descriptor *d = known(fd);
+  thrumi_spin_lock(&d->lock);
+  w->events = events;
+  int error = thrumi_load(&d->use) & CLOSING ? -EBADF : enrol(d, events);
+  if (!error) append(d, w);
+  thrumi_spin_unlock(&d->lock);
+  if (!error) begin_waiting();
+  return error;
+}
+
+void thrumi_fd_withdraw(struct thrumi_fd_wait *w) {
+  thrumi_spin_lock(&w->descriptor->lock);
+  take_out(w->descriptor, w);
+  thrumi_spin_unlock(&w->descriptor->lock);
+  thrumi_add(&netpoll.waiting, -(size_t)1);
+}
+
+/* ---- Closing ------------------------------------------------------------------------------------------------------------- */
+
+/* Inside. All who wait look again, or hear that it is closed. */
+static void wake_both(struct thrumi_descriptor *d, int result) {
+  thrumi_spin_lock(&d->lock);
+  note_event(d, THRUMI_IN);
+  note_event(d, THRUMI_OUT);
+  wake_all(d, INPUT | EPOLLOUT, result);
+  thrumi_spin_unlock(&d->lock);
+}
+
+static void await_calls(struct thrumi_descriptor *d) {
+  while (thrumi_load(&d->use) != CLOSING) {
+    struct thrumi_waiter waiter;
+    struct thrumi_bucket *bucket = thrumi_bucket_lock(&d->use);
+    if (thrumi_load(&d->use) != CLOSING)
+      thrumi_await(bucket, &waiter, &d->use, "calls on descriptor", (void *)(intptr_t)d->fd, INT64_MAX, 0);
+    else
+      thrumi_bucket_unlock(bucket);
+  }
+}
+
+static void forget(struct thrumi_descriptor *d, int fd) {
+  thrumi_spin_lock(&d->lock);
+  /* A duplicate of the descriptor would keep its enrolment alive. */
+  if (d->enrolled) thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
+  d->enrolled = 0;
+  d->doubted = false;
+  d->trust = 0;
+  thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
+  thrumi_bump(&d->closes);
+  thrumi_spin_unlock(&d->lock);
+}
+
+static int close_number(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
+
+void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind) {
+  struct thrumi_descriptor *d = known(fd);
   if (!d) return;
+  struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&d->lock);
-  d->events[THRUMI_IN]++;
-  d->events[THRUMI_OUT]++;
-  wake_all(d, THRUMI_IN, result);
-  wake_all(d, THRUMI_OUT, result);
+  d->enrolled = 0;
+  d->trust = 0;
+  thrumi_descriptor_set_kind(d, kind);
   thrumi_spin_unlock(&d->lock);
+  thrumi_leave(k);
 }
 
-void thrumi_netpoll_forget(int fd) {
-  if (thrumi_load(&netpoll.started))
-    thrumi_os.epoll_ctl(thrumi_load(&netpoll.epoll), EPOLL_CTL_DEL, fd, NULL);
-  wake_both(fd, -EBADF);
+int thrumi_descriptor_close(int fd) {
+  struct thrumi_descriptor *d = known(fd);
+  if (!d || !thrumi_load(&netpoll.started)) return close_number(fd);
+  if (thrumi_or(&d->use, CLOSING) & CLOSING) return -EBADF;
+  thrumi_enter();
+  wake_both(d, -EBADF);
+  await_calls(d);
+  forget(d, fd);
+  thrumi_and(&d->use, ~CLOSING);
+  thrumi_leave(thrumi_self());
+  int error = close_number(fd);
+  struct thrumi_kthread *k = thrumi_enter();
+  wake_both(d, 0); /* whoever began to wait since, against all rules, looks again */
+  thrumi_leave(k);
+  return error;
 }
-
-void thrumi_netpoll_closed(int fd) { wake_both(fd, 0); }

@@ -13,15 +13,28 @@ struct thrumi_thread;
 enum thrumi_direction { THRUMI_IN, THRUMI_OUT };
 
 /* What the number is, as far as calls have found out. Only a hint: the number may be another file's by now. */
-enum thrumi_kind { THRUMI_KIND_UNKNOWN, THRUMI_KIND_SOCKET, THRUMI_KIND_STREAM, THRUMI_KIND_SLOW };
+enum thrumi_fd_kind {
+  THRUMI_FD_UNKNOWN,
+  THRUMI_FD_SOCKET,
+  THRUMI_FD_STREAM, /* a pipe, a terminal, ... whose calls can be told not to block */
+  THRUMI_FD_SLOW,   /* one whose calls cannot */
+  THRUMI_FD_FILE,   /* its calls end by themselves */
+};
 
 /* Begins a call on the descriptor: until thrumi_descriptor_end no thrum_close closes it. -EBADF: no number, or it is about to be
  * closed; -ENOMEM; or what epoll says at its start. Outside. */
 int thrumi_descriptor_begin(int fd, struct thrumi_descriptor **out);
 void thrumi_descriptor_end(struct thrumi_descriptor *d);
 
-enum thrumi_kind thrumi_descriptor_kind(const struct thrumi_descriptor *d);
-void thrumi_descriptor_set_kind(struct thrumi_descriptor *d, enum thrumi_kind kind);
+/* Around a call that may block, which a close does not wait for. The end of the pause says whether the number is still the same file. */
+uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d);
+bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t paused);
+
+/* A call of thrum has just made this descriptor: what was known of its number is of no use any more. Outside. */
+void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind);
+
+enum thrumi_fd_kind thrumi_descriptor_kind(const struct thrumi_descriptor *d);
+void thrumi_descriptor_set_kind(struct thrumi_descriptor *d, enum thrumi_fd_kind kind);
 
 /* How many times it was reported ready in that direction; to be read before the call is tried. An event between the try and the
  * wait is then not lost: the count has moved. Anywhere. */
@@ -44,15 +57,18 @@ struct thrumi_fd_wait {
   bool queued, won; /* won: its waker claimed the wait */
 };
 
+/* Before: 0, -EBADF (no number), -ENOMEM, or what epoll says at its start. Outside. */
+int thrumi_fd_start(int fd);
+
 /* Inside, armed: whoever makes it ready claims w->thread with w->ticket from here on. 0; a negative errno: not enlisted (-EPERM: it never
- * waits; -EBADF). What is ready already is reported at once by the poller. */
+ * waits; -EBADF). What is ready already is reported by the poller. */
 int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events);
 void thrumi_fd_withdraw(struct thrumi_fd_wait *w); /* Inside; afterwards nobody touches it. */
 
-/* What poll(2) says of it at this moment: its events, or a negative errno. */
+/* What poll(2) says of it at this moment: its events, or a negative errno. Anywhere. */
 int thrumi_fd_poll(int fd, uint32_t events);
 
-/* Around close(2), by thrum_close. */
+/* thrum_close. */
 int thrumi_descriptor_close(int fd);
 
 #endif

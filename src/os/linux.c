@@ -4,8 +4,10 @@
  * errno: so each leaves errno as it found it and returns the error. Where an old kernel lacks a call
  * (epoll_pwait2 before 5.11, guard markers before 6.13) the absence is noticed once and remembered. */
 #define _GNU_SOURCE
+#include <os/descriptors.h>
 #include <os/ignore.h>
 #include <os/os.h>
+#include <os/quietly.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,15 +15,12 @@
 #include <link.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,18 +33,6 @@
 #endif
 
 enum { SECOND = 1000000000 };
-
-/* The value of a call that reports by errno, as a value or a negative errno; errno stays. */
-#define QUIETLY(call) \
-  ({ \
-    int errno_before = errno; \
-    long call_result = (long)(call); \
-    if (call_result == -1) { \
-      call_result = -errno; \
-      errno = errno_before; \
-    } \
-    call_result; \
-  })
 
 static struct timespec timespec_of(int64_t ns) {
   return (struct timespec){.tv_sec = (time_t)(ns / SECOND), .tv_nsec = (long)(ns % SECOND)};
@@ -280,68 +267,6 @@ static int thread_count(void) {
   return found ? atoi(found + sizeof key - 1) : -ENOENT;
 }
 
-/* ---- Descriptors --------------------------------------------------------------------------------------- */
-
-static int create_epoll(void) { return (int)QUIETLY(epoll_create1(EPOLL_CLOEXEC)); }
-
-static int control_epoll(int epoll, int operation, int fd, struct epoll_event *event) {
-  return (int)QUIETLY(epoll_ctl(epoll, operation, fd, event));
-}
-
-/* Without epoll_pwait2: an epoll descriptor can be polled, and ppoll takes nanoseconds. */
-static int wait_epoll_by_poll(int epoll, struct epoll_event *events, int max,
-                              const struct timespec *timeout) {
-  struct pollfd ready = {.fd = epoll, .events = POLLIN};
-  int n = (int)QUIETLY(ppoll(&ready, 1, timeout, NULL));
-  return n <= 0 ? n : (int)QUIETLY(epoll_wait(epoll, events, max, 0));
-}
-
-static int wait_epoll(int epoll, struct epoll_event *events, int max, int64_t timeout) {
-  static _Atomic bool missing;
-  struct timespec relative = timespec_of(timeout < 0 ? 0 : timeout);
-  const struct timespec *limit = timeout < 0 ? NULL : &relative;
-  if (!atomic_load_explicit(&missing, memory_order_relaxed)) {
-    int n = (int)QUIETLY(syscall(SYS_epoll_pwait2, epoll, events, max, limit, NULL, 0));
-    /* EPERM: a filter for system calls that does not know it. epoll_wait itself never says so. */
-    if (n != -ENOSYS && n != -EPERM) return n;
-    atomic_store_explicit(&missing, true, memory_order_relaxed);
-  }
-  return wait_epoll_by_poll(epoll, events, max, limit);
-}
-
-static int create_event(void) { return (int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
-
-static ssize_t read_fd(int fd, void *buffer, size_t size) { return (ssize_t)QUIETLY(read(fd, buffer, size)); }
-
-/* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless
- * one was pending before: that one is somebody else's. */
-static ssize_t write_without_sigpipe(int fd, const void *buffer, size_t size) {
-  static const struct timespec at_once;
-  sigset_t sigpipe, before, pending;
-  sigemptyset(&sigpipe);
-  sigaddset(&sigpipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  bool blocked_before = sigismember(&before, SIGPIPE);
-  bool pending_before = blocked_before && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
-  ssize_t n = (ssize_t)QUIETLY(write(fd, buffer, size));
-  if (n == -EPIPE && !pending_before)
-    while (QUIETLY(sigtimedwait(&sigpipe, NULL, &at_once)) == -EINTR) continue;
-  if (!blocked_before) pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return n;
-}
-
-static ssize_t write_fd(int fd, const void *buffer, size_t size) {
-  ssize_t n = (ssize_t)QUIETLY(send(fd, buffer, size, MSG_NOSIGNAL));
-  return n == -ENOTSOCK ? write_without_sigpipe(fd, buffer, size) : n;
-}
-
-static int ready_now(int fd, short events) {
-  struct pollfd asked = {.fd = fd, .events = events};
-  int n = (int)QUIETLY(poll(&asked, 1, 0));
-  if (n < 0) return n;
-  return asked.revents & POLLNVAL ? -EBADF : asked.revents;
-}
-
 /* ---- The table ----------------------------------------------------------------------------------------- */
 
 #define LINUX_TABLE \
@@ -349,9 +274,7 @@ static int ready_now(int fd, short events) {
     .now = now, .futex_wait = futex_wait, .futex_wake = futex_wake, .reserve = reserve, .release = release, \
     .discard = discard, .guard = guard, .protect = protect, .allocate = allocate, .free = free_block, \
     .create = create, .signal = send_signal, .barrier = barrier, .cpu_time = cpu_time, .activity = activity, \
-    .thread_count = thread_count, .epoll_create = create_epoll, .epoll_ctl = control_epoll, \
-    .epoll_wait = wait_epoll, .event_create = create_event, .read = read_fd, .write = write_fd, \
-    .ready = ready_now, \
+    .thread_count = thread_count, THRUMI_OS_DESCRIPTORS, \
   }
 
 struct thrumi_os thrumi_os = LINUX_TABLE;

@@ -15,7 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+
+struct iovec;
+struct pollfd;
 
 typedef _Atomic uint32_t thrumi_futex;
 
@@ -55,7 +59,19 @@ struct thrumi_os {
   int (*event_create)(void);                                                          /* an eventfd */
   ssize_t (*read)(int fd, void *buffer, size_t size);
   ssize_t (*write)(int fd, const void *buffer, size_t size);
-  int (*ready)(int fd, short events); /* poll without waiting: revents, or a negative errno */
+  int (*poll)(struct pollfd *fds, size_t count); /* without waiting */
+
+  /* Without `wait` -EAGAIN where it would block, whatever the descriptor's mode, and -EOPNOTSUPP where that cannot be had. No
+   * SIGPIPE, nor by the next ones. */
+  ssize_t (*readv)(int fd, const struct iovec *pieces, int count, bool wait);
+  ssize_t (*writev)(int fd, const struct iovec *pieces, int count, bool wait);
+  ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
+  ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
+  ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+  ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+  int (*accept)(int fd, struct sockaddr *address, socklen_t *length); /* non-blocking, closed on exec */
+  int (*connect)(int fd, const struct sockaddr *address, socklen_t length);
+  ssize_t (*sendfile)(int out, int in, int64_t *offset, size_t size);
 };
 
 extern struct thrumi_os thrumi_os;

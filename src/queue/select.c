@@ -184,6 +184,35 @@ static bool broadcast_withdraw(thrum_case *c) {
   return true;
 }
 
+/* ---- Descriptors ---------------------------------------------------------------------------------------------------- */
+
+static int descriptor_prepare(thrum_case *c) {
+  struct thrumi_fd_wait *wait = &thrumi_entry_of(c)->descriptor;
+  wait->result = thrumi_fd_start((int)c->value);
+  return 0; /* what is wrong with it is the status of the case */
+}
+
+/* What went wrong when it was enlisted, or closed meanwhile, is kept. */
+static int descriptor_poll(thrum_case *c) {
+  int error = thrumi_entry_of(c)->descriptor.result;
+  int ready = error ? error : thrumi_fd_poll((int)c->value, (uint32_t)c->size);
+  return ready > 0 ? 0 : ready == 0 ? -EAGAIN : ready;
+}
+
+static bool descriptor_enlist(thrum_case *c, struct thrumi_selection *s) {
+  struct thrumi_fd_wait *wait = &thrumi_entry_of(c)->descriptor;
+  wait->thread = s->thread;
+  wait->ticket = s->ticket;
+  int error = thrumi_fd_enlist(wait, (int)c->value, (uint32_t)c->size);
+  wait->result = error == -EPERM ? 0 : error; /* that one is always ready */
+  return !error;
+}
+
+static bool descriptor_withdraw(thrum_case *c) {
+  thrumi_fd_withdraw(&thrumi_entry_of(c)->descriptor);
+  return false; /* the next poll says what there is */
+}
+
 /* ---- What never happens, and time ----------------------------------------------------------------------------------- */
 
 static int nothing_prepare(thrum_case *c) { return (void)c, 0; }
@@ -213,6 +242,8 @@ static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
     [THRUMI_CASE_EVENT] = {event_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
     [THRUMI_CASE_BROADCAST] = {broadcast_prepare, nothing_release, broadcast_poll, broadcast_enlist,
                                broadcast_withdraw},
+    [THRUMI_CASE_FD] = {descriptor_prepare, nothing_release, descriptor_poll, descriptor_enlist,
+                        descriptor_withdraw},
 };
 
 /* ---- The select ----------------------------------------------------------------------------------------------------- */

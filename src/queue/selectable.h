@@ -8,6 +8,7 @@
 #ifndef THRUMI_SELECTABLE_H
 #define THRUMI_SELECTABLE_H
 
+#include <io/netpoll.h>
 #include <queue/broadcast.h>
 #include <queue/channel.h>
 #include <sched/await.h>
@@ -20,6 +21,7 @@ struct thrumi_entry {
     struct thrumi_offer offer;
     struct thrumi_waiter waiter;
     struct thrumi_round_wait round;
+    struct thrumi_fd_wait descriptor;
   };
   void *box;         /* of a large item */
   thrum_case *more;  /* the next case of the same channel */

@@ -207,9 +207,24 @@ static ssize_t write_(int fd, const void *buffer, size_t size) {
   return thrumi_os_linux.write(fd, buffer, size);
 }
 
-static int ready(int fd, short events) {
+/* Who is to be asked by poll is one that cannot be told not to block. */
+static bool must_ask(bool wait) { return !wait && atomic_load(&armed.kind) == READY; }
+
+static ssize_t readv_(int fd, const struct iovec *pieces, int count, bool wait) {
+  FAIL_IF_DUE(READ);
+  if (must_ask(wait)) return -EOPNOTSUPP;
+  return thrumi_os_linux.readv(fd, pieces, count, wait);
+}
+
+static ssize_t writev_(int fd, const struct iovec *pieces, int count, bool wait) {
+  FAIL_IF_DUE(WRITE);
+  if (must_ask(wait)) return -EOPNOTSUPP;
+  return thrumi_os_linux.writev(fd, pieces, count, wait);
+}
+
+static int poll_(struct pollfd *fds, size_t count) {
   FAIL_IF_DUE(READY);
-  return thrumi_os_linux.ready(fd, events);
+  return thrumi_os_linux.poll(fds, count);
 }
 
 /* ---- For the test -------------------------------------------------------------------------------------- */
@@ -234,7 +249,9 @@ void inject_install(void) {
   thrumi_os.epoll_wait = wait_for_events;
   thrumi_os.read = read_;
   thrumi_os.write = write_;
-  thrumi_os.ready = ready;
+  thrumi_os.readv = readv_;
+  thrumi_os.writev = writev_;
+  thrumi_os.poll = poll_;
 }
 
 const struct inject_kind *inject_find(const char *name) {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 enum { MS = 1000000, ERRNO_BEFORE = 12345 };
@@ -284,16 +285,21 @@ static bool sigpipe_pending(void) {
   return sigismember(&set, SIGPIPE);
 }
 
+static ssize_t write_one(int fd) {
+  struct iovec piece = {(char[]){'x'}, 1};
+  return QUIET(os->writev(fd, &piece, 1, true));
+}
+
 static void check_broken(int fd) {
-  CHECK_EQ(QUIET(os->write(fd, "x", 1)), -EPIPE); /* SIGPIPE has its default action: it would end this test */
+  CHECK_EQ(write_one(fd), -EPIPE); /* SIGPIPE has its default action: it would end this test */
   sigset_t set, before;
   sigemptyset(&set);
   sigaddset(&set, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &set, &before);
-  CHECK_EQ(QUIET(os->write(fd, "x", 1)), -EPIPE);
+  CHECK_EQ(write_one(fd), -EPIPE);
   CHECK(!sigpipe_pending());
   pthread_kill(pthread_self(), SIGPIPE); /* one of somebody else is left to them */
-  CHECK_EQ(QUIET(os->write(fd, "x", 1)), -EPIPE);
+  CHECK_EQ(write_one(fd), -EPIPE);
   CHECK(sigpipe_pending());
   int taken;
   CHECK_EQ(sigwait(&set, &taken), 0);
@@ -303,33 +309,57 @@ static void check_broken(int fd) {
 static void writing_raises_no_sigpipe(void) {
   int fds[2];
   CHECK_EQ(pipe(fds), 0);
-  CHECK_EQ(QUIET(os->write(fds[1], "hi", 2)), 2);
+  CHECK_EQ(write_one(fds[1]), 1);
   close(fds[0]);
   check_broken(fds[1]);
   close(fds[1]);
   CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
   char text[4] = "";
-  CHECK_EQ(QUIET(os->write(fds[1], "hi", 2)), 2);
-  CHECK_EQ(QUIET(os->read(fds[0], text, sizeof text)), 2);
+  CHECK_EQ(QUIET(os->send(fds[1], "hi", 2, 0)), 2);
+  CHECK_EQ(QUIET(os->recv(fds[0], text, sizeof text, 0)), 2);
   CHECK_STR(text, "hi");
   close(fds[0]);
+  CHECK_EQ(QUIET(os->send(fds[1], "hi", 2, 0)), -EPIPE);
   check_broken(fds[1]);
   close(fds[1]);
-  CHECK_EQ(QUIET(os->write(-1, "x", 1)), -EBADF);
+  CHECK_EQ(write_one(-1), -EBADF);
   CHECK_EQ(QUIET(os->read(-1, text, 1)), -EBADF);
 }
 
-static void ready_does_not_wait(void) {
+/* Whatever the mode of the descriptor. Where the kernel cannot, it says so. */
+static void transfers_need_not_wait(void) {
+  int fds[2];
+  static char block[1 << 20];
+  CHECK_EQ(pipe(fds), 0);
+  struct iovec piece = {block, sizeof block};
+  ssize_t n = QUIET(os->readv(fds[0], &piece, 1, false));
+  CHECK(n == -EAGAIN || n == -EOPNOTSUPP);
+  n = QUIET(os->writev(fds[1], &piece, 1, false));
+  CHECK((n > 0 && (size_t)n < sizeof block) || n == -EOPNOTSUPP);
+  if (n > 0) CHECK_EQ(QUIET(os->writev(fds[1], &piece, 1, false)), -EAGAIN);
+  close(fds[0]);
+  if (n > 0) CHECK_EQ(QUIET(os->writev(fds[1], &piece, 1, false)), -EPIPE);
+  close(fds[1]);
+}
+
+static int ready(int fd, short events) {
+  struct pollfd asked = {fd, events, 0};
+  int n = (int)QUIET(os->poll(&asked, 1));
+  CHECK_EQ(n, asked.revents != 0);
+  return asked.revents;
+}
+
+static void poll_does_not_wait(void) {
   int fds[2];
   CHECK_EQ(pipe(fds), 0);
-  CHECK_EQ(QUIET(os->ready(fds[0], POLLIN)), 0);
-  CHECK_EQ(QUIET(os->ready(fds[1], POLLOUT)), POLLOUT);
+  CHECK_EQ(ready(fds[0], POLLIN), 0);
+  CHECK_EQ(ready(fds[1], POLLOUT), POLLOUT);
   CHECK_EQ(os->write(fds[1], "x", 1), 1);
-  CHECK_EQ(QUIET(os->ready(fds[0], POLLIN)), POLLIN);
+  CHECK_EQ(ready(fds[0], POLLIN), POLLIN);
   close(fds[1]);
-  CHECK_EQ(QUIET(os->ready(fds[0], POLLIN)), POLLIN | POLLHUP);
+  CHECK_EQ(ready(fds[0], POLLIN), POLLIN | POLLHUP);
   close(fds[0]);
-  CHECK_EQ(QUIET(os->ready(fds[0], POLLIN)), -EBADF);
+  CHECK_EQ(ready(fds[0], POLLIN), POLLNVAL);
 }
 
 int main(void) {
@@ -346,6 +376,7 @@ int main(void) {
   handler_runs_and_returns();
   epoll_keeps_time();
   writing_raises_no_sigpipe();
-  ready_does_not_wait();
+  transfers_need_not_wait();
+  poll_does_not_wait();
   return 0;
 }

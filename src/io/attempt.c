@@ -1,0 +1,89 @@
+/* A call on a descriptor is tried first. Only if it would block does the thread wait, and then it tries again. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <io/attempt.h>
+#include <poll.h>
+#include <sched/await.h>
+#include <sched/self.h>
+#include <thrum/thread.h>
+#include <thrum/time.h>
+
+int thrumi_cancelled(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  bool cancelled = thrumi_is_cancelled(k->current);
+  thrumi_leave(k);
+  return cancelled ? -ECANCELED : 0;
+}
+
+/* Epoll does not take it (-EPERM), though its call would block: then it is one that is asked by poll. */
+static int wait_or_ask(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
+                       int64_t deadline) {
+  int error = thrumi_descriptor_wait(d, direction, seen, deadline);
+  if (error != -EPERM || thrumi_descriptor_kind(d) == THRUMI_FD_SLOW) return error;
+  thrumi_descriptor_set_kind(d, THRUMI_FD_SLOW);
+  return 0;
+}
+
+static ssize_t attempt(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
+                       thrumi_try_fn *try, void *arg, thrum_duration timeout) {
+  int64_t deadline = 0;
+  for (;;) {
+    uint32_t seen = thrumi_descriptor_events(d, direction);
+    ssize_t n = try(fd, d, arg);
+    if (n == -EINTR) continue;
+    if (n != -EAGAIN) return n;
+    if (timeout <= 0) return thrumi_poll_failed();
+    if (!deadline) deadline = thrum_after(timeout);
+    int error = wait_or_ask(d, direction, seen, deadline);
+    if (error) return error;
+  }
+}
+
+ssize_t thrumi_attempt(int fd, enum thrumi_direction direction, thrumi_try_fn *try, void *arg,
+                       thrum_duration timeout) {
+  struct thrumi_descriptor *d;
+  int error = thrumi_cancelled();
+  if (!error) error = thrumi_descriptor_begin(fd, &d);
+  if (error) return error;
+  ssize_t n = attempt(fd, d, direction, try, arg, timeout);
+  thrumi_descriptor_end(d);
+  return n;
+}
+
+/* ---- Calls that may block ------------------------------------------------------------------------------------------- */
+
+static bool in_blocking_mode(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
+                          ssize_t (*call)(int fd, void *arg), void *arg) {
+  if (!in_blocking_mode(fd)) return call(fd, arg);
+  int ready = thrumi_fd_poll(fd, direction == THRUMI_IN ? POLLIN : POLLOUT);
+  if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
+  uint32_t paused = thrumi_descriptor_pause(d);
+  ssize_t n = call(fd, arg);
+  bool same = thrumi_descriptor_resume(d, paused);
+  return n == -EAGAIN && !same ? -EBADF : n;
+}
+
+struct file_call {
+  int fd;
+  ssize_t (*call)(int fd, void *arg);
+  void *arg;
+  ssize_t result;
+};
+
+static intptr_t call_file(void *arg) {
+  struct file_call *x = arg;
+  do x->result = x->call(x->fd, x->arg);
+  while (x->result == -EINTR);
+  return 0;
+}
+
+ssize_t thrumi_call_file(int fd, ssize_t (*call)(int fd, void *arg), void *arg) {
+  struct file_call x = {fd, call, arg, 0};
+  thrum_blocking(call_file, &x);
+  return x.result;
+}

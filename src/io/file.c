@@ -1,0 +1,256 @@
+/* Reading and writing.
+ *
+ * How a try is kept from blocking depends on what the number is, which is found out once (netpoll.h):
+ *
+ *   a socket       recv and send with MSG_DONTWAIT
+ *   a stream       preadv2 and pwritev2 with RWF_NOWAIT: pipes and others, in recent kernels
+ *   a slow one     where these are not to be had: in blocking mode poll is asked first
+ *   a file         RWF_NOWAIT takes what is in the page cache; what is not, the thread waits for without a worker
+ *
+ * That is only a hint, since the number may be another file's by now. Each kind says so by an error (ENOTSOCK, EOPNOTSUPP,
+ * EAGAIN of what is no file), upon which the kind is found out anew. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <io/attempt.h>
+#include <sched/self.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <thrum/io/file.h>
+#include <thrum/time.h>
+#include <unistd.h>
+
+struct transfer {
+  enum thrumi_direction direction;
+  const struct iovec *pieces;
+  int count;
+};
+
+static enum thrumi_fd_kind kind_of(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return THRUMI_FD_SLOW; /* whose call says why */
+  if (S_ISSOCK(status.st_mode)) return THRUMI_FD_SOCKET;
+  bool file = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode);
+  return file ? THRUMI_FD_FILE : THRUMI_FD_STREAM;
+}
+
+/* ---- One try, by kind ------------------------------------------------------------------------------------------- */
+
+static ssize_t on_socket(int fd, const struct transfer *x) {
+  const struct iovec *one = x->pieces;
+  bool in = x->direction == THRUMI_IN;
+  if (x->count == 1 && in && one->iov_len == 0) return 0; /* as read(2): recv would wait */
+  if (x->count == 1)
+    return in ? thrumi_os.recv(fd, one->iov_base, one->iov_len, MSG_DONTWAIT)
+              : thrumi_os.send(fd, one->iov_base, one->iov_len, MSG_DONTWAIT);
+  struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)x->pieces, .msg_iovlen = (size_t)x->count};
+  return in ? thrumi_os.recvmsg(fd, &message, MSG_DONTWAIT) : thrumi_os.sendmsg(fd, &message, MSG_DONTWAIT);
+}
+
+static ssize_t on_stream(int fd, const struct transfer *x, bool wait) {
+  return x->direction == THRUMI_IN ? thrumi_os.readv(fd, x->pieces, x->count, wait)
+                                   : thrumi_os.writev(fd, x->pieces, x->count, wait);
+}
+
+static ssize_t plainly(int fd, void *arg) { return on_stream(fd, arg, true); }
+
+/* Only a part may be in the page cache: the rest is read as read(2) would. */
+static ssize_t read_file(int fd, struct transfer *x) {
+  const struct iovec *one = x->pieces;
+  ssize_t n = x->count == 1 ? on_stream(fd, x, false) : -EAGAIN;
+  if (n == -EOPNOTSUPP) return plainly(fd, x); /* a file system without waits, or one that cannot tell */
+  if (n == 0 || (n < 0 && n != -EAGAIN) || (n > 0 && (size_t)n == one->iov_len)) return n;
+  struct iovec rest = *one;
+  struct transfer more = *x;
+  if (n > 0) {
+    rest = (struct iovec){(char *)one->iov_base + n, one->iov_len - (size_t)n};
+    more.pieces = &rest;
+  }
+  ssize_t m = thrumi_call_file(fd, plainly, &more);
+  return n < 0 ? m : m < 0 ? n : n + m;
+}
+
+static ssize_t on_file(int fd, struct thrumi_descriptor *d, struct transfer *x) {
+  if (kind_of(fd) != THRUMI_FD_FILE) {
+    thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
+    return -EINTR; /* once more */
+  }
+  return x->direction == THRUMI_IN ? read_file(fd, x) : plainly(fd, x);
+}
+
+static ssize_t try_transfer(int fd, struct thrumi_descriptor *d, void *arg) {
+  struct transfer *x = arg;
+  if (thrumi_descriptor_kind(d) == THRUMI_FD_UNKNOWN) thrumi_descriptor_set_kind(d, kind_of(fd));
+  ssize_t n = -EOPNOTSUPP;
+  switch (thrumi_descriptor_kind(d)) {
+  case THRUMI_FD_SOCKET:
+    n = on_socket(fd, x);
+    if (n != -ENOTSOCK) return n;
+    thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
+    return -EINTR; /* once more */
+  case THRUMI_FD_STREAM:
+    n = on_stream(fd, x, false);
+    if (n != -EOPNOTSUPP) return n;
+    thrumi_descriptor_set_kind(d, THRUMI_FD_SLOW);
+    break;
+  case THRUMI_FD_FILE: return on_file(fd, d, x);
+  default: break;
+  }
+  return thrumi_try_asking(fd, d, x->direction, plainly, x);
+}
+
+/* ---- Once ------------------------------------------------------------------------------------------------------------ */
+
+ssize_t thrum_readv_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
+  struct transfer x = {THRUMI_IN, pieces, count};
+  return thrumi_attempt(fd, THRUMI_IN, try_transfer, &x, timeout);
+}
+
+ssize_t thrum_writev_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
+  struct transfer x = {THRUMI_OUT, pieces, count};
+  return thrumi_attempt(fd, THRUMI_OUT, try_transfer, &x, timeout);
+}
+
+ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
+  struct iovec one = {buffer, size};
+  return thrum_readv_for(fd, &one, 1, timeout);
+}
+
+ssize_t thrum_write_for(int fd, const void *buffer, size_t size, thrum_duration timeout) {
+  struct iovec one = {(void *)(uintptr_t)buffer, size};
+  return thrum_writev_for(fd, &one, 1, timeout);
+}
+
+ssize_t thrum_read(int fd, void *buffer, size_t size) {
+  return thrum_read_for(fd, buffer, size, THRUM_FOREVER);
+}
+
+ssize_t thrum_write(int fd, const void *buffer, size_t size) {
+  return thrum_write_for(fd, buffer, size, THRUM_FOREVER);
+}
+
+ssize_t thrum_readv(int fd, const struct iovec *pieces, int count) {
+  return thrum_readv_for(fd, pieces, count, THRUM_FOREVER);
+}
+
+ssize_t thrum_writev(int fd, const struct iovec *pieces, int count) {
+  return thrum_writev_for(fd, pieces, count, THRUM_FOREVER);
+}
+
+/* ---- All of it --------------------------------------------------------------------------------------------------------- */
+
+ssize_t thrum_read_full_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
+  int64_t deadline = thrum_after(timeout);
+  size_t done = 0;
+  ssize_t n = 0;
+  do {
+    n = thrum_read_for(fd, (char *)buffer + done, size - done, done ? thrum_left(deadline) : timeout);
+    if (n > 0) done += (size_t)n;
+  } while (n > 0 && done < size);
+  return done ? (ssize_t)done : n;
+}
+
+ssize_t thrum_write_all_for(int fd, const void *buffer, size_t size, thrum_duration timeout) {
+  int64_t deadline = thrum_after(timeout);
+  size_t done = 0;
+  ssize_t n = 0;
+  do {
+    n = thrum_write_for(fd, (const char *)buffer + done, size - done, done ? thrum_left(deadline) : timeout);
+    if (n > 0) done += (size_t)n;
+  } while (n > 0 && done < size);
+  return done ? (ssize_t)done : n;
+}
+
+ssize_t thrum_read_full(int fd, void *buffer, size_t size) {
+  return thrum_read_full_for(fd, buffer, size, THRUM_FOREVER);
+}
+
+ssize_t thrum_write_all(int fd, const void *buffer, size_t size) {
+  return thrum_write_all_for(fd, buffer, size, THRUM_FOREVER);
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------------------- */
+
+struct placed {
+  enum thrumi_direction direction;
+  void *buffer;
+  size_t size;
+  off_t offset;
+};
+
+static ssize_t place(int fd, void *arg) {
+  struct placed *x = arg;
+  ssize_t n = x->direction == THRUMI_IN ? pread(fd, x->buffer, x->size, x->offset)
+                                        : pwrite(fd, x->buffer, x->size, x->offset);
+  return n < 0 ? -errno : n;
+}
+
+/* A file's call ends by itself, but thrum_close is to wait for it. */
+static ssize_t call_on_file(int fd, ssize_t (*call)(int fd, void *arg), void *arg) {
+  struct thrumi_descriptor *d;
+  int error = thrumi_cancelled();
+  if (!error) error = thrumi_descriptor_begin(fd, &d);
+  if (error) return error;
+  ssize_t n = thrumi_call_file(fd, call, arg);
+  thrumi_descriptor_end(d);
+  return n;
+}
+
+ssize_t thrum_pread(int fd, void *buffer, size_t size, int64_t offset) {
+  struct placed x = {THRUMI_IN, buffer, size, (off_t)offset};
+  return call_on_file(fd, place, &x);
+}
+
+ssize_t thrum_pwrite(int fd, const void *buffer, size_t size, int64_t offset) {
+  struct placed x = {THRUMI_OUT, (void *)(uintptr_t)buffer, size, (off_t)offset};
+  return call_on_file(fd, place, &x);
+}
+
+static ssize_t sync_file(int fd, void *arg) { return (void)arg, fsync(fd) == 0 ? 0 : -errno; }
+
+int thrum_fsync(int fd) { return (int)call_on_file(fd, sync_file, NULL); }
+
+struct opening {
+  const char *path;
+  int flags;
+  unsigned mode;
+};
+
+static ssize_t open_file(int fd, void *arg) {
+  struct opening *x = arg;
+  (void)fd;
+  int opened = open(x->path, x->flags, x->mode);
+  return opened < 0 ? -errno : opened;
+}
+
+int thrum_open(const char *path, int flags, unsigned mode) {
+  struct opening x = {path, flags | O_CLOEXEC, mode};
+  int error = thrumi_cancelled(), fd = error ? error : (int)thrumi_call_file(-1, open_file, &x);
+  if (fd >= 0) thrumi_descriptor_made(fd, THRUMI_FD_UNKNOWN);
+  return fd;
+}
+
+/* ---- From a file to any descriptor ----------------------------------------------------------------------------------- */
+
+struct sending {
+  int in;
+  int64_t *offset;
+  size_t size;
+};
+
+static ssize_t send_file(int out, void *arg) {
+  struct sending *x = arg;
+  return thrumi_os.sendfile(out, x->in, x->offset, x->size);
+}
+
+static ssize_t try_sendfile(int out, struct thrumi_descriptor *d, void *arg) {
+  return thrumi_try_asking(out, d, THRUMI_OUT, send_file, arg);
+}
+
+ssize_t thrum_sendfile_for(int out, int in, int64_t *offset, size_t size, thrum_duration timeout) {
+  struct sending x = {in, offset, size};
+  return thrumi_attempt(out, THRUMI_OUT, try_sendfile, &x, timeout);
+}
+
+ssize_t thrum_sendfile(int out, int in, int64_t *offset, size_t size) {
+  return thrum_sendfile_for(out, in, offset, size, THRUM_FOREVER);
+}
