@@ -23,8 +23,9 @@ THRUM_API const char *thrum_version(void);
 enum { THRUM_WORKERS_MAX = 256 };
 
 /* The right to run a thread: this many run at once. The default is the CPUs that the affinity mask and the
- * cgroup's CPU quota leave, rounded up. Setting it takes effect while running; a worker that is taken away stops at its
- * thread's next switch or preemption. -EINVAL: below 1 or above THRUM_WORKERS_MAX.
+ * cgroup's CPU quota leave, rounded up. Setting it takes effect while running, and does not wait: what runs on a worker
+ * that is taken away goes on to its next switch, or until it is preempted, within milliseconds, so for so long more may run
+ * than that; nothing begins or resumes there any more. -EINVAL: below 1 or above THRUM_WORKERS_MAX.
  * -EAGAIN: no kernel threads for so many. -ENOMEM. Nothing has changed then. */
 THRUM_API int thrum_workers(void);
 THRUM_API int thrum_set_workers(int n);

@@ -30,7 +30,8 @@ static const void *item_in(const struct thrumi_channel *c, const char *n) {
 void thrumi_gate_acquire(struct thrumi_channel *c) {
   uint32_t mark = thrumi_mark();
   if (mark && (uint32_t)(__atomic_load_n(&c->gate.word, __ATOMIC_RELAXED) >> 32) == mark)
-    thrumi_fatal("the comparator of queue %s uses that queue", THRUMI_NAME_OF(c));
+    thrumi_fatal("thread %s uses queue %s in the comparator of that queue", thrum_current_name(),
+                 THRUMI_NAME_OF(c));
   thrum_lock_acquire(&c->gate);
   thrumi_rely_on(&c->gate);
 }

@@ -195,7 +195,7 @@ int main(int argc, char **argv) {
   static thrum_queue zero, no_capacity = THRUM_QUEUE_INIT(int, 0);
   struct child child = child_run("uses-its-queue");
   CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
-  CHECK_HAS(child.err_text, "the comparator of queue");
+  CHECK_HAS(child.err_text, "thread MainThread uses queue q in the comparator of that queue");
   free(child.out_text);
   free(child.err_text);
   cannot_be();

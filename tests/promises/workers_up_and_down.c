@@ -2,6 +2,8 @@
  * that light threads run one at a time. */
 #include "../support.h"
 
+#include <sched/sched.h>
+
 enum { THREADS = 24, ROUNDS = 60, LOOPS = 3000 };
 
 static int finished;
@@ -81,7 +83,19 @@ static void two_at_a_time(void) {
   CHECK_EQ(turns, 100);
 }
 
+/* A worker that is taken away goes when its thread is stopped, though that computes for ever. */
+static void surplus_workers_go(void) {
+  struct hogs hogs;
+  CHECK_EQ(thrum_set_workers(4), 0);
+  hogs_start(&hogs, 4, hog_loop);
+  CHECK_EQ(thrumi_load(&thrumi_sched.held), 4);
+  CHECK_EQ(thrum_set_workers(1), 0);
+  AWAIT(thrumi_load(&thrumi_sched.held) == 1);
+  hogs_stop(&hogs);
+}
+
 int main(void) {
+  surplus_workers_go();
   up_and_down();
   one_at_a_time();
   two_at_a_time();
