@@ -55,6 +55,7 @@ static uint32_t get_locked(const struct thrumi_lock_class *wanted) {
     struct thrumi_lock_class *c = thrumi_class(*place);
     c->key = wanted->key;
     c->site = wanted->site;
+    c->variable = wanted->variable;
     memcpy(c->text, wanted->text, sizeof c->text);
   }
   return *place;
@@ -87,6 +88,7 @@ static uint32_t make(const struct thrumi_acquire *a, uintptr_t first_site) {
     wanted.key = hash_text(wanted.text);
   } else if (thrumi_symbol_of_data((uintptr_t)a->object, wanted.text, sizeof wanted.text)) {
     wanted.key = mix((uintptr_t)a->object);
+    wanted.variable = true;
   } else {
     wanted.site = first_site;
     wanted.key = mix(first_site) + 1;
@@ -101,7 +103,8 @@ static uint32_t settle(struct thrumi_watched *e, uint32_t number) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&table.lock);
   bool first = !thrumi_load(&e->klass);
-  if (first) thrumi_add(&thrumi_class(number)->objects, 1u);
+  struct thrumi_lock_class *c = thrumi_class(number);
+  if (first && !(c->variable && thrumi_load_relaxed(&c->objects))) thrumi_add(&c->objects, 1u);
   if (first) thrumi_store(&e->klass, number);
   thrumi_spin_unlock(&table.lock);
   thrumi_leave(k);

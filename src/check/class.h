@@ -14,9 +14,11 @@ enum { THRUMI_CLASSES_MAX = 1 << 14, THRUMI_CLASS_TEXT = 128 };
 enum { THRUMI_CLASS_READ = 1, THRUMI_CLASS_WRITTEN = 2 };
 
 struct thrumi_lock_class {
-  uint64_t key;                 /* of the name, the variable or the place */
-  uintptr_t site;               /* the place */
-  _Atomic uint32_t objects;     /* how many it had so far */
+  uint64_t key;   /* of the name, the variable or the place */
+  uintptr_t site; /* the place */
+  _Atomic uint32_t
+      objects; /* how many it had so far; a variable's stays one, however often it is made again */
+  bool variable;
   _Atomic uint8_t uses;         /* READ, WRITTEN: it was acquired so */
   char text[THRUMI_CLASS_TEXT]; /* the name or the variable */
   uint32_t edges;               /* order.c: first of those that leave it; 0: none */

@@ -38,6 +38,7 @@ static void set_hooks(void) {
 
 void thrumi_observe_begins(struct thrumi_acquire *a) {
   set_hooks();
+  thrumi_watched_say_full();
   if (thrumi_has_mode(THRUMI_MODE_CHECK)) thrumi_order_check(a);
 }
 

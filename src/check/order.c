@@ -17,7 +17,7 @@ enum {
   CHAIN_TRIES = 16,
   GATES = 4,
   DEPTH = 16,     /* the longest cycle that is reported */
-  STEPS = 50000,  /* of one search */
+  STEPS = 10000,  /* of one search: some 0.5 ms inside of the runtime */
   REPORTED = 256, /* cycles */
 };
 
@@ -53,7 +53,7 @@ static struct {
   uint32_t count, search, reported_count;
   uint64_t reported[REPORTED];
   _Atomic uint32_t epoch; /* chains that were seen before may mean more now */
-  bool full;
+  bool full, cut;         /* no room for an edge; a search ran out of steps */
 } graph;
 
 /* What a search found, for the report. */
@@ -254,7 +254,9 @@ static bool find_circle(uint32_t edge, struct circle *out) {
   if (e->from != e->to && !reaches(e->to, e->from)) return false;
   if (!fits(out, e)) return false;
   out->of[out->count++] = *e;
-  return close_circle(out, &steps) && is_new(out);
+  bool closed = close_circle(out, &steps);
+  graph.cut |= !closed && !steps;
+  return closed && is_new(out);
 }
 
 /* ---- Reports ---------------------------------------------------------------------------------------------------------- */
@@ -278,10 +280,12 @@ static void say_circle(const struct circle *c) {
   for (uint32_t i = 0; i < c->count; i++) say_edge(&c->of[i]);
 }
 
-static void say_full(void) {
-  static _Atomic bool said;
-  if (!thrumi_swap(&said, true))
+static void say_limits(void) {
+  static _Atomic bool said_full, said_cut;
+  if (graph.full && !thrumi_swap(&said_full, true))
     thrumi_log("more than %d pairs of locks: the order of the rest is not checked", EDGES_MAX);
+  if (graph.cut && !thrumi_swap(&said_cut, true))
+    thrumi_log("lock order: a search was given up after %d steps; a cycle may be missed", STEPS);
 }
 
 /* ---- The check -------------------------------------------------------------------------------------------------------- */
@@ -308,7 +312,7 @@ static void look_at_chain(const struct thrumi_acquire *a, uint32_t to, const str
     thrumi_leave(k);
     if (report) say_circle(&circle);
   }
-  if (graph.full) say_full();
+  if (graph.full || graph.cut) say_limits();
 }
 
 /* What was taken while only the profile was on, or by the call that started the runtime, has no class yet. */

@@ -6,9 +6,12 @@
 static struct {
   struct thrumi_spin lock;
   _Atomic(struct thrumi_watched *) entries;
-  uint32_t count; /* entries that are not NONE */
-  bool full;      /* and it was said */
+  uint32_t count;       /* entries that are not NONE */
+  _Atomic uint8_t full; /* enum fullness */
 } table;
+
+/* It is said when somebody is outside: the log is the user's. */
+enum fullness { THERE_IS_ROOM, FULL, FULL_AND_SAID };
 
 static uint32_t first_place(const void *object) {
   uint64_t key = (uintptr_t)object;
@@ -88,11 +91,17 @@ struct thrumi_watched *thrumi_watched_get(const struct thrumi_acquire *a) {
   if (thrumi_likely(e)) return e;
   thrumi_spin_lock(&table.lock);
   e = add_locked(a);
-  bool say = !e && !table.full;
-  table.full |= say;
+  if (!e && !thrumi_load_relaxed(&table.full)) thrumi_store(&table.full, FULL);
   thrumi_spin_unlock(&table.lock);
-  if (say) thrumi_log("more than %d locks are watched at once: the rest are not", THRUMI_WATCHED_MAX);
   return e;
+}
+
+void thrumi_watched_say_full(void) {
+  uint8_t full = FULL;
+  if (thrumi_likely(thrumi_load_relaxed(&table.full) != FULL) ||
+      !thrumi_cas(&table.full, &full, FULL_AND_SAID))
+    return;
+  thrumi_log("more than %d locks are watched at once: the rest are not", THRUMI_WATCHED_MAX);
 }
 
 struct thrumi_watched *thrumi_watched_at(uint32_t i) {

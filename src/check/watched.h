@@ -56,4 +56,6 @@ struct thrumi_watched *thrumi_watched_at(uint32_t i);                      /* th
 void thrumi_watched_forget(const void *object);
 void thrumi_watched_fork(void);
 
+void thrumi_watched_say_full(void); /* once, if it is. Outside */
+
 #endif

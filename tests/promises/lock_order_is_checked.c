@@ -142,6 +142,15 @@ static int gate_on_both_sides(void) {
   return TRUE_END;
 }
 
+/* A variable is one gate, however often it is destroyed and made again. */
+static int gate_made_again(void) {
+  TAKES("lefty", &gate, &left, &right);
+  CHECK_EQ(thrum_lock_destroy(&gate), 0);
+  gate = (thrum_lock){0};
+  TAKES("righty", &gate, &right, &left);
+  return TRUE_END;
+}
+
 /* Two threads come to a gate, which nobody has taken yet, at the same time: it is one object all the same. */
 static int gate_taken_at_once(void) {
   for (int i = 0; i < 100; i++) {
@@ -247,6 +256,7 @@ static const struct child_case cases[] = {{"two", two},
                                           {"one-order", one_order},
                                           {"gate-on-both-sides", gate_on_both_sides},
                                           {"gate-taken-at-once", gate_taken_at_once},
+                                          {"gate-made-again", gate_made_again},
                                           {"tries", tries},
                                           {"recursion", recursion},
                                           {"by-address", by_address},
