@@ -17,6 +17,27 @@ static void withdraw(struct thrumi_waiter *waiter) {
   }
 }
 
+/* A crowd's waiters lie on stacks, each on a page of its own, and where the next one lies is read from the one before: a walk
+ * through them waits for one miss of the cache and of the page tables after the other. Records lie close together. So they
+ * tell the order of the queue as well, and by them those misses overlap. That they tell is a hint, not kept true when waiters
+ * leave or come in other ways; it leads to records, which are never freed, and to addresses that are only asked for. */
+static void note_order(struct thrumi_waiter *waiter) {
+  struct thrumi_thread *me = waiter->thread;
+  thrumi_store_relaxed(&me->waiter, waiter);
+  thrumi_store_relaxed(&me->behind, waiter->next ? waiter->next->thread : NULL);
+  if (waiter->prev != waiter && !waiter->next) thrumi_store_relaxed(&waiter->prev->thread->behind, me);
+}
+
+void thrumi_ask_for_waiters(const struct thrumi_waiter *first, int n) {
+  for (struct thrumi_thread *t = first->thread; t && n; t = thrumi_load_relaxed(&t->behind), n--) {
+    uintptr_t waiter = (uintptr_t)thrumi_load_relaxed(&t->waiter);
+    __builtin_prefetch(t);
+    __builtin_prefetch(&t->wait);
+    __builtin_prefetch((const void *)waiter);
+    __builtin_prefetch((const void *)(waiter + 64));
+  }
+}
+
 void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address,
                     const char *what, const void *object, int flags) {
   struct thrumi_thread *me = thrumi_self()->current;
@@ -27,6 +48,7 @@ void thrumi_enqueue(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, 
   thrumi_store(&me->waits_at, address);
   waiter->ticket = thrumi_arm(me, what, object, flags);
   (flags & THRUMI_AT_FRONT ? thrumi_bucket_prepend : thrumi_bucket_append)(bucket, waiter, address);
+  note_order(waiter);
 }
 
 /* A wait that a thread's end or release ends may be the last one of a cycle. */

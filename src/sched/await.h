@@ -36,6 +36,9 @@ enum thrumi_wait_state thrumi_await_queued(struct thrumi_waiter *waiter, int64_t
  * the gift is still the caller's. Under the bucket's lock. *waiter is gone afterwards. */
 bool thrumi_let_go(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, uintptr_t gift);
 
+/* For who is about to let go that many, the given one first: asks for their memory, all of it at once. Changes nothing. */
+void thrumi_ask_for_waiters(const struct thrumi_waiter *first, int n);
+
 /* For a thread that waits on several addresses at once, with one ticket: queues a waiter, whose thread and ticket are set and
  * which `stays`, in the locked bucket of the address; and takes it out, after the wait. True: it was let go, not another one. */
 void thrumi_enlist(struct thrumi_bucket *bucket, struct thrumi_waiter *waiter, const void *address);

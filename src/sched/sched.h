@@ -61,6 +61,7 @@ enum { THRUMI_LIFE_BITS = 24, THRUMI_SENTENCE_MAX = 256 };
 struct thrumi_kthread;
 struct thrumi_worker;
 struct thrumi_queue;
+struct thrumi_waiter;
 
 /* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). By line of the
  * cache: a switch needs the first, spawn and join the first two, a wait and a run on a stack of its own the third.
@@ -108,9 +109,12 @@ struct thrumi_thread {
   void *fiber;                /* ThreadSanitizer's idea of its context */
   int64_t overran; /* when it last released a gil that others wanted after too long; see sync/gil.c */
   _Atomic(const void *) waits_at; /* where its waiter is queued */
-  _Atomic uint8_t waits_how;      /* flags of the present wait */
-  bool by_signal;                 /* THRUMI_BY_SIGNAL of the present wait */
-  bool cancellable;               /* the present wait is a cancellation point; set before it is armed */
+  /* What it was last queued with, and who queued behind it: hints, see thrumi_ask_for_waiters. */
+  _Atomic(struct thrumi_waiter *) waiter;
+  _Atomic(struct thrumi_thread *) behind;
+  _Atomic uint8_t waits_how; /* flags of the present wait */
+  bool by_signal;            /* THRUMI_BY_SIGNAL of the present wait */
+  bool cancellable;          /* the present wait is a cancellation point; set before it is armed */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */

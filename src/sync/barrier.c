@@ -67,6 +67,7 @@ static void let_decided_go(struct thrumi_bucket *bucket, thrum_barrier *b) {
   enum outcome outcome = (enum outcome)b->outcome;
   struct arrival *a;
   for (int n = 0; (a = first_of(bucket, b)) && (int32_t)(a->round - round) < 0; n++) {
+    if (n == 0) thrumi_ask_for_waiters(&a->waiter, BATCH);
     if (n == BATCH) {
       n = -1;
       b->actors++;

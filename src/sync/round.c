@@ -17,6 +17,7 @@ bool thrumi_round_settle(const struct thrumi_rounds *kind, struct thrumi_bucket 
   if (!end || end->settle != kind->settle) return false; /* the object may be gone */
   uint64_t now = thrumi_load(word_at(address)) & kind->rounds;
   int n = 0;
+  thrumi_ask_for_waiters(end, THRUMI_BATCH);
   for (; end && round_of(end) != now && n < THRUMI_BATCH; n++) end = end->next;
   bool more = end && round_of(end) != now;
   if (!end) thrumi_and(word_at(address), ~kind->waiters);
