@@ -70,15 +70,13 @@ bool thrumi_holder_runs(uint64_t word, const struct thrumi_thread *me) {
          thrumi_load_relaxed(&holder->state) == THRUMI_RUNNING;
 }
 
-enum { SPINS = 6, PAUSES = 16 };
+enum { SPINS = 4, PAUSES = 64 };
 
-static bool worth_spinning(uint64_t word, const struct thrumi_lock_wait *wait) {
-  return (word & HELD) && !(word & FAIR) && (wait->woken || !(word & WAITERS));
-}
+static bool worth_spinning(uint64_t word) { return (word & HELD) && !(word & FAIR); }
 
-/* Looks seldom: each look takes the word's cache line from the holder. */
+/* Looks seldom: each look takes the word's cache line from the holder, who has time for many holds in between. */
 static uint64_t spin(const struct thrumi_lock_wait *wait, const struct thrumi_thread *me, uint64_t seen) {
-  for (int n = 0; n < SPINS && worth_spinning(seen, wait) && thrumi_holder_runs(seen, me); n++) {
+  for (int n = 0; n < SPINS && worth_spinning(seen) && thrumi_holder_runs(seen, me); n++) {
     for (int i = PAUSES << n; i; i--) thrumi_pause();
     seen = thrumi_load_relaxed(word_of(wait->lock));
   }
