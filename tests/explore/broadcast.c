@@ -6,6 +6,7 @@
 #include <sched/cycle.h>
 #include <sync/lock.h>
 #include <thrum/broadcast.h>
+#include <thrum/select.h>
 
 enum { ITEMS = 2 };
 
@@ -54,10 +55,23 @@ static void get_one_and_the_end(void *i) {
   while (results[*(int *)i] != -EPIPE) get_next(*(int *)i, &next, THRUM_FOREVER);
 }
 
-static void get_and_free(void *i) {
-  get(i);
+static void free_it(void) {
   thrumi_store((_Atomic uint64_t *)&broadcast.word, (uint64_t)GONE);
   thrumi_store((_Atomic uint64_t *)&broadcast.lock.word, (uint64_t)GONE);
+}
+
+static void get_and_free(void *i) {
+  get(i);
+  free_it();
+}
+
+/* Who hears of the end by a select may free it at once. */
+static void select_and_free(void *unused) {
+  (void)unused;
+  uint64_t next = 0;
+  thrum_case broadcasts[] = {thrum_case_broadcast(&broadcast, &next)};
+  EXPECT(thrum_select(broadcasts, 1) == 0 && broadcasts[0].status == -EPIPE);
+  free_it();
 }
 
 static void put(void *unused) {
@@ -136,6 +150,8 @@ static const struct explore_model models[] = {
     MODEL("a close", reset, check_closed, CALLER(0, get), CALLER(1, close_it)),
     MODEL("freed after an item", reset, check_gone, CALLER(0, get_and_free), CALLER(1, put)),
     MODEL("freed after the close", reset, check_gone, CALLER(0, get_and_free), CALLER(1, close_it)),
+    MODEL("freed after a select that saw the close", reset, check_gone, CALLER(0, select_and_free),
+          CALLER(1, close_it)),
     MODEL("an item and the end", reset, check_the_end, CALLER(0, get_one_and_the_end),
           CALLER(1, put_and_close)),
     MODEL("one of two is kept", reset_watch, check_both, CALLER(0, get_both), CALLER(1, put_twice)),
