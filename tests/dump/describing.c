@@ -1,5 +1,5 @@
-/* Who names addresses for a dump is in a dump like everybody, with all of its stack; and a dump that comes out of the midst of that, from
- * the handler of a crash, comes to its end. */
+/* Who names addresses for a dump is in a dump like everybody, with all of its stack; a fork does not wait for it; and a dump that
+ * comes out of the midst of that, from the handler of a crash, comes to its end. */
 #define _GNU_SOURCE 1
 #include "../dumped.h"
 #include "../support.h"
@@ -8,6 +8,8 @@
 #include <sched/report.h>
 #include <sched/self.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bool describing, walked, crashed;
 static struct thrumi_thread *describer;
@@ -64,6 +66,28 @@ static void the_describer_has_a_whole_stack(void) {
   must_join(t);
 }
 
+/* ---- In the midst of it, and forked ------------------------------------------------------------------------ */
+
+/* The child has a thread less, which had the stack to describe on. */
+static void a_fork_waits_for_no_description(void) {
+  STORE(describing, false);
+  STORE(walked, false);
+  thrum_thread t = must_spawn(ask, NULL);
+  AWAIT(LOAD(describing));
+  pid_t child = fork();
+  if (child == 0) {
+    struct thrumi_frame frame;
+    alarm(TESTS_HANG_S);
+    thrumi_describe((uintptr_t)ask, true, &frame);
+    _exit(strcmp(frame.function, "ask") == 0 ? 0 : 1);
+  }
+  int status;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  STORE(walked, true);
+  must_join(t);
+}
+
 /* ---- In the midst of it, and crashed ------------------------------------------------------------------------- */
 
 static void describe_and_crash(uintptr_t pc, bool exact, struct thrumi_frame *out) {
@@ -91,6 +115,7 @@ int main(void) {
   asked_for = (uintptr_t)&asked_for;
   CHECK_EQ(thrum_set_workers(2), 0);
   the_describer_has_a_whole_stack();
+  a_fork_waits_for_no_description();
   a_crash_in_the_midst_is_dumped();
   return 0;
 }
