@@ -137,7 +137,8 @@ static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struc
 
 /* A kernel thread that has not come up yet may have to wait for a lock of libc's, or of a sanitizer's, whose holder has been
  * preempted. It must not be given a worker before: it would take the one that the holder waits for, and the monitor does not take
- * a worker from who is inside. */
+ * a worker from who is inside. (It could queue itself when it is up, as main does, and nobody would wait for it. But then it would
+ * begin behind threads that were spawned after it.) */
 static void await_up(struct thrumi_kthread *k) {
   while (!thrumi_load(&k->up)) thrumi_os.futex_wait(&k->up, 0, INT64_MAX);
 }
