@@ -179,12 +179,19 @@ static void cancel(thrum_thread t) {
   thrumi_leave(k);
 }
 
+/* One whose time is limited may have given up before anybody looked. */
+static bool waits_or_gave_up(thrum_thread t) {
+  uint64_t life;
+  thrumi_lookup(t, &life);
+  return life & THRUMI_FINISHED || waits(t);
+}
+
 /* The readers behind a writer that gives up go in, while the one that it waited for is still inside. */
 static void readers_behind_one_that_gives_up_go_on(bool cancelled) {
   thrum_rwlock_acquire_read(&lock);
   patience = cancelled ? THRUM_FOREVER : THRUM_MS(20);
   thrum_thread w = must_spawn(write_impatiently, NULL);
-  AWAIT(waits(w));
+  AWAIT(waits_or_gave_up(w));
   thrum_thread r = spawn_turn(read_turn, 'r');
   if (cancelled) {
     AWAIT(waits(r));
@@ -215,7 +222,7 @@ static void a_reader_gives_up(bool cancelled) {
   thrum_rwlock_acquire_write(&lock);
   patience = cancelled ? THRUM_FOREVER : THRUM_MS(5);
   thrum_thread r = must_spawn(read_impatiently, NULL);
-  AWAIT(waits(r));
+  AWAIT(waits_or_gave_up(r));
   if (cancelled) cancel(r);
   CHECK_EQ(must_join(r), cancelled ? -ECANCELED : -ETIMEDOUT);
   CHECK_EQ(thrum_rwlock_release_write(&lock), 0);
