@@ -22,12 +22,12 @@ struct thrumi_watched_hold {
 };
 
 struct thrumi_hooks {
-  /* The netpoller. poll waits up to `timeout` ns (-1: for ever) for descriptors and wakes their threads; returns how
+  /* The netpoller; set while others run, poll last. poll waits up to `timeout` ns (-1: for ever) for descriptors and wakes their threads; returns how
    * many it woke. pending says how many threads wait for descriptors. */
-  int (*poll)(int64_t timeout);
-  size_t (*poll_pending)(void);
-  void (*poll_interrupt)(void); /* makes a poll that waits return; async-signal-safe */
-  void (*poll_fork)(void);      /* in the child of a fork */
+  int (*_Atomic poll)(int64_t timeout);
+  size_t (*_Atomic poll_pending)(void);
+  void (*_Atomic poll_interrupt)(void); /* makes a poll that waits return; async-signal-safe */
+  void (*poll_fork)(void);              /* in the child of a fork */
 
   /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
   size_t (*choose)(size_t n);

@@ -323,16 +323,21 @@ static bool anything_waits(void) {
   return false;
 }
 
+/* The poller left before it could see that the monitor has to be told. `watched`: it had said that it looks at deadlines. */
+static bool poller_has_left(bool watched) {
+  if (watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next()) return true;
+  return !thrumi_load(&thrumi_sched.poller) && thrumi_hooks.poll_pending && thrumi_hooks.poll_pending();
+}
+
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
- * queues are looked at once more. */
+ * queues are looked at once more. The fence is also this side's of the pair with sleep_as_poller (idle.c) and with who
+ * begins to wait for a descriptor (io/netpoll.c). */
 static void sleep_deep(struct thrumi_kthread *k, int64_t deadline, bool poll, bool watched) {
   thrumi_breed(); /* the rush is over: it gives back what is too much */
   thrumi_add(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_MONITOR);
   thrumi_store(&thrumi_sched.clock, 0);
   thrumi_lease_barrier();
-  bool unwatched =
-      watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next(); /* the poller left */
-  if (!unwatched && !anything_waits()) thrumi_doze(k, deadline, poll);
+  if (!poller_has_left(watched) && !anything_waits()) thrumi_doze(k, deadline, poll);
   thrumi_add(&thrumi_sched.bell, -(uint32_t)THRUMI_BELL_MONITOR);
 }
 

@@ -1,5 +1,6 @@
 /* The monitor goes to sleep until it is rung for, while threads move from queue to queue, in the functions of sched/monitor.c and
- * sched/pick.c: it looks at one queue after the other, and misses none that is left lying. */
+ * sched/pick.c: it looks at one queue after the other, and misses none that is left lying; nor does it sleep while somebody waits for a
+ * descriptor that nobody polls. */
 #include "../../src/sched/monitor.c"
 
 #include "explore.h"
@@ -22,11 +23,12 @@ uint32_t thrumi_mode;
 void thrumi_lease_barrier(void) { explore_barrier(); }
 void thrumi_breed(void) {}
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
+size_t thrumi_timeouts_pending(void) { return 0; }
 void thrumi_rouse(struct thrumi_kthread *k) {
   if (thrumi_swap(&k->go, THRUMI_AWAKE) != THRUMI_AWAKE) explore_futex_wake(&k->go, 1);
 }
 void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll) {
-  EXPECT(deadline == INT64_MAX && !poll);
+  if (poll || deadline != INT64_MAX) return; /* it polls itself, or will look again */
   explore_futex_wait(&k->go, THRUMI_ASLEEP_FUTEX, INT64_MAX);
 }
 /* Those that sleep, one after the other. */
@@ -80,6 +82,27 @@ static void yielder(void *unused) {
   run(thrumi_pick(&workers[0]));
 }
 
+/* Somebody waits for a descriptor, and a worker polls until another thread is found for it, which computes. */
+static size_t one_waits(void) { return 1; }
+
+static void watch_poller(void *unused) {
+  (void)unused;
+  struct look look = {.next = INT64_MAX};
+  seen.quiet = QUIET_TICKS;
+  thrumi_store(&monitor.go, THRUMI_ASLEEP_FUTEX);
+  explore_fence();
+  sleep_for_now(&monitor, &look);
+}
+
+/* The end of sleep_as_poller, in sched/idle.c. */
+static void leave(void *unused) {
+  (void)unused;
+  thrumi_store(&thrumi_sched.poller_watch, INT64_MAX);
+  thrumi_store(&thrumi_sched.poller, NULL);
+  explore_fence();
+  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+}
+
 /* What nobody else reads, or nobody writes here: it makes no schedules. */
 static void hide(void) {
   explore_private(records, sizeof records);
@@ -107,6 +130,7 @@ static void reset(void) {
   memset(called, 0, sizeof called);
   lie = THREADS;
   idle = 0;
+  thrumi_hooks.poll_pending = NULL;
   for (uint32_t i = 0; i < WORKERS; i++) {
     workers[i].id = i;
     atomic_store(&workers[i].kthread, &kthreads[i]);
@@ -133,6 +157,13 @@ static void reset_next(void) {
   atomic_store(&workers[0].next, &records[1]);
 }
 
+static void reset_polling(void) {
+  reset();
+  thrumi_hooks.poll_pending = one_waits;
+  atomic_store(&thrumi_sched.poller, &kthreads[0]);
+  atomic_store(&thrumi_sched.poller_watch, INT64_MAX - 1);
+}
+
 #define MONITOR \
   { .name = "monitor", .run = going_to_sleep, .self = &monitor }
 #define WORKER(text, at) \
@@ -156,6 +187,10 @@ static const struct explore_model models[] = {
      .buffered = true,
      .reset = reset_next,
      .threads = {MONITOR, WORKER(yielder, 0)}},
+    {.name = "deep, the poller leaves",
+     .buffered = true,
+     .reset = reset_polling,
+     .threads = {{.name = "monitor", .run = watch_poller, .self = &monitor}, WORKER(leave, 0)}},
     {0},
 };
 
