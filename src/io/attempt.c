@@ -7,6 +7,7 @@
 #include <sched/self.h>
 #include <thrum/thread.h>
 #include <thrum/time.h>
+#include <unistd.h>
 
 int thrumi_cancelled(void) {
   struct thrumi_kthread *k = thrumi_enter();
@@ -27,11 +28,13 @@ static int wait_or_ask(struct thrumi_descriptor *d, enum thrumi_direction direct
 static ssize_t attempt(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                        thrumi_try_fn *try, void *arg, thrum_duration timeout) {
   int64_t deadline = 0;
+  uint32_t closes = thrumi_descriptor_closes(d);
   for (;;) {
     uint32_t seen = thrumi_descriptor_events(d, direction);
     ssize_t n = try(fd, d, arg);
+    if (n != -EINTR && n != -EAGAIN) return n;
+    if (thrumi_descriptor_closes(d) != closes) return -EBADF; /* in a pause */
     if (n == -EINTR) continue;
-    if (n != -EAGAIN) return n;
     if (timeout <= 0) return thrumi_poll_failed();
     if (!deadline) deadline = thrum_after(timeout);
     int error = wait_or_ask(d, direction, seen, deadline);
@@ -52,20 +55,36 @@ ssize_t thrumi_attempt(int fd, enum thrumi_direction direction, thrumi_try_fn *t
 
 /* ---- Calls that may block ------------------------------------------------------------------------------------------- */
 
-static bool in_blocking_mode(int fd) {
+bool thrumi_in_blocking_mode(int fd) {
   int flags = fcntl(fd, F_GETFL);
   return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
+/* The number may become another file's in the pause; a duplicate does not. (Without one to be had that is left to luck.) */
+ssize_t thrumi_call_paused(int fd, struct thrumi_descriptor *d, ssize_t (*call)(int fd, void *arg),
+                           void *arg) {
+  int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  thrumi_descriptor_pause(d);
+  ssize_t n = call(own >= 0 ? own : fd, arg);
+  thrumi_descriptor_resume(d);
+  if (own >= 0) close(own);
+  return n;
+}
+
+static ssize_t ask(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
+                   ssize_t (*call)(int fd, void *arg), void *arg) {
+  int ready = thrumi_fd_poll(fd, direction == THRUMI_IN ? POLLIN : POLLOUT);
+  return ready > 0 ? thrumi_call_paused(fd, d, call, arg) : ready == 0 ? -EAGAIN : ready;
+}
+
 ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                           ssize_t (*call)(int fd, void *arg), void *arg) {
-  if (!in_blocking_mode(fd)) return call(fd, arg);
-  int ready = thrumi_fd_poll(fd, direction == THRUMI_IN ? POLLIN : POLLOUT);
-  if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
-  uint32_t paused = thrumi_descriptor_pause(d);
-  ssize_t n = call(fd, arg);
-  bool same = thrumi_descriptor_resume(d, paused);
-  return n == -EAGAIN && !same ? -EBADF : n;
+  if (!thrumi_in_blocking_mode(fd)) return call(fd, arg);
+  uint32_t closes = thrumi_descriptor_closes(d);
+  if (!thrumi_descriptor_claim(d, direction)) return -EAGAIN;
+  ssize_t n = ask(fd, d, direction, call, arg);
+  thrumi_descriptor_release(d, direction, closes);
+  return n;
 }
 
 struct file_call {

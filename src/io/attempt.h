@@ -14,11 +14,17 @@ typedef ssize_t thrumi_try_fn(int fd, struct thrumi_descriptor *d, void *arg);
 ssize_t thrumi_attempt(int fd, enum thrumi_direction direction, thrumi_try_fn *try, void *arg,
                        thrum_duration timeout);
 
+bool thrumi_in_blocking_mode(int fd); /* false also where nothing is open */
+
 /* For calls that cannot be told not to block: `call` itself if the descriptor is in non-blocking mode, or says that it is ready;
- * else -EAGAIN. In blocking mode another thread may have been faster since: then the call blocks its kernel thread, and
- * thrum_close does not wait for it. */
+ * else -EAGAIN. In blocking mode one thread at a time asks and calls; but somebody else, as another process, may have been faster
+ * since: then the call blocks its kernel thread, and thrum_close does not wait for it. */
 ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                           ssize_t (*call)(int fd, void *arg), void *arg);
+
+/* A call that may block, between begin and end: thrum_close does not wait for it, and it meets no other file. */
+ssize_t thrumi_call_paused(int fd, struct thrumi_descriptor *d, ssize_t (*call)(int fd, void *arg),
+                           void *arg);
 
 /* A call on a file, which may have to wait for a disk: in the meantime the worker goes on. */
 ssize_t thrumi_call_file(int fd, ssize_t (*call)(int fd, void *arg), void *arg);

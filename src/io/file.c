@@ -7,11 +7,12 @@
  *   a slow one     where these are not to be had: in blocking mode poll is asked first
  *   a file         RWF_NOWAIT takes what is in the page cache; what is not, the thread waits for without a worker
  *
- * That is only a hint, since the number may be another file's by now. Each kind says so by an error (ENOTSOCK, EOPNOTSUPP,
- * EAGAIN of what is no file), upon which the kind is found out anew. */
+ * That is only a hint, since the number may be another file's by now. The call on a socket says so by ENOTSOCK, and one on a stream
+ * works on whatever it is, or says EOPNOTSUPP; of the others it is asked each time. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <io/attempt.h>
+#include <limits.h>
 #include <sched/self.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -25,20 +26,32 @@ struct transfer {
   int count;
 };
 
-static enum thrumi_fd_kind kind_of(int fd) {
+/* 0: it cannot be told, most likely because nothing is open there; the call says why. */
+static mode_t mode_of(int fd) {
   struct stat status;
-  if (fstat(fd, &status) != 0) return THRUMI_FD_SLOW; /* whose call says why */
-  if (S_ISSOCK(status.st_mode)) return THRUMI_FD_SOCKET;
-  bool file = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode);
-  return file ? THRUMI_FD_FILE : THRUMI_FD_STREAM;
+  return fstat(fd, &status) == 0 ? status.st_mode : 0;
 }
 
+static enum thrumi_fd_kind kind_by(mode_t mode) {
+  if (S_ISSOCK(mode)) return THRUMI_FD_SOCKET;
+  if (S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode)) return THRUMI_FD_FILE;
+  return mode ? THRUMI_FD_STREAM : THRUMI_FD_UNKNOWN;
+}
+
+static enum thrumi_fd_kind kind_of(int fd) { return kind_by(mode_of(fd)); }
+
 /* ---- One try, by kind ------------------------------------------------------------------------------------------- */
+
+static bool asks_for_nothing(const struct transfer *x) {
+  for (int i = 0; i < x->count; i++)
+    if (x->pieces[i].iov_len) return false;
+  return true;
+}
 
 static ssize_t on_socket(int fd, const struct transfer *x) {
   const struct iovec *one = x->pieces;
   bool in = x->direction == THRUMI_IN;
-  if (x->count == 1 && in && one->iov_len == 0) return 0; /* as read(2): recv would wait */
+  if (in && asks_for_nothing(x)) return 0; /* as read(2): recv would wait, or take a message */
   if (x->count == 1)
     return in ? thrumi_os.recv(fd, one->iov_base, one->iov_len, MSG_DONTWAIT)
               : thrumi_os.send(fd, one->iov_base, one->iov_len, MSG_DONTWAIT);
@@ -53,12 +66,42 @@ static ssize_t on_stream(int fd, const struct transfer *x, bool wait) {
 
 static ssize_t plainly(int fd, void *arg) { return on_stream(fd, arg, true); }
 
-/* Only a part may be in the page cache: the rest is read as read(2) would. */
+/* A pipe that has room has it for so much, and a longer write waits for the rest. */
+static ssize_t write_a_little(int fd, void *arg) {
+  struct transfer first = *(struct transfer *)arg;
+  size_t room = PIPE_BUF;
+  int whole = 0;
+  while (whole < first.count && first.pieces[whole].iov_len <= room) room -= first.pieces[whole++].iov_len;
+  struct iovec part;
+  if (whole < first.count && room == PIPE_BUF) {
+    part = (struct iovec){first.pieces[whole].iov_base, room};
+    first.pieces = &part;
+    whole = 1;
+  }
+  first.count = whole;
+  return plainly(fd, &first);
+}
+
+/* Asked each time what it is, since no error would tell. */
+static ssize_t on_slow(int fd, struct thrumi_descriptor *d, struct transfer *x) {
+  mode_t mode = mode_of(fd);
+  enum thrumi_fd_kind kind = kind_by(mode);
+  if (kind == THRUMI_FD_SOCKET || (kind == THRUMI_FD_FILE && thrumi_in_blocking_mode(fd))) {
+    thrumi_descriptor_set_kind(d, kind);
+    return -EINTR; /* once more */
+  }
+  bool room = S_ISFIFO(mode) && x->direction == THRUMI_OUT;
+  return thrumi_try_asking(fd, d, x->direction, room ? write_a_little : plainly, x);
+}
+
+/* Only a part may be in the page cache: the rest is read as read(2) would. Linux 5.9 and 5.10 may say that there is no more where
+ * only the page cache has no more. */
 static ssize_t read_file(int fd, struct transfer *x) {
   const struct iovec *one = x->pieces;
   ssize_t n = x->count == 1 ? on_stream(fd, x, false) : -EAGAIN;
-  if (n == -EOPNOTSUPP) return plainly(fd, x); /* a file system without waits, or one that cannot tell */
-  if (n == 0 || (n < 0 && n != -EAGAIN) || (n > 0 && (size_t)n == one->iov_len)) return n;
+  if (n == -EOPNOTSUPP || n == 0)
+    return plainly(fd, x); /* a file system without waits, or one that cannot tell */
+  if ((n < 0 && n != -EAGAIN) || (n > 0 && (size_t)n == one->iov_len)) return n;
   struct iovec rest = *one;
   struct transfer more = *x;
   if (n > 0) {
@@ -80,7 +123,7 @@ static ssize_t on_file(int fd, struct thrumi_descriptor *d, struct transfer *x) 
 static ssize_t try_transfer(int fd, struct thrumi_descriptor *d, void *arg) {
   struct transfer *x = arg;
   if (thrumi_descriptor_kind(d) == THRUMI_FD_UNKNOWN) thrumi_descriptor_set_kind(d, kind_of(fd));
-  ssize_t n = -EOPNOTSUPP;
+  ssize_t n;
   switch (thrumi_descriptor_kind(d)) {
   case THRUMI_FD_SOCKET:
     n = on_socket(fd, x);
@@ -91,23 +134,25 @@ static ssize_t try_transfer(int fd, struct thrumi_descriptor *d, void *arg) {
     n = on_stream(fd, x, false);
     if (n != -EOPNOTSUPP) return n;
     thrumi_descriptor_set_kind(d, THRUMI_FD_SLOW);
-    break;
+    return on_slow(fd, d, x);
   case THRUMI_FD_FILE: return on_file(fd, d, x);
-  default: break;
+  default: return on_slow(fd, d, x);
   }
-  return thrumi_try_asking(fd, d, x->direction, plainly, x);
+}
+
+static ssize_t transfer(int fd, struct transfer x, thrum_duration timeout) {
+  if (x.count < 0 || x.count > IOV_MAX) return -EINVAL; /* sockets would say something else */
+  return thrumi_attempt(fd, x.direction, try_transfer, &x, timeout);
 }
 
 /* ---- Once ------------------------------------------------------------------------------------------------------------ */
 
 ssize_t thrum_readv_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
-  struct transfer x = {THRUMI_IN, pieces, count};
-  return thrumi_attempt(fd, THRUMI_IN, try_transfer, &x, timeout);
+  return transfer(fd, (struct transfer){THRUMI_IN, pieces, count}, timeout);
 }
 
 ssize_t thrum_writev_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
-  struct transfer x = {THRUMI_OUT, pieces, count};
-  return thrumi_attempt(fd, THRUMI_OUT, try_transfer, &x, timeout);
+  return transfer(fd, (struct transfer){THRUMI_OUT, pieces, count}, timeout);
 }
 
 ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
@@ -235,6 +280,8 @@ struct sending {
   int in;
   int64_t *offset;
   size_t size;
+  bool begun;
+  uint32_t closes; /* of `in`, when it began */
 };
 
 static ssize_t send_file(int out, void *arg) {
@@ -242,12 +289,24 @@ static ssize_t send_file(int out, void *arg) {
   return thrumi_os.sendfile(out, x->in, x->offset, x->size);
 }
 
+/* A close of `in` waits for a try, and not for room in `out`. */
 static ssize_t try_sendfile(int out, struct thrumi_descriptor *d, void *arg) {
-  return thrumi_try_asking(out, d, THRUMI_OUT, send_file, arg);
+  struct sending *x = arg;
+  struct thrumi_descriptor *in;
+  int error = thrumi_descriptor_begin(x->in, &in);
+  if (error) return error;
+  if (!x->begun) x->closes = thrumi_descriptor_closes(in);
+  x->begun = true;
+  ssize_t n = -EBADF;
+  if (thrumi_descriptor_closes(in) == x->closes)
+    n = kind_of(out) == THRUMI_FD_FILE ? send_file(out, x)
+                                       : thrumi_try_asking(out, d, THRUMI_OUT, send_file, x);
+  thrumi_descriptor_end(in);
+  return n;
 }
 
 ssize_t thrum_sendfile_for(int out, int in, int64_t *offset, size_t size, thrum_duration timeout) {
-  struct sending x = {in, offset, size};
+  struct sending x = {.in = in, .offset = offset, .size = size};
   return thrumi_attempt(out, THRUMI_OUT, try_sendfile, &x, timeout);
 }
 

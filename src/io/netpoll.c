@@ -19,6 +19,9 @@
  * A call that begins under CLOSING fails. The last one to end under CLOSING wakes the closer, which waits in the parking table at
  * the address of `use`: it looks at the word under the bucket's lock, and who ends takes that lock after it changed the word.
  *
+ * A pause gives `use` back in the midst of a call, for as long as it blocks. Who comes out of it looks at `closes`, which a close counts
+ * before it clears CLOSING.
+ *
  * Who waits for several things at once (poll, select) has not begun a call; it enrols each time, and close wakes it
  * as well. */
 #include <core/fatal.h>
@@ -34,6 +37,8 @@ enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128 };
 #define TRUST_FIRST INT64_C(10000000)
 #define TRUST_MOST INT64_C(1000000000)
 #define INPUT ((uint32_t)(EPOLLIN | EPOLLPRI | EPOLLRDHUP))
+#define THE_END ((uint32_t)(EPOLLERR | EPOLLHUP)) /* reported unasked */
+#define ANY (INPUT | EPOLLOUT | THE_END)
 
 struct thrumi_descriptor {
   struct thrumi_spin lock;
@@ -44,7 +49,10 @@ struct thrumi_descriptor {
   int fd;
   uint32_t enrolled; /* what epoll reports of it, as far as we know; 0: nothing */
   bool doubted;      /* epoll is to be asked before the next wait */
-  int64_t trust;     /* for how long a wait goes without asking; 0: TRUST_FIRST */
+  struct {
+    bool taken, wanted;
+  } claim[2];    /* by direction: somebody has it, somebody else came for it */
+  int64_t trust; /* for how long a wait goes without asking; 0: TRUST_FIRST */
   struct thrumi_fd_wait *first, *last;
 };
 
@@ -116,8 +124,10 @@ static int start_locked(void) {
   return 0;
 }
 
-/* Who sleeps as the poller since before there was an epoll instance waits on a futex: let it come again. */
+/* Who sleeps as the poller since before there was an epoll instance waits on a futex: let it come again. The fence pairs with the
+ * poller's, who says that it is before it looks whether there is one. */
 static void tell_poller(void) {
+  atomic_thread_fence(memory_order_seq_cst);
   struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
   if (poller) thrumi_rouse(poller);
   thrumi_monitor_rouse();
@@ -172,6 +182,8 @@ void thrumi_descriptor_set_kind(struct thrumi_descriptor *d, enum thrumi_fd_kind
   thrumi_store_relaxed(&d->kind, (uint32_t)kind);
 }
 
+uint32_t thrumi_descriptor_closes(const struct thrumi_descriptor *d) { return thrumi_load(&d->closes); }
+
 uint32_t thrumi_descriptor_events(const struct thrumi_descriptor *d, enum thrumi_direction direction) {
   return thrumi_load(&d->events[direction]);
 }
@@ -218,7 +230,7 @@ static void note_event(struct thrumi_descriptor *d, enum thrumi_direction direct
 }
 
 static int report(struct thrumi_descriptor *d, uint32_t what) {
-  if (what & (EPOLLERR | EPOLLHUP)) what |= INPUT | EPOLLOUT;
+  if (what & THE_END) what |= INPUT | EPOLLOUT;
   if (what & INPUT) what |= INPUT;
   thrumi_spin_lock(&d->lock);
   if (what & INPUT) note_event(d, THRUMI_IN);
@@ -261,8 +273,9 @@ static int enrol(struct thrumi_descriptor *d, uint32_t events) {
 
 /* While anybody waits there is a poller, or the monitor looks each millisecond; it may sleep when the first one comes. */
 static void begin_waiting(void) {
-  size_t others = thrumi_add(&netpoll.waiting, (size_t)1);
-  if (!others && !thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse();
+  if (thrumi_add(&netpoll.waiting, (size_t)1)) return;
+  atomic_thread_fence(memory_order_seq_cst); /* with sleep_as_poller and the monitor's sleep_deep */
+  if (!thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse();
 }
 
 /* ---- One descriptor -------------------------------------------------------------------------------------------------- */
@@ -288,15 +301,32 @@ void thrumi_descriptor_end(struct thrumi_descriptor *d) {
   if (thrumi_unlikely(thrumi_add(&d->use, -1u) == CLOSING + 1)) wake_closer(d);
 }
 
-uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d) {
-  uint32_t closes = thrumi_load(&d->closes);
-  thrumi_descriptor_end(d);
-  return closes;
+void thrumi_descriptor_pause(struct thrumi_descriptor *d) { thrumi_descriptor_end(d); }
+void thrumi_descriptor_resume(struct thrumi_descriptor *d) { thrumi_add(&d->use, 1u); }
+
+bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&d->lock);
+  bool free = !d->claim[direction].taken;
+  *(free ? &d->claim[direction].taken : &d->claim[direction].wanted) = true;
+  thrumi_spin_unlock(&d->lock);
+  thrumi_leave(k);
+  return free;
 }
 
-bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t closes) {
-  bool closing = thrumi_add(&d->use, 1u) & CLOSING;
-  return !closing && thrumi_load(&d->closes) == closes;
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction,
+                               uint32_t closes) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&d->lock);
+  if (thrumi_load_relaxed(&d->closes) == closes) {
+    if (d->claim[direction].wanted) {
+      note_event(d, direction);
+      wake_all(d, direction == THRUMI_IN ? INPUT : EPOLLOUT, 0);
+    }
+    d->claim[direction].taken = d->claim[direction].wanted = false;
+  }
+  thrumi_spin_unlock(&d->lock);
+  thrumi_leave(k);
 }
 
 /* Queues the waiter, armed: 1. 0: an event came since. Under the lock. *trusted: epoll was not asked. */
@@ -331,7 +361,7 @@ static int conclude(struct thrumi_descriptor *d, struct thrumi_fd_wait *w, enum 
 static int wait_inside(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
                        int64_t deadline) {
   struct thrumi_fd_wait w = {.thread = thrumi_self()->current,
-                             .events = direction == THRUMI_IN ? EPOLLIN | EPOLLRDHUP : EPOLLOUT};
+                             .events = (direction == THRUMI_IN ? INPUT : EPOLLOUT) | THE_END};
   bool trusted = false;
   thrumi_spin_lock(&d->lock);
   int queued = queue_locked(d, &w, direction, seen, &trusted);
@@ -364,8 +394,8 @@ int thrumi_fd_start(int fd) {
 int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events) {
   struct thrumi_descriptor *d = known(fd);
   thrumi_spin_lock(&d->lock);
-  w->events = events;
-  int error = thrumi_load(&d->use) & CLOSING ? -EBADF : enrol(d, events);
+  w->events = events | THE_END;
+  int error = thrumi_load(&d->use) & CLOSING ? -EBADF : enrol(d, w->events);
   if (!error) append(d, w);
   thrumi_spin_unlock(&d->lock);
   if (!error) begin_waiting();
@@ -386,7 +416,7 @@ static void wake_both(struct thrumi_descriptor *d, int result) {
   thrumi_spin_lock(&d->lock);
   note_event(d, THRUMI_IN);
   note_event(d, THRUMI_OUT);
-  wake_all(d, INPUT | EPOLLOUT, result);
+  wake_all(d, ANY, result);
   thrumi_spin_unlock(&d->lock);
 }
 
@@ -408,6 +438,7 @@ static void forget(struct thrumi_descriptor *d, int fd) {
   d->enrolled = 0;
   d->doubted = false;
   d->trust = 0;
+  memset(d->claim, 0, sizeof d->claim);
   thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
   thrumi_bump(&d->closes);
   thrumi_spin_unlock(&d->lock);
@@ -427,9 +458,22 @@ void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind) {
   thrumi_leave(k);
 }
 
+/* All who began to wait since, against all rules, look again. */
+static void wake_late_ones(int fd) {
+  struct thrumi_descriptor *d = known(fd);
+  if (!d) return;
+  struct thrumi_kthread *k = thrumi_enter();
+  wake_both(d, 0);
+  thrumi_leave(k);
+}
+
 int thrumi_descriptor_close(int fd) {
   struct thrumi_descriptor *d = known(fd);
-  if (!d || !thrumi_load(&netpoll.started)) return close_number(fd);
+  if (!d) {
+    int error = close_number(fd);
+    wake_late_ones(fd); /* its record may have come meanwhile */
+    return error;
+  }
   if (thrumi_or(&d->use, CLOSING) & CLOSING) return -EBADF;
   thrumi_enter();
   wake_both(d, -EBADF);
@@ -438,8 +482,6 @@ int thrumi_descriptor_close(int fd) {
   thrumi_and(&d->use, ~CLOSING);
   thrumi_leave(thrumi_self());
   int error = close_number(fd);
-  struct thrumi_kthread *k = thrumi_enter();
-  wake_both(d, 0); /* whoever began to wait since, against all rules, looks again */
-  thrumi_leave(k);
+  wake_late_ones(fd);
   return error;
 }

@@ -26,9 +26,18 @@ enum thrumi_fd_kind {
 int thrumi_descriptor_begin(int fd, struct thrumi_descriptor **out);
 void thrumi_descriptor_end(struct thrumi_descriptor *d);
 
-/* Around a call that may block, which a close does not wait for. The end of the pause says whether the number is still the same file. */
-uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d);
-bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t paused);
+/* How many times thrum_close closed the number: after a call that a close does not wait for, whether it is still the same file. */
+uint32_t thrumi_descriptor_closes(const struct thrumi_descriptor *d);
+
+/* Around a call that may block, which a close does not wait for. */
+void thrumi_descriptor_pause(struct thrumi_descriptor *d);
+void thrumi_descriptor_resume(struct thrumi_descriptor *d);
+
+/* Between begin and end: the right to ask whether it is ready and to make the call, in a direction; of one thread at a time, since
+ * the second one of two that heard that it is ready would block. False: another thread has it, and gives it back as an
+ * event. `closes` is the number of closes when it was claimed: a close takes it away. Outside. */
+bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction);
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes);
 
 /* A call of thrum has just made this descriptor: what was known of its number is of no use any more. Outside. */
 void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind);
@@ -52,7 +61,8 @@ struct thrumi_fd_wait {
   struct thrumi_thread *thread;
   thrumi_ticket ticket;
   struct thrumi_descriptor *descriptor;
-  uint32_t events;  /* POLLIN, POLLPRI, POLLRDHUP: in; POLLOUT: out; either or both */
+  uint32_t
+      events; /* POLLIN, POLLPRI, POLLRDHUP: in; POLLOUT: out; either, both or none; and POLLERR and POLLHUP */
   int32_t result;   /* 0, or -EBADF: closed by thrum_close while it was enlisted */
   bool queued, won; /* won: its waker claimed the wait */
 };

@@ -23,7 +23,7 @@ static uint32_t wanted(const struct pollfd *p) {
   return (uint32_t)p->events & (POLLIN | POLLPRI | POLLRDHUP | POLLOUT);
 }
 
-/* How many are enlisted, those of a number; all, or *error. */
+/* How many are enlisted: all that have a number and wait, or *error. What never waits says for ever what it said before. */
 static size_t enlist(struct thrumi_fd_wait *waits, const struct pollfd *fds, size_t count, int *error) {
   size_t n = 0;
   for (size_t i = 0; i < count && !*error; i++) {
@@ -32,6 +32,7 @@ static size_t enlist(struct thrumi_fd_wait *waits, const struct pollfd *fds, siz
     waits[n].ticket = waits[0].ticket;
     *error = thrumi_fd_enlist(&waits[n], fds[i].fd, wanted(&fds[i]));
     n += !*error;
+    if (*error == -EPERM) *error = 0;
   }
   return n;
 }
@@ -55,7 +56,7 @@ static int wait_inside(struct thrumi_fd_wait *waits, const struct pollfd *fds, s
   if (!error || !thrumi_disarm(me, waits[0].ticket, &outcome))
     outcome = error ? outcome : thrumi_park(me, waits[0].ticket, deadline);
   withdraw(waits, n, &error);
-  return error == -EPERM ? 0 : error ? error : thrumi_wait_error(outcome);
+  return error ? error : thrumi_wait_error(outcome);
 }
 
 static int look(struct pollfd *fds, size_t count) {

@@ -160,12 +160,25 @@ static ssize_t connect_plainly(int fd, void *arg) {
   return thrumi_os.connect(fd, x->address, x->length);
 }
 
+static ssize_t connect_without_worker(int fd, void *arg) {
+  return thrumi_call_file(fd, connect_plainly, arg);
+}
+
+static int connect_blocking(int fd, struct connecting *x) {
+  struct thrumi_descriptor *d;
+  int error = thrumi_descriptor_begin(fd, &d);
+  if (error) return error;
+  error = (int)thrumi_call_paused(fd, d, connect_without_worker, x);
+  thrumi_descriptor_end(d);
+  return error;
+}
+
 int thrum_connect_for(int fd, const struct sockaddr *address, unsigned length, thrum_duration timeout) {
   struct connecting x = {.address = address, .length = length};
   int flags = fcntl(fd, F_GETFL), error = thrumi_cancelled();
   if (error || flags < 0) return error ? error : -EBADF;
   if (flags & O_NONBLOCK) return connect_until(fd, &x, timeout);
-  return (int)thrumi_call_file(fd, connect_plainly, &x);
+  return connect_blocking(fd, &x);
 }
 
 int thrum_connect(int fd, const struct sockaddr *address, unsigned length) {

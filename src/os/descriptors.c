@@ -89,18 +89,39 @@ ssize_t thrumi_os_readv(int fd, const struct iovec *pieces, int count, bool wait
 
 /* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless
  * one was pending before: that one is somebody else's. */
-static ssize_t write_without_sigpipe(int fd, const struct iovec *pieces, int count) {
+struct sigpipe {
+  sigset_t itself, before;
+  bool blocked_before, pending_before;
+};
+
+static void hold_sigpipe(struct sigpipe *s) {
+  sigset_t pending;
+  sigemptyset(&s->itself);
+  sigaddset(&s->itself, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &s->itself, &s->before);
+  s->blocked_before = sigismember(&s->before, SIGPIPE);
+  s->pending_before = s->blocked_before && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
+}
+
+/* Short: it was raised perhaps, also where a part was written before the reader went. */
+static void drop_sigpipe(const struct sigpipe *s, bool is_short) {
   static const struct timespec at_once;
-  sigset_t sigpipe, before, pending;
-  sigemptyset(&sigpipe);
-  sigaddset(&sigpipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  bool blocked_before = sigismember(&before, SIGPIPE);
-  bool pending_before = blocked_before && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
+  if (is_short && !s->pending_before)
+    while (QUIETLY(sigtimedwait(&s->itself, NULL, &at_once)) == -EINTR) continue;
+  if (!s->blocked_before) pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+}
+
+static bool is_whole(ssize_t n, const struct iovec *pieces, int count) {
+  size_t size = 0;
+  for (int i = 0; n >= 0 && i < count; i++) size += pieces[i].iov_len;
+  return n >= 0 && (size_t)n == size;
+}
+
+static ssize_t write_without_sigpipe(int fd, const struct iovec *pieces, int count) {
+  struct sigpipe sigpipe;
+  hold_sigpipe(&sigpipe);
   ssize_t n = (ssize_t)QUIETLY(writev(fd, pieces, count));
-  if (n == -EPIPE && !pending_before)
-    while (QUIETLY(sigtimedwait(&sigpipe, NULL, &at_once)) == -EINTR) continue;
-  if (!blocked_before) pthread_sigmask(SIG_SETMASK, &before, NULL);
+  drop_sigpipe(&sigpipe, !is_whole(n, pieces, count));
   return n;
 }
 
@@ -111,7 +132,10 @@ ssize_t thrumi_os_writev(int fd, const struct iovec *pieces, int count, bool wai
 
 ssize_t thrumi_os_sendfile(int out, int in, int64_t *offset, size_t size) {
   off_t at = offset ? (off_t)*offset : 0;
+  struct sigpipe sigpipe;
+  hold_sigpipe(&sigpipe);
   ssize_t n = (ssize_t)QUIETLY(sendfile(out, in, offset ? &at : NULL, size));
+  drop_sigpipe(&sigpipe, n < 0 || (size_t)n < size);
   if (offset) *offset = at;
   return n;
 }

@@ -204,7 +204,8 @@ static bool descriptor_enlist(thrum_case *c, struct thrumi_selection *s) {
   wait->thread = s->thread;
   wait->ticket = s->ticket;
   int error = thrumi_fd_enlist(wait, (int)c->value, (uint32_t)c->size);
-  wait->result = error == -EPERM ? 0 : error; /* that one is always ready */
+  if (error && error != -EPERM)
+    wait->result = error; /* that one is always ready. If enlisted, it is its waker's */
   return !error;
 }
 

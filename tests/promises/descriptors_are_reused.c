@@ -3,57 +3,61 @@
 #include "../support.h"
 
 #include <fcntl.h>
+#include <os/os.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { ROUNDS = TESTS_SANITIZED ? 300 : 3000, READERS = 3 };
 
-struct round {
-  int fd;
-  unsigned char tag;
-  int begun, foreign;
-};
+static struct reader {
+  int fd, begun;
+  unsigned char byte;
+} readers[READERS];
 
-/* Reads its own file's tag, or hears that it is closed. */
-static intptr_t read_tags(void *arg) {
-  struct round *round = arg;
-  ADD(round->begun, 1);
-  for (;;) {
-    unsigned char byte = 0;
-    ssize_t n = thrum_read(round->fd, &byte, 1);
-    if (n != 1) return n;
-    if (byte != round->tag) ADD(round->foreign, 1);
-  }
+/* A call has begun when it tries: not before, and a call that has not may as well come after the close, and read what is there then. */
+static ssize_t recv_and_tell(int fd, void *buffer, size_t size, int flags) {
+  for (int r = 0; r < READERS; r++)
+    if (buffer == &readers[r].byte) STORE(readers[r].begun, 1);
+  return thrumi_os_linux.recv(fd, buffer, size, flags);
+}
+
+static bool all_have_begun(void) {
+  for (int r = 0; r < READERS; r++)
+    if (!LOAD(readers[r].begun)) return false;
+  return true;
+}
+
+/* Its own file's tag, or hears that it is closed. */
+static intptr_t read_tag(void *arg) {
+  struct reader *me = arg;
+  ssize_t n = thrum_read(me->fd, &me->byte, 1);
+  return n == 1 ? me->byte : n;
 }
 
 /* While readers try and wait, the number is closed, and opened again at once with bytes of another tag in it. */
 static void no_call_meets_another_file(void) {
   for (int i = 0; i < ROUNDS; i++) {
-    int pair[2], next[2];
-    struct round round = {.tag = (unsigned char)(i % 200)};
-    thrum_thread readers[READERS];
+    int pair[2], next[2], got = 0, sent = i % READERS;
+    unsigned char tag = (unsigned char)(i % 200), other = (unsigned char)(tag + 1);
+    thrum_thread threads[READERS];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | (i % 2 ? SOCK_NONBLOCK : 0), 0, pair), 0);
-    round.fd = pair[0];
-    for (int r = 0; r < READERS; r++) readers[r] = must_spawn(read_tags, &round);
-    for (int n = i % 4; n > 0; n--) CHECK_EQ(thrum_write(pair[1], &round.tag, 1), 1);
-    if (i % 3)
-      AWAIT(LOAD(round.begun) == READERS);
-    else
-      thrum_yield();
-    CHECK_EQ(LOAD(round.begun) == READERS ? thrum_close(pair[0]) : 0, 0);
-    if (LOAD(round.begun) < READERS) { /* not all have begun: their calls are to find it open */
-      AWAIT(LOAD(round.begun) == READERS);
-      thrum_close(pair[0]);
+    for (int r = 0; r < READERS; r++) {
+      readers[r] = (struct reader){.fd = pair[0]};
+      threads[r] = must_spawn(read_tag, &readers[r]);
     }
-    unsigned char other = (unsigned char)(round.tag + 1);
+    for (int n = 0; n < sent; n++) CHECK_EQ(thrum_write(pair[1], &tag, 1), 1);
+    while (!all_have_begun()) thrum_yield();
+    CHECK_EQ(thrum_close(pair[0]), 0);
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, next), 0);
     CHECK_EQ(next[0], pair[0]);
     for (int n = 0; n < 2 * READERS; n++) CHECK_EQ(write(next[1], &other, 1), 1);
     for (int r = 0; r < READERS; r++) {
-      intptr_t end = must_join(readers[r]);
-      CHECK_EQ(end, -EBADF);
+      intptr_t end = must_join(threads[r]);
+      if (end == -EBADF) continue;
+      CHECK_EQ(end, tag);
+      got++;
     }
-    CHECK_EQ(round.foreign, 0);
+    CHECK(got <= sent);
     CHECK(thrum_close(next[0]) == 0 && thrum_close(next[1]) == 0 && thrum_close(pair[1]) == 0);
   }
 }
@@ -130,6 +134,7 @@ static void only_one_closes(void) {
 }
 
 int main(void) {
+  thrumi_os.recv = recv_and_tell;
   no_call_meets_another_file();
   closed_behind(SOCK_STREAM);
   closed_behind(SOCK_STREAM | SOCK_NONBLOCK);
