@@ -37,7 +37,7 @@ typedef struct thrum_gil {
   uint64_t word; /* the holder's mark above, bits below: see docs/design/gil.md */
   int64_t since; /* when the holder got it */
   int64_t turn[5];
-  uint64_t reminder[8];
+  uint64_t reminder[6];
 } thrum_gil;
 
 enum { THRUMI_GIL_HELD = 1, THRUMI_GIL_ASKED = 2 };

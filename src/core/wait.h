@@ -43,6 +43,12 @@ static inline enum thrumi_wait_state thrumi_wait_state(uint64_t word) {
   return (enum thrumi_wait_state)(word % THRUMI_WAIT_STATES);
 }
 
+/* The ticket of the present wait. */
+static inline thrumi_ticket thrumi_wait_ticket(thrumi_wait_word *word) {
+  uint64_t seen = thrumi_load_relaxed(word);
+  return seen - thrumi_wait_state(seen);
+}
+
 /* Begins a wait. By the thread itself, before it tells anybody of the ticket. */
 static inline thrumi_ticket thrumi_wait_arm(thrumi_wait_word *word) {
   uint64_t none = thrumi_load_relaxed(word);

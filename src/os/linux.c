@@ -290,6 +290,8 @@ bool thrumi_os_start(void) {
 
 pid_t thrumi_os_tid(void) { return (pid_t)syscall(SYS_gettid); }
 
+void thrumi_os_large_pages(void *start, size_t bytes) { QUIETLY(madvise(start, bytes, MADV_HUGEPAGE)); }
+
 size_t thrumi_os_page(void) {
   static _Atomic size_t known;
   size_t page = atomic_load_explicit(&known, memory_order_relaxed);

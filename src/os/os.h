@@ -84,6 +84,9 @@ bool thrumi_os_start(void);
 
 pid_t thrumi_os_tid(void);
 size_t thrumi_os_page(void);
+
+/* Asks for pages of 2 MB for reserved memory that nobody has touched yet, of which start and size are multiples. */
+void thrumi_os_large_pages(void *start, size_t bytes);
 void thrumi_os_name_thread(const char *name); /* the calling kernel thread's, cut to 15 bytes */
 
 /* Lets a kernel thread run on the caller's present CPU only, or (tid 0: the caller) where the process may again. */

@@ -67,10 +67,10 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
   } else if (deadline == INT64_MAX) {
     thrumi_suspend(k, t, ticket);
   } else {
-    struct thrumi_timeout timeout = {.thread = t, .ticket = ticket};
-    thrumi_timeout_start(&timeout, k->worker->id, deadline);
+    uint32_t shard = thrumi_timeout_start(t, k->worker->id, deadline);
     thrumi_suspend(k, t, ticket);
-    thrumi_timeout_stop(&timeout);
+    /* Who ended it as timed out had taken the timeout out, and has done with it. */
+    if (thrumi_wait_state(thrumi_load(&t->wait)) != THRUMI_TIMED_OUT) thrumi_timeout_stop(t, shard);
   }
   thrumi_store_relaxed(&t->waits_for, NULL);
   thrumi_set_state(t, THRUMI_RUNNING);

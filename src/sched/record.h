@@ -8,12 +8,17 @@ enum {
   THRUMI_CHUNK = 1024, /* records */
   THRUMI_CHUNKS = (1 << THRUMI_LIFE_BITS) / THRUMI_CHUNK,
   THRUMI_RECORDS_KEPT = 64, /* free ones, by a worker */
+  THRUMI_TIMEOUTS = 65536,  /* a block of them */
+  THRUMI_TIMEOUT_BLOCKS = (1 << THRUMI_LIFE_BITS) / THRUMI_TIMEOUTS,
 };
 
-/* Slots that have a record are those below `made`, slot 0 among them. Chunks come and never go. */
+struct thrumi_timeout;
+
+/* Slots that have a record, and a timeout, are those below `made`, slot 0 among them. Chunks and blocks come and never go. */
 struct thrumi_table {
   _Atomic uint32_t made;
   _Atomic(struct thrumi_thread *) chunk[THRUMI_CHUNKS];
+  _Atomic(struct thrumi_timeout *) timeouts[THRUMI_TIMEOUT_BLOCKS];
 };
 extern struct thrumi_table thrumi_table;
 

@@ -7,6 +7,7 @@
  * Free records: a list a worker, private to its holder, exchanged in batches with the shared one. */
 #include <core/fatal.h>
 #include <sched/record.h>
+#include <sched/timeout.h>
 #include <string.h>
 
 enum { BATCH = THRUMI_RECORDS_KEPT / 2 }; /* between a worker and the shared list */
@@ -31,11 +32,29 @@ static bool reserve_stack(uint32_t slot) {
   return true;
 }
 
+/* Timeouts are touched at random where very many threads sleep, so blocks of them are large pages: a million are 16 translations of
+ * addresses then, not 8,000. The first block is not: most programs have few threads, of which few wait with a deadline. */
+static bool add_timeouts(uint32_t slot) {
+  _Atomic(struct thrumi_timeout *) *place = &thrumi_table.timeouts[slot / THRUMI_TIMEOUTS];
+  if (thrumi_load_relaxed(place)) return true;
+  const size_t bytes = THRUMI_TIMEOUTS * sizeof(struct thrumi_timeout);
+  bool first = slot < THRUMI_TIMEOUTS;
+  char *block = thrumi_os.reserve(first ? bytes : 2 * bytes);
+  if (!block) return false;
+  if (!first) {
+    block += -(uintptr_t)block % bytes;
+    thrumi_os_large_pages(block, bytes);
+  }
+  thrumi_store(place, (struct thrumi_timeout *)(void *)block);
+  return true;
+}
+
 /* Under the lock: one more record for a slot that never had one. Its generation begins at 1. */
 static struct thrumi_thread *make(void) {
   uint32_t slot = thrumi_load_relaxed(&thrumi_table.made);
   if (slot == 0) slot = 1;
-  if (slot >= (uint32_t)THRUMI_CHUNKS * THRUMI_CHUNK || !reserve_stack(slot)) return NULL;
+  if (slot >= (uint32_t)THRUMI_CHUNKS * THRUMI_CHUNK || !reserve_stack(slot) || !add_timeouts(slot))
+    return NULL;
   struct thrumi_thread *chunk = thrumi_load_relaxed(&thrumi_table.chunk[slot / THRUMI_CHUNK]);
   if (!chunk) {
     chunk = thrumi_os.reserve(THRUMI_CHUNK * sizeof *chunk);

@@ -1,6 +1,12 @@
-/* Who is due is taken out of the wheel and copied under the shard's lock, and woken without it: the struct lies on
- * the stack of a thread that may be woken by something else at any moment, but cannot return from its wait before
- * thrumi_timeout_stop got the lock. A reminder rings under that lock, so that who stopped it may free what it lies in.
+/* Who is due is taken out of the wheel under the shard's lock, and woken without it. The thread may be woken by something else at
+ * any moment, but cannot finish its wait before thrumi_timeout_stop got the lock: so whose timeout is taken out under the
+ * lock is still in the wait that the timeout is for, and the ticket to wake it with is the one in its wait word. A
+ * reminder rings under that lock, so that who stopped it may free what it lies in.
+ *
+ * Among a million sleepers a timeout is far away each time that it is touched: when it is added, moves down, and comes out, with a
+ * neighbour in its list each time. So it is small, and lies among its like. Rejected: on the stack of who waits (a
+ * page, and a line of page table, each); in the record (a line of 64 bytes of its own, in each thread that waits for no time);
+ * slots that are arrays (a wait that ends early could not be taken out at once, and they want memory).
  *
  * `pending` counts the waits that will end by themselves. Reminders are not among them: they wake nobody, so the deadlock
  * verdict must not wait for them; and `earliest`, by which everybody decides how long to sleep, has them anyway.
@@ -22,12 +28,16 @@ static struct {
   _Atomic size_t pending;
 } shards[SHARDS];
 
-static int64_t earliest(int i) {
+static struct thrumi_timeout *timeout_of(struct thrumi_thread *t) {
+  return thrumi_load(&thrumi_table.timeouts[t->slot / THRUMI_TIMEOUTS]) + t->slot % THRUMI_TIMEOUTS;
+}
+
+static int64_t earliest(uint32_t i) {
   int64_t when = thrumi_load(&shards[i].earliest);
   return when ? when : INT64_MAX;
 }
 
-static void start_wheel(int i) {
+static void start_wheel(uint32_t i) {
   if (shards[i].started) return;
   shards[i].started = true;
   thrumi_wheel_init(&shards[i].wheel, thrumi_os.now());
@@ -46,7 +56,7 @@ void thrumi_watch_ring(int64_t when) {
 }
 
 /* Under the shard's lock. True: it is the earliest, and its due time must be told to who watches. */
-static bool add(int i, struct thrumi_timer *timer, int64_t when) {
+static bool add(uint32_t i, struct thrumi_timer *timer, int64_t when) {
   start_wheel(i);
   thrumi_wheel_add(&shards[i].wheel, timer, when);
   int64_t due = thrumi_wheel_due(when);
@@ -55,30 +65,32 @@ static bool add(int i, struct thrumi_timer *timer, int64_t when) {
   return sooner;
 }
 
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64_t when) {
-  int i = (int)(worker % SHARDS);
-  timeout->shard = (uint32_t)i;
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t worker, int64_t when) {
+  uint32_t i = worker % SHARDS;
+  struct thrumi_timeout *timeout = timeout_of(t);
+  timeout->thread = t;
   thrumi_spin_lock(&shards[i].lock);
   bool sooner = add(i, &timeout->timer, when);
   thrumi_add(&shards[i].pending, (size_t)1);
   thrumi_spin_unlock(&shards[i].lock);
   if (sooner) thrumi_watch_ring(thrumi_wheel_due(when));
+  return i;
 }
 
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
-  uint32_t i = timeout->shard;
-  thrumi_spin_lock(&shards[i].lock);
-  if (thrumi_wheel_remove(&shards[i].wheel, &timeout->timer)) thrumi_add(&shards[i].pending, -(size_t)1);
-  thrumi_spin_unlock(&shards[i].lock);
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard) {
+  struct thrumi_timer *timer = &timeout_of(t)->timer;
+  thrumi_spin_lock(&shards[shard].lock);
+  if (thrumi_wheel_remove(&shards[shard].wheel, timer)) thrumi_add(&shards[shard].pending, -(size_t)1);
+  thrumi_spin_unlock(&shards[shard].lock);
 }
 
 /* A reminder may lie in one of 16 shards whatever worker sets it: which one its address says. */
-static int shard_of(const struct thrumi_reminder *reminder) {
-  return (int)((uintptr_t)reminder / sizeof *reminder % SHARDS);
+static uint32_t shard_of(const struct thrumi_reminder *reminder) {
+  return (uintptr_t)reminder / sizeof *reminder % SHARDS;
 }
 
 void thrumi_reminder_set(struct thrumi_reminder *reminder, int64_t when) {
-  int i = shard_of(reminder);
+  uint32_t i = shard_of(reminder);
   struct thrumi_timer *timer = &reminder->timeout.timer;
   bool sooner = false;
   thrumi_spin_lock(&shards[i].lock);
@@ -91,14 +103,14 @@ void thrumi_reminder_set(struct thrumi_reminder *reminder, int64_t when) {
 }
 
 void thrumi_reminder_stop(struct thrumi_reminder *reminder) {
-  int i = shard_of(reminder);
+  uint32_t i = shard_of(reminder);
   thrumi_spin_lock(&shards[i].lock);
   if (reminder->timeout.timer.prev) thrumi_wheel_remove(&shards[i].wheel, &reminder->timeout.timer);
   thrumi_spin_unlock(&shards[i].lock);
 }
 
 /* Under the shard's lock. */
-static void ring(int i, struct thrumi_reminder *reminder, int64_t now) {
+static void ring(uint32_t i, struct thrumi_reminder *reminder, int64_t now) {
   int64_t again = reminder->ring(reminder, now);
   if (again != INT64_MAX) thrumi_wheel_add(&shards[i].wheel, &reminder->timeout.timer, again);
 }
@@ -106,20 +118,34 @@ static void ring(int i, struct thrumi_reminder *reminder, int64_t now) {
 /* What is due at one time, BATCH at most: how many were taken out, and of these the waits that end. */
 struct due {
   size_t taken, waits;
-  struct thrumi_timeout of[BATCH];
+  struct {
+    struct thrumi_thread *thread;
+    thrumi_ticket ticket;
+  } of[BATCH];
 };
 
-static void take_due(int i, int64_t now, struct due *due) {
+/* Far away, when very many sleep: asked for together. */
+static void fetch_records(const struct thrumi_timer *list) {
+  for (; list; list = list->next) {
+    const struct thrumi_thread *t = ((const struct thrumi_timeout *)list)->thread;
+    if (!t) continue;
+    __builtin_prefetch((const void *)&t->wait, 1);
+    __builtin_prefetch(t, 1);
+  }
+}
+
+static void take_due(uint32_t i, int64_t now, struct due *due) {
   thrumi_spin_lock(&shards[i].lock);
   struct thrumi_timer *list = NULL;
   due->waits = 0;
   due->taken = thrumi_wheel_expire(&shards[i].wheel, now, &list, BATCH);
+  fetch_records(list);
   for (struct thrumi_timer *next; list; list = next) {
-    const struct thrumi_timeout *timeout = (struct thrumi_timeout *)list;
+    struct thrumi_thread *t = ((struct thrumi_timeout *)list)->thread;
     next = list->next;
-    if (timeout->thread) {
-      due->of[due->waits].thread = timeout->thread;
-      due->of[due->waits++].ticket = timeout->ticket;
+    if (t) {
+      due->of[due->waits].thread = t;
+      due->of[due->waits++].ticket = thrumi_wait_ticket(&t->wait);
     } else {
       ring(i, (struct thrumi_reminder *)list, now);
     }
@@ -128,12 +154,10 @@ static void take_due(int i, int64_t now, struct due *due) {
   thrumi_spin_unlock(&shards[i].lock);
 }
 
-static void expire(int i, int64_t now) {
+static void expire(uint32_t i, int64_t now) {
   struct due due;
   while (earliest(i) <= now) {
     take_due(i, now, &due);
-    /* Far away, when very many sleep: asked for together. */
-    for (size_t j = 0; j < due.waits; j++) __builtin_prefetch((const void *)&due.of[j].thread->wait, 1);
     for (size_t j = 0; j < due.waits; j++) thrumi_wake(due.of[j].thread, due.of[j].ticket, THRUMI_TIMED_OUT);
     /* Now only: until they are woken they are what may wake somebody. */
     if (due.waits) thrumi_add(&shards[i].pending, -due.waits);
@@ -145,13 +169,13 @@ static void expire(int i, int64_t now) {
 
 int64_t thrumi_timeouts_next(void) {
   int64_t next = thrumi_alarms_next();
-  for (int i = 0; i < SHARDS; i++)
+  for (uint32_t i = 0; i < SHARDS; i++)
     if (earliest(i) < next) next = earliest(i);
   return next;
 }
 
 int64_t thrumi_timeouts_expire(int64_t now) {
-  for (int i = 0; i < SHARDS; i++)
+  for (uint32_t i = 0; i < SHARDS; i++)
     if (earliest(i) <= now) expire(i, now);
   thrumi_alarms_expire(now);
   return thrumi_timeouts_next();
@@ -159,13 +183,13 @@ int64_t thrumi_timeouts_expire(int64_t now) {
 
 size_t thrumi_timeouts_pending(void) {
   size_t n = thrumi_alarms_pending();
-  for (int i = 0; i < SHARDS; i++) n += thrumi_load_relaxed(&shards[i].pending);
+  for (uint32_t i = 0; i < SHARDS; i++) n += thrumi_load_relaxed(&shards[i].pending);
   return n;
 }
 
 void thrumi_timeouts_fork(void) {
   thrumi_alarms_fork();
-  for (int i = 0; i < SHARDS; i++) {
+  for (uint32_t i = 0; i < SHARDS; i++) {
     shards[i].started = false;
     thrumi_store(&shards[i].earliest, 0);
     thrumi_store(&shards[i].pending, 0);

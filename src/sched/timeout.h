@@ -6,12 +6,11 @@
 #include <core/wheel.h>
 #include <sched/sched.h>
 
-/* On the stack of the thread that waits; good until thrumi_timeout_stop, which takes the shard's lock. */
+/* Each thread has one, for its present wait, if that has a deadline: in the table of records, but in blocks of their own. Two
+ * are a line of the cache. */
 struct thrumi_timeout {
-  struct thrumi_timer timer; /* first: expiry casts back */
-  struct thrumi_thread *thread;
-  thrumi_ticket ticket;
-  uint32_t shard;
+  struct thrumi_timer timer;    /* first: expiry casts back */
+  struct thrumi_thread *thread; /* NULL: a reminder's */
 };
 
 /* Deadlines of waits and alarms both: a new earliest one was stored. Who watches the time hears of it. */
@@ -24,8 +23,10 @@ struct thrumi_reminder {
   int64_t (*ring)(struct thrumi_reminder *reminder, int64_t now);
 };
 
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t worker, int64_t when);
-void thrumi_timeout_stop(struct thrumi_timeout *timeout);
+/* The deadline of t's present wait, by t itself or on its behalf, while that wait is armed. Returns the shard. */
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t worker, int64_t when);
+/* Before the wait is finished. Afterwards the timeout is in no wheel, and nobody is reading it. */
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard);
 
 /* Sets it to ring then, unless it is set to ring sooner. */
 void thrumi_reminder_set(struct thrumi_reminder *reminder, int64_t when);

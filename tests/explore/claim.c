@@ -38,19 +38,32 @@ thrum_time thrum_after(thrum_duration span) { return span; }
 
 /* One thread at most has a deadline, LATE, and it comes when somebody says so. */
 static struct thrumi_spin alarm_lock;
-static struct thrumi_timeout *alarm_set;
+static struct thrumi_thread *alarm_set;
 
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t shard, int64_t when) {
-  (void)shard;
-  thrumi_spin_lock(&alarm_lock);
-  alarm_set = timeout;
-  if (time_now >= when) thrumi_wake(timeout->thread, timeout->ticket, THRUMI_TIMED_OUT);
+/* As expiry does it: taken out under the lock, with the ticket of the present wait, and woken without it. */
+static void unlock_and_expire(void) {
+  struct thrumi_thread *t = alarm_set;
+  thrumi_ticket ticket = t ? thrumi_wait_ticket(&t->wait) : 0;
+  alarm_set = NULL;
   thrumi_spin_unlock(&alarm_lock);
+  if (t) thrumi_wake(t, ticket, THRUMI_TIMED_OUT);
 }
 
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) {
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t shard, int64_t when) {
   thrumi_spin_lock(&alarm_lock);
-  if (alarm_set == timeout) alarm_set = NULL;
+  EXPECT(!alarm_set);
+  alarm_set = t;
+  if (time_now >= when)
+    unlock_and_expire();
+  else
+    thrumi_spin_unlock(&alarm_lock);
+  return shard;
+}
+
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard) {
+  (void)shard;
+  thrumi_spin_lock(&alarm_lock);
+  if (alarm_set == t) alarm_set = NULL;
   thrumi_spin_unlock(&alarm_lock);
 }
 
@@ -58,8 +71,7 @@ static void become_late(void) {
   thrumi_spin_lock(&alarm_lock);
   explore_point(EXPLORE_WRITE, &time_now);
   time_now = LATE;
-  if (alarm_set) thrumi_wake(alarm_set->thread, alarm_set->ticket, THRUMI_TIMED_OUT);
-  thrumi_spin_unlock(&alarm_lock);
+  unlock_and_expire();
 }
 
 static int64_t look_at_clock(void) {

@@ -19,7 +19,10 @@ static struct thrumi_kthread kthreads[CALLERS];
 static struct thrumi_worker worker;
 static _Atomic uint32_t ready[CALLERS], reminder_lock;
 static _Atomic uint32_t timed; /* the deadline of a wait is known */
-static struct thrumi_timeout deadline_of;
+static struct {
+  struct thrumi_thread *thread;
+  thrumi_ticket ticket;
+} deadline_of;
 static struct thrumi_reminder *reminder_set;
 static int64_t clock_now;
 static thrum_gil gil;
@@ -59,12 +62,14 @@ void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ti
   EXPECT(thrumi_swap(&ready[t - records], 0) == 1);
 }
 
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t w, int64_t when) {
-  (void)w, (void)when;
-  deadline_of = *timeout;
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t w, int64_t when) {
+  (void)when;
+  deadline_of.thread = t;
+  deadline_of.ticket = thrumi_wait_ticket(&t->wait);
   thrumi_store(&timed, 1);
+  return w;
 }
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) { (void)timeout; }
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t w) { (void)t, (void)w; }
 
 void thrumi_reminder_set(struct thrumi_reminder *reminder, int64_t when) {
   (void)when; /* it looks by itself whether it is time */

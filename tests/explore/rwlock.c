@@ -23,7 +23,10 @@ static thrum_rwlock candidates[4096], *the_lock;
 #define lock \
   (*the_lock) /* one whose two queues share a bucket: fewer steps, of which none decides anything */
 static _Atomic uint32_t inside; /* readers, and WRITER_INSIDE a writer */
-static struct thrumi_timeout timeout;
+static struct {
+  struct thrumi_thread *thread;
+  thrumi_ticket ticket;
+} timeout;
 static _Atomic uint32_t one_waits, both_wait; /* of callers 1 and 2 */
 static int waited, stayed;
 static _Atomic uint32_t timed; /* the timeout runs, or will not */
@@ -55,12 +58,14 @@ void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ti
   EXPECT(thrumi_swap(&ready[t - records], 0) == 1);
 }
 
-void thrumi_timeout_start(struct thrumi_timeout *t, uint32_t shard, int64_t deadline) {
-  (void)shard, (void)deadline;
-  timeout = *t;
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t shard, int64_t deadline) {
+  (void)deadline;
+  timeout.thread = t;
+  timeout.ticket = thrumi_wait_ticket(&t->wait);
   thrumi_store(&timed, 1);
+  return shard;
 }
-void thrumi_timeout_stop(struct thrumi_timeout *t) { (void)t; }
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard) { (void)t, (void)shard; }
 
 int64_t thrumi_clock(void) { return now; }
 thrum_time thrum_after(thrum_duration d) { return now + d; }
@@ -248,7 +253,7 @@ static void reset_to(int64_t step, enum held by) {
   atomic_store(&both_wait, 0);
   waited = 0;
   stayed = by == BY_STRANGER;
-  timeout = (struct thrumi_timeout){0};
+  timeout.thread = NULL;
   now = 1;
   tick = step;
   thrumi_os.now = model_now;

@@ -47,22 +47,27 @@ void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ti
 /* Deadlines: each caller has one at most, and the actor `deadline` lets it come at any moment once its wait has begun, or
  * when it has ended, which the caller says by `has_ended`. */
 static _Atomic uint32_t begun[CALLERS];
-static struct thrumi_timeout *pending[CALLERS];
+static bool pending[CALLERS];
 static struct thrumi_spin pending_lock[CALLERS];
 
-static void set_pending(const struct thrumi_thread *t, struct thrumi_timeout *timeout) {
+static void set_pending(const struct thrumi_thread *t, bool is_pending) {
   thrumi_spin_lock(&pending_lock[number_of(t)]);
-  pending[number_of(t)] = timeout;
+  pending[number_of(t)] = is_pending;
   thrumi_spin_unlock(&pending_lock[number_of(t)]);
 }
 
-void thrumi_timeout_start(struct thrumi_timeout *timeout, uint32_t shard, int64_t when) {
-  (void)shard, (void)when;
-  set_pending(timeout->thread, timeout);
-  thrumi_store(&begun[number_of(timeout->thread)], 1u);
+uint32_t thrumi_timeout_start(struct thrumi_thread *t, uint32_t shard, int64_t when) {
+  (void)when;
+  EXPECT(!pending[number_of(t)]);
+  set_pending(t, true);
+  thrumi_store(&begun[number_of(t)], 1u);
+  return shard;
 }
 
-void thrumi_timeout_stop(struct thrumi_timeout *timeout) { set_pending(timeout->thread, NULL); }
+void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard) {
+  (void)shard;
+  set_pending(t, false);
+}
 
 static void has_ended(int i) { thrumi_store(&begun[i], 1u); }
 
@@ -70,8 +75,11 @@ static void deadline(void *i) {
   int n = *(int *)i;
   explore_await(&begun[n]);
   thrumi_spin_lock(&pending_lock[n]);
-  if (pending[n]) thrumi_wake(pending[n]->thread, pending[n]->ticket, THRUMI_TIMED_OUT);
+  bool is_due = pending[n];
+  thrumi_ticket ticket = thrumi_wait_ticket(&records[n].wait);
+  pending[n] = false;
   thrumi_spin_unlock(&pending_lock[n]);
+  if (is_due) thrumi_wake(&records[n], ticket, THRUMI_TIMED_OUT);
 }
 
 /* Each look at the clock finds it where it was, or, in models where waiters get impatient, so much later. */
