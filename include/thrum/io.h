@@ -4,6 +4,7 @@
  *
  * io/file.h      read, write and the like, of any descriptor; poll; close
  * io/socket.h    recv, send, accept, connect
+ * io/lines.h     a reader of lines and a writer, with a buffer
  *
  * What holds for all of them:
  *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised.
@@ -20,6 +21,7 @@
 #define THRUM_IO_H
 
 #include <thrum/io/file.h>
+#include <thrum/io/lines.h>
 #include <thrum/io/socket.h>
 
 #endif
