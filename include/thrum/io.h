@@ -4,6 +4,7 @@
  *
  * io/file.h      read, write and the like, of any descriptor; poll; close
  * io/socket.h    recv, send, accept, connect
+ * io/net.h       listen and dial by name; look names up
  * io/lines.h     a reader of lines and a writer, with a buffer
  *
  * What holds for all of them:
@@ -22,6 +23,7 @@
 
 #include <thrum/io/file.h>
 #include <thrum/io/lines.h>
+#include <thrum/io/net.h>
 #include <thrum/io/socket.h>
 
 #endif

@@ -28,6 +28,8 @@ struct thrumi_hooks {
   size_t (*_Atomic poll_pending)(void);
   void (*_Atomic poll_interrupt)(void); /* makes a poll that waits return; async-signal-safe */
   void (*poll_fork)(void);              /* in the child of a fork */
+  void (*signal_fork)(void);            /* the same for signals that are caught */
+  void (*resolve_fork)(void);           /* and for look-ups of names */
 
   /* The choice of what runs next among n ready threads (0: the oldest); for controlled schedules. */
   size_t (*choose)(size_t n);

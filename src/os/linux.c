@@ -7,6 +7,7 @@
 #include <os/descriptors.h>
 #include <os/ignore.h>
 #include <os/os.h>
+#include <os/others.h>
 #include <os/quietly.h>
 
 #include <errno.h>
@@ -187,6 +188,13 @@ static sigset_t asynchronous_signals(void) {
   return set;
 }
 
+bool thrumi_os_may_catch(int signo) {
+  for (size_t i = 0; i < SYNCHRONOUS; i++)
+    if (signo == synchronous[i]) return false;
+  if (signo == SIGKILL || signo == SIGSTOP) return false;
+  return (signo > 0 && signo < 32) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
+}
+
 bool thrumi_os_may_be_handler(int unblocked) {
   sigset_t mask;
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
@@ -274,7 +282,7 @@ static int thread_count(void) {
     .now = now, .futex_wait = futex_wait, .futex_wake = futex_wake, .reserve = reserve, .release = release, \
     .discard = discard, .guard = guard, .protect = protect, .allocate = allocate, .free = free_block, \
     .create = create, .signal = send_signal, .barrier = barrier, .cpu_time = cpu_time, .activity = activity, \
-    .thread_count = thread_count, THRUMI_OS_DESCRIPTORS, \
+    .thread_count = thread_count, THRUMI_OS_DESCRIPTORS, THRUMI_OS_OTHERS, \
   }
 
 struct thrumi_os thrumi_os = LINUX_TABLE;
@@ -370,6 +378,19 @@ static uint64_t asynchronous_mask(void) {
   return mask;
 }
 
+static void from_kernel(const struct kernel_action *from, struct sigaction *to) {
+  *to = (struct sigaction){.sa_flags = (int)(from->flags & ~RESTORER_FLAG)};
+  if (from->flags & SA_SIGINFO)
+    to->sa_sigaction = from->handler.info;
+  else
+    to->sa_handler = from->handler.plain;
+  memcpy(&to->sa_mask, &from->mask, sizeof from->mask);
+}
+
+static int set_action(int signo, const struct kernel_action *new, struct kernel_action *former) {
+  return (int)QUIETLY(syscall(SYS_rt_sigaction, signo, new, former, sizeof new->mask));
+}
+
 int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *old) {
   struct kernel_action action = {
       .handler.info = handler,
@@ -378,13 +399,24 @@ int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struc
       .mask = asynchronous_mask(),
   };
   struct kernel_action former;
-  long error = QUIETLY(syscall(SYS_rt_sigaction, signo, &action, &former, sizeof former.mask));
-  if (error || !old) return (int)error;
-  *old = (struct sigaction){.sa_flags = (int)(former.flags & ~RESTORER_FLAG)};
-  if (former.flags & SA_SIGINFO)
-    old->sa_sigaction = former.handler.info;
+  int error = set_action(signo, &action, &former);
+  if (!error && old) from_kernel(&former, old);
+  return error;
+}
+
+int thrumi_os_action(int signo, struct sigaction *out) {
+  struct kernel_action present;
+  int error = set_action(signo, NULL, &present);
+  if (!error) from_kernel(&present, out);
+  return error;
+}
+
+int thrumi_os_set_action(int signo, const struct sigaction *action) {
+  struct kernel_action new = {.flags = (unsigned)action->sa_flags | RESTORER_FLAG, .restorer = RESTORER};
+  if (action->sa_flags & SA_SIGINFO)
+    new.handler.info = action->sa_sigaction;
   else
-    old->sa_handler = former.handler.plain;
-  memcpy(&old->sa_mask, &former.mask, sizeof former.mask);
-  return 0;
+    new.handler.plain = action->sa_handler;
+  memcpy(&new.mask, &action->sa_mask, sizeof new.mask);
+  return set_action(signo, &new, NULL);
 }

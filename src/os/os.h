@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+struct addrinfo;
 struct iovec;
 struct pollfd;
 
@@ -72,6 +73,20 @@ struct thrumi_os {
   int (*accept)(int fd, struct sockaddr *address, socklen_t *length); /* non-blocking, closed on exec */
   int (*connect)(int fd, const struct sockaddr *address, socklen_t length);
   ssize_t (*sendfile)(int out, int in, int64_t *offset, size_t size);
+
+  /* A counter as a descriptor: readable while it is above 0; a read of 8 bytes takes 1 from it. The second adds 1; it is
+   * async-signal-safe. */
+  int (*counter_create)(void);
+  int (*count)(int fd);
+
+  /* Children. A descriptor that is readable once the process has ended; -ENOSYS, -EPERM: not here. And what waitpid(2) says
+   * without waiting. */
+  int (*process_open)(pid_t pid);
+  pid_t (*reap)(pid_t pid, int *status);
+
+  /* getaddrinfo(3), which may wait for long; *error: the errno, negative, that goes with EAI_SYSTEM. */
+  int (*look_up)(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out,
+                 int *error);
 };
 
 extern struct thrumi_os thrumi_os;
@@ -112,5 +127,12 @@ bool thrumi_os_has_handler(int but, int nor);
 /* Installs a handler past libc (ThreadSanitizer would defer it): with SA_SIGINFO, SA_ONSTACK, SA_RESTART and
  * all asynchronous signals masked in it. The former action goes to *old. */
 int thrumi_os_handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *old);
+
+/* Whether a program may catch it: not SIGKILL and SIGSTOP, those that an instruction causes, and those that are libc's own. */
+bool thrumi_os_may_catch(int signo);
+
+/* The present action; and one that was got so, back in its place. Also past libc. */
+int thrumi_os_action(int signo, struct sigaction *out);
+int thrumi_os_set_action(int signo, const struct sigaction *action);
 
 #endif

@@ -117,6 +117,8 @@ static void after_in_child(void) {
   thrumi_parking_fork();
   thrumi_timeouts_fork();
   if (thrumi_hooks.poll_fork) thrumi_hooks.poll_fork();
+  if (thrumi_hooks.signal_fork) thrumi_hooks.signal_fork();
+  if (thrumi_hooks.resolve_fork) thrumi_hooks.resolve_fork();
   if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
   end_others(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)
