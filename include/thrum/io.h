@@ -6,6 +6,7 @@
  * io/socket.h    recv, send, accept, connect
  * io/net.h       listen and dial by name; look names up
  * io/lines.h     a reader of lines and a writer, with a buffer
+ * io/signal.h    signals and ends of child processes as something to wait for; an event as a descriptor
  *
  * What holds for all of them:
  *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised.
@@ -24,6 +25,7 @@
 #include <thrum/io/file.h>
 #include <thrum/io/lines.h>
 #include <thrum/io/net.h>
+#include <thrum/io/signal.h>
 #include <thrum/io/socket.h>
 
 #endif

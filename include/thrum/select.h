@@ -36,6 +36,8 @@ enum thrumi_case_kind {
   THRUMI_CASE_EVENT,
   THRUMI_CASE_BROADCAST,
   THRUMI_CASE_FD,
+  THRUMI_CASE_SIGNAL,
+  THRUMI_CASE_CHILD,
   THRUMI_CASE_KINDS
 };
 
@@ -102,6 +104,19 @@ static inline thrum_case thrum_case_readable(int fd) {
 }
 static inline thrum_case thrum_case_writable(int fd) {
   return thrumi_case(THRUMI_CASE_FD, 0, 0, 0x0004 /* POLLOUT */, fd);
+}
+
+/* Happens when the signal comes, or has come, and takes that one delivery, as thrum_signal_wait does (io/signal.h); thrum
+ * catches it from then on. Status: 0; -EINVAL: it cannot be caught; -EMFILE, -ENFILE: no descriptor is to be had. */
+static inline thrum_case thrum_case_signal(int signo) {
+  return thrumi_case(THRUMI_CASE_SIGNAL, 0, 0, 0, signo);
+}
+
+/* Happens when the child has ended, and reaps it: *status, unless NULL, is what waitpid(2) says. Status: 0; -ECHILD: no child, or
+ * reaped already; -EINVAL: not above 0; -ENOSYS or -EPERM: this kernel (before 5.3), or a filter of system calls,
+ * has no descriptors of processes: thrum_child_wait needs none; -EMFILE, -ENFILE. */
+static inline thrum_case thrum_case_child(pid_t child, int *status) {
+  return thrumi_case(THRUMI_CASE_CHILD, 0, status, 0, child);
 }
 
 /* Waits until one of n cases has happened, and returns its index. Switches; a cancellation point.

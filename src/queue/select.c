@@ -35,8 +35,11 @@
  * Rejected. To lock all channels together (Go): a thousand small locks held inside the runtime, and none of them may be a
  * lock that is waited for as threads wait, which PRIORITY needs. To claim the own wait and then the other's (Parallel
  * Concurrent ML): who has claimed itself in vain must give the claim back, and others must wait for that. */
+#include <io/process.h>
 #include <limits.h>
+#include <poll.h>
 #include <queue/selectable.h>
+#include <thrum/io/file.h>
 #include <thrum/time.h>
 
 /* ---- Channels ------------------------------------------------------------------------------------------------------- */
@@ -199,19 +202,68 @@ static int descriptor_poll(thrum_case *c) {
   return ready > 0 ? 0 : ready == 0 ? -EAGAIN : ready;
 }
 
-static bool descriptor_enlist(thrum_case *c, struct thrumi_selection *s) {
+static bool enlist_fd(thrum_case *c, int fd, uint32_t events, struct thrumi_selection *s) {
   struct thrumi_fd_wait *wait = &thrumi_entry_of(c)->descriptor;
   wait->thread = s->thread;
   wait->ticket = s->ticket;
-  int error = thrumi_fd_enlist(wait, (int)c->value, (uint32_t)c->size);
+  int error = thrumi_fd_enlist(wait, fd, events);
   if (error && error != -EPERM)
     wait->result = error; /* that one is always ready. If enlisted, it is its waker's */
   return !error;
 }
 
+static bool descriptor_enlist(thrum_case *c, struct thrumi_selection *s) {
+  return enlist_fd(c, (int)c->value, (uint32_t)c->size, s);
+}
+
 static bool descriptor_withdraw(thrum_case *c) {
   thrumi_fd_withdraw(&thrumi_entry_of(c)->descriptor);
   return false; /* the next poll says what there is */
+}
+
+/* ---- Signals and children: descriptors behind which somebody else may have taken what there was --------------------------------- */
+
+static int start_fd(thrum_case *c, int fd) {
+  int error = fd < 0 ? fd : thrumi_fd_start(fd);
+  thrumi_entry_of(c)->descriptor.result = error; /* the status of the case */
+  return 0;
+}
+
+static int signal_prepare(thrum_case *c) {
+  int error = thrumi_signal_start((int)c->value);
+  return start_fd(c, error ? error : thrumi_signal_counter((int)c->value));
+}
+
+static int signal_poll(thrum_case *c) {
+  int error = thrumi_entry_of(c)->descriptor.result;
+  return error ? error : thrumi_signal_take((int)c->value) ? 0 : -EAGAIN;
+}
+
+static bool signal_enlist(thrum_case *c, struct thrumi_selection *s) {
+  return enlist_fd(c, thrumi_signal_counter((int)c->value), POLLIN, s);
+}
+
+static int *child_fd(thrum_case *c) { return (int *)(void *)&thrumi_entry_of(c)->box; }
+
+static int child_prepare(thrum_case *c) {
+  *child_fd(c) = c->value > 0 ? thrumi_os.process_open((pid_t)c->value) : -EINVAL;
+  return start_fd(c, *child_fd(c));
+}
+
+static void child_release(thrum_case *c, bool fired) {
+  (void)fired;
+  if (*child_fd(c) >= 0) thrum_close(*child_fd(c));
+}
+
+/* Also when there is no descriptor: an error of its own is what there is to say of one that is no child, or is reaped. */
+static int child_poll(thrum_case *c) {
+  int error = thrumi_entry_of(c)->descriptor.result;
+  pid_t reaped = error == -EINVAL ? error : thrumi_child_reap((pid_t)c->value, c->item);
+  return reaped > 0 ? 0 : reaped < 0 ? reaped : error ? error : -EAGAIN;
+}
+
+static bool child_enlist(thrum_case *c, struct thrumi_selection *s) {
+  return enlist_fd(c, *child_fd(c), POLLIN, s);
 }
 
 /* ---- What never happens, and time ----------------------------------------------------------------------------------- */
@@ -243,6 +295,8 @@ static const struct thrumi_selectable selectables[THRUMI_CASE_KINDS] = {
     [THRUMI_CASE_EVENT] = {event_prepare, nothing_release, event_poll, event_enlist, event_withdraw},
     [THRUMI_CASE_BROADCAST] = {broadcast_prepare, nothing_release, broadcast_poll, broadcast_enlist,
                                broadcast_withdraw},
+    [THRUMI_CASE_SIGNAL] = {signal_prepare, nothing_release, signal_poll, signal_enlist, descriptor_withdraw},
+    [THRUMI_CASE_CHILD] = {child_prepare, child_release, child_poll, child_enlist, descriptor_withdraw},
     [THRUMI_CASE_FD] = {descriptor_prepare, nothing_release, descriptor_poll, descriptor_enlist,
                         descriptor_withdraw},
 };

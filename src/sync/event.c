@@ -11,6 +11,8 @@
  *  - A thread is queued: WAITERS is set. For a moment it is set although nobody is queued: after a time-out.
  *  - Queueing needs SET to be 0, in one step with setting WAITERS and taking down the round. So the set that comes next sees
  *    WAITERS, and makes the round another one.
+ *    Who waits for the next round whatever the event is now (enlist_next) queues in the same way under SET: the round changes
+ *    by a clear and a set, both later, and the set sees WAITERS.
  *  - Whoever changed the round and saw WAITERS settles the event, or marks its bucket: until that has been done, and only
  *    then, threads of former rounds are queued.
  *
@@ -82,6 +84,17 @@ bool thrumi_event_enlist(thrum_event *event, struct thrumi_round_wait *wait) {
   if (waits) thrumi_round_enlist(&kind, bucket, event, wait);
   thrumi_bucket_unlock(bucket);
   return waits;
+}
+
+bool thrumi_event_enlist_next(thrum_event *event, struct thrumi_round_wait *wait) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(event);
+  uint64_t seen = thrumi_load(word_of(event));
+  bool same;
+  while ((same = round_of(seen) == wait->round) && !thrumi_cas(word_of(event), &seen, seen | WAITERS)) {
+  }
+  if (same) thrumi_round_enlist(&kind, bucket, event, wait);
+  thrumi_bucket_unlock(bucket);
+  return same;
 }
 
 bool thrumi_event_withdraw(thrum_event *event, struct thrumi_round_wait *wait) {

@@ -1,0 +1,115 @@
+/* What is wrong with lines, listening and dialing, signals and children: the documented error, and nothing has changed. */
+#include "../support.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+static void lines(void) {
+  char room[8];
+  const char *line;
+  thrum_reader in;
+  thrum_writer out;
+  CHECK_EQ(thrum_reader_init(&in, 0, NULL, 8), -EINVAL);
+  CHECK_EQ(thrum_reader_init(&in, 0, room, 0), -EINVAL);
+  CHECK_EQ(thrum_writer_init(&out, 0, NULL, 8), -EINVAL);
+  CHECK_EQ(thrum_writer_init(&out, 0, room, 0), -EINVAL);
+  CHECK_EQ(thrum_reader_init(&in, -1, room, sizeof room), 0); /* said when it is read */
+  CHECK_EQ(thrum_reader_line(&in, &line), -EBADF);
+  CHECK_EQ(thrum_reader_read(&in, room, 1), -EBADF);
+  CHECK_EQ(thrum_writer_init(&out, -1, room, sizeof room), 0);
+  CHECK_EQ(thrum_writer_put(&out, "12345", 5), 0);
+  CHECK_EQ(thrum_writer_put(&out, "6789", 4), -EBADF);
+  CHECK_EQ(thrum_writer_print(&out, "%s", "1234567"), -EBADF);
+  CHECK_EQ(thrum_writer_flush(&out), -EBADF);
+  CHECK_EQ(thrum_writer_flush_for(&out, 0), -EBADF);
+  CHECK_EQ(out.used, 5);
+}
+
+static int set_and(int (*call)(const sigset_t *), int signo) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  if (signo) sigaddset(&set, signo);
+  return call(&set);
+}
+
+static bool has_default_action(int signo) {
+  struct sigaction action;
+  CHECK_EQ(sigaction(signo, NULL, &action), 0);
+  return !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL;
+}
+
+static void signals(void) {
+  static const int bad[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,  SIGFPE,
+                            SIGILL,  SIGTRAP, SIGSYS,  SIGABRT, SIGURG};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    CHECK_EQ(set_and(thrum_signal_catch, bad[i]), -EINVAL);
+    CHECK_EQ(set_and(thrum_signal_release, bad[i]), -EINVAL);
+    CHECK_EQ(set_and(thrum_signal_wait, bad[i]), -EINVAL);
+    CHECK(has_default_action(SIGUSR1)); /* none of the set */
+  }
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  CHECK_EQ(thrum_signal_catch(&none), 0);
+  CHECK_EQ(thrum_signal_release(&none), 0);
+  CHECK_EQ(thrum_signal_wait(&none), -EINVAL);
+  CHECK_EQ(thrum_signal_wait_for(&none, 0), -EINVAL);
+  CHECK_EQ(thrum_signal_catch(&all), -EINVAL);
+  CHECK_EQ(thrum_signal_catch(NULL), -EINVAL);
+  CHECK_EQ(thrum_signal_release(NULL), -EINVAL);
+  CHECK_EQ(thrum_signal_wait(NULL), -EINVAL);
+  CHECK_EQ(set_and(thrum_signal_release, SIGUSR2), 0); /* not caught */
+  static const int wrong[] = {0, -1, 65, 32, SIGKILL, SIGSEGV, SIGURG, INT32_MIN};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    thrum_case c = thrum_case_signal(wrong[i]);
+    CHECK_EQ(thrum_select(&c, 1), 0);
+    CHECK_EQ(c.status, -EINVAL);
+  }
+}
+
+/* No descriptor is to be had: said, and the program goes on. */
+static void no_descriptors(void) {
+  enum { LIMIT = 100 };
+  int taken[LIMIT], n = 0;
+  struct addrinfo *list;
+  struct rlimit limit;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = LIMIT;
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  while ((taken[n] = dup(2)) >= 0) n++;
+  static thrum_event event;
+  CHECK_EQ(set_and(thrum_signal_catch, 0), -EMFILE);
+  CHECK_EQ(set_and(thrum_signal_wait, 0), -EMFILE);
+  CHECK(has_default_action(SIGUSR1));
+  thrum_case c = thrum_case_signal(SIGUSR1);
+  CHECK_EQ(thrum_select(&c, 1), 0);
+  CHECK_EQ(c.status, -EMFILE);
+  CHECK_EQ(thrum_event_fd(&event), -EMFILE);
+  CHECK_EQ(thrum_listen_tcp("127.0.0.1", "0"), -EMFILE);
+  CHECK_EQ(thrum_dial_tcp("127.0.0.1", "1"), -EMFILE);
+  CHECK_EQ(thrum_listen_unix("@thrum-none"), -EMFILE);
+  CHECK_EQ(thrum_dial_unix("@thrum-none"), -EMFILE);
+  CHECK_EQ(thrum_getaddrinfo("127.0.0.1", "1", NULL, &list, NULL), 0);
+  freeaddrinfo(list);
+  while (n) CHECK_EQ(close(taken[--n]), 0);
+  CHECK_EQ(set_and(thrum_signal_catch, 0), 0);
+}
+
+static intptr_t all(void *unused) {
+  (void)unused;
+  lines();
+  signals();
+  CHECK_EQ(thrum_child_wait(INT32_MIN, NULL), -EINVAL);
+  CHECK_EQ(thrum_child_wait(getpid(), NULL), -ECHILD);
+  CHECK_EQ(thrum_child_wait(INT32_MAX, NULL), -ECHILD);
+  return 0;
+}
+
+int main(void) {
+  run_in_each_kind(all, NULL);
+  no_descriptors();
+  return 0;
+}
