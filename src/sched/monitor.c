@@ -349,16 +349,22 @@ static void stay_near(struct look *look) {
   come_back(look, look->now + (sleepers ? TICK : thrumi_load_relaxed(&thrumi_sched.interval)));
 }
 
+/* When the monitor must look at the deadlines again. */
+static int64_t next_timeout(const struct look *look) {
+  int64_t next = thrumi_timeouts_next();
+  return next <= look->now && thrumi_timeouts_wait() ? look->now + SOON : next;
+}
+
 static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
   stay_near(look);
   bool poll = arrange_poll(k, look);
   if (!look->waiting && !poll && seen.quiet < QUIET_TICKS) come_back(look, look->now + TICK);
   int64_t deadline = look->next;
-  int64_t timer = thrumi_timeouts_next();
+  int64_t timer = next_timeout(look);
   bool watched = thrumi_load(&thrumi_sched.poller_watch) <= timer && !poll;
   if (!watched && timer < deadline) deadline = timer;
   thrumi_swap(&thrumi_sched.monitor_watch, deadline);
-  timer = thrumi_timeouts_next(); /* the poller may have left before it could see how long this sleeps */
+  timer = next_timeout(look); /* the poller may have left before it could see how long this sleeps */
   if (watched ? thrumi_load(&thrumi_sched.poller_watch) <= timer : timer >= deadline) {
     if (!look->waiting && deadline - look->now > 2 * TICK)
       sleep_deep(k, deadline, poll, watched);

@@ -390,6 +390,7 @@ void thrumi_less_outside(void); /* one foreign thread less that might wake someb
 int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
 int64_t thrumi_timeouts_next(void);
 size_t thrumi_timeouts_pending(void);
+bool thrumi_timeouts_wait(void); /* who is due is left for now: so many have been woken already */
 void thrumi_timeouts_fork(void);
 
 /* idle.c: a worker without work */

@@ -299,6 +299,7 @@ void thrumi_stack_give(struct thrumi_stack_cache *cache, struct thrumi_stack *st
   } else {
     if (cache->other.low) give_pooled(&cache->other);
     cache->other = given;
+    __builtin_prefetch(given.low + given.size - sizeof(struct warm), 1); /* give_pooled writes there next */
   }
 }
 

@@ -18,7 +18,7 @@
 #include <sched/self.h>
 #include <sched/timeout.h>
 
-enum { SHARDS = 16, BATCH = 64 };
+enum { SHARDS = 16, BATCH = 64, PLENTY = 1024 };
 
 static struct {
   _Alignas(64) struct thrumi_spin lock;
@@ -154,14 +154,23 @@ static void take_due(uint32_t i, int64_t now, struct due *due) {
   thrumi_spin_unlock(&shards[i].lock);
 }
 
+/* Who has been woken has a record and a stack that must come from far away when very many sleep, and go again if too many others
+ * run before. So a worker that finds many due wakes a batch, runs it, and comes back; others leave the rest in the wheel
+ * while PLENTY lie on the global queue, behind which they would have to wait anyway. `earliest` has passed then, so
+ * whoever looks next takes them, and a worker does before it sleeps. */
+bool thrumi_timeouts_wait(void) { return thrumi_load_relaxed(&thrumi_sched.global.count) >= PLENTY; }
+
 static void expire(uint32_t i, int64_t now) {
+  const struct thrumi_kthread *k = thrumi_self();
+  bool by_worker = k && k->worker;
   struct due due;
   while (earliest(i) <= now) {
+    if (!by_worker && thrumi_timeouts_wait()) return;
     take_due(i, now, &due);
     for (size_t j = 0; j < due.waits; j++) thrumi_wake(due.of[j].thread, due.of[j].ticket, THRUMI_TIMED_OUT);
     /* Now only: until they are woken they are what may wake somebody. */
     if (due.waits) thrumi_add(&shards[i].pending, -due.waits);
-    if (due.taken < BATCH) return;
+    if (due.taken < BATCH || by_worker) return;
   }
 }
 
