@@ -245,6 +245,7 @@ def chapter4(build):
     check_waiting(run(build / "4-2-waiting").stdout)
     check_instructions(run(build / "4-3-instructions").stdout)
     check_lost_updates(run(build / "4-4-lost-updates").stdout)
+    check_no_convoy(run(build / "4-5-no-convoy").stdout)
 
 
 def check_waiting(output):
@@ -266,6 +267,19 @@ def check_lost_updates(output):
                                    output).groups()
     expect(int(plain) + int(lost) == int(exact) == 20000000, "the sums", output)
     expect(int(lost) > 0, "plain additions get lost", output)
+
+
+def check_no_convoy(output):
+    """All round trips are in the rows; beside hogs the median is far from the switch interval of 5 ms."""
+    rows = [(float(m[1]), int(m[2]), int(m[3])) for m in re.finditer(r"^ +([\d.]+) +(\d+) #* +(\d+) ?#*$", output, re.MULTILINE)]
+    for column in 1, 2:
+        expect(sum(row[column] for row in rows) == 1000, "a thousand round trips", output)
+    before = 0
+    for limit, _, beside in rows:
+        before += beside
+        if before >= 500:
+            break
+    expect(limit < 2, "the median beside hogs is below 2 ms", output)
 
 
 # ---- Chapter 5 ---------------------------------------------------------------------------------------------
