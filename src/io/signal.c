@@ -150,7 +150,7 @@ static int install(int signo) {
   struct source *source = &signals.of[signo];
   int error = thrumi_os_action(signo, &source->former);
   if (error) return error;
-  forget(signo); /* a handler that was late, when it was released */
+  forget(signo); /* what came before it was released, and of handlers that were late then */
   thrumi_store(&source->chained, chained_by(&source->former));
   error = thrumi_os_handle(signo, on_signal, NULL);
   if (!error) thrumi_or(&signals.caught, bit(signo));
@@ -164,7 +164,6 @@ static void uninstall(int signo) {
       present.sa_sigaction == on_signal)
     thrumi_os_set_action(signo, &signals.of[signo].former);
   thrumi_and(&signals.caught, ~bit(signo));
-  forget(signo);
 }
 
 static int catch_locked(uint64_t set) {

@@ -91,8 +91,11 @@ static void handlers_of_before(void) {
   release_one(SIGUSR1);
   raise_and_count(&plain_calls, 3);
   CHECK_EQ(info_calls, 1);
-  CHECK_EQ(wait_now(SIGUSR1), -ETIMEDOUT);
-  release_one(SIGUSR1);
+  CHECK_EQ(wait_now(SIGUSR1), -ETIMEDOUT); /* which catches it */
+  CHECK_EQ(sigaction(SIGUSR1, &info, NULL), 0);
+  release_one(SIGUSR1); /* the same of one that takes a siginfo */
+  raise_and_count(&info_calls, 2);
+  CHECK_EQ(plain_calls, 3);
 }
 
 /* A program that takes down what it finds, and puts it back later, when that is thrum's own handler. */
