@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- Command line, errors ------------------------------------------------------------------------------ */
 
@@ -283,4 +284,56 @@ void bench_echo_client(int in, int out, bench_transfer_fn *get, bench_transfer_f
   bench_print("convoy-p50", (double)bench_quantile(took, n, 0.5) / 1e6, "ms");
   bench_print("convoy", (double)bench_quantile(took, n, 0.99) / 1e6, "ms");
   free(took);
+}
+
+/* ---- echo over TCP, files ------------------------------------------------------------------------------ */
+
+long bench_message_size(void) { return given("BENCH_BYTES", BENCH_ECHO_BYTES); }
+
+enum { TIMES = 1 << 20, FEWEST_TIMES = 16 };
+
+struct bench_times {
+  long n, each;
+  long *noted; /* by connection */
+  int64_t *ns; /* `each` of each connection, the last ones */
+};
+
+bench_times *bench_times_of(long n) {
+  bench_times *times = (bench_times *)bench_alloc(sizeof *times);
+  times->n = n;
+  times->each = TIMES / n > FEWEST_TIMES ? TIMES / n : FEWEST_TIMES;
+  times->noted = (long *)bench_alloc((size_t)n * sizeof *times->noted);
+  times->ns = (int64_t *)bench_alloc((size_t)(n * times->each) * sizeof *times->ns);
+  return times;
+}
+
+void bench_times_note(bench_times *times, long connection, long number, int64_t ns) {
+  times->ns[connection * times->each + number % times->each] = ns;
+}
+
+void bench_times_end(bench_times *times, long connection, long done) {
+  times->noted[connection] = done < times->each ? done : times->each;
+}
+
+void bench_times_print(bench_times *times, const char *metric) {
+  size_t n = 0;
+  for (long i = 0; i < times->n; i++)
+    for (long j = 0; j < times->noted[i]; j++) times->ns[n++] = times->ns[i * times->each + j];
+  if (!n) bench_fail("no round trip");
+  bench_print(metric, (double)bench_quantile(times->ns, n, 0.99) / 1e3, "us");
+  free(times->noted);
+  free(times->ns);
+  free(times);
+}
+
+const char *bench_file(void) {
+  static char path[] = "/tmp/bench-XXXXXX";
+  int fd = mkstemp(path);
+  if (fd < 0) bench_check(errno, path);
+  char block[1 << 16];
+  memset(block, 'f', sizeof block);
+  for (long done = 0; done < BENCH_FILE_BYTES; done += (long)sizeof block)
+    if (write(fd, block, sizeof block) != (ssize_t)sizeof block) bench_fail("no room for a file of 32 MiB");
+  close(fd);
+  return path;
 }

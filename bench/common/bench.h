@@ -151,6 +151,22 @@ typedef void bench_transfer_fn(int fd, char *buffer, size_t size);
 enum { BENCH_ECHO_BYTES = 64 };
 void bench_echo_client(int in, int out, bench_transfer_fn *get, bench_transfer_fn *put);
 
+/* ---- echo over TCP, files ------------------------------------------------------------------------------ */
+
+/* BENCH_BYTES: of a message or of a read; 64. */
+long bench_message_size(void);
+
+/* How long the last round trips of n connections took, some million altogether; each connection notes its own. */
+typedef struct bench_times bench_times;
+bench_times *bench_times_of(long n);
+void bench_times_note(bench_times *times, long connection, long number, int64_t ns);
+void bench_times_end(bench_times *times, long connection, long done); /* it has made so many */
+void bench_times_print(bench_times *times, const char *metric); /* in us, the 99th percentile; frees it */
+
+/* The path of a new file of so many bytes, all of them in the page cache; the caller removes it. */
+enum { BENCH_FILE_BYTES = 32 << 20 };
+const char *bench_file(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,11 +8,16 @@ OWN = ("thrum", "thrum-256k")
 HEADER = ("workload", "workers", "subject", "kind", "median", "min", "max", "unit", "ratio", "light", "runs")
 
 
+def is_rate(row):
+    """So much a second: more is better."""
+    return row.unit == "/s"
+
+
 def best_peers(rows):
     """The best median of all peers, and of those with light threads as thrum has them."""
-    peers = [row.median for row in rows if row.values and row.subject not in OWN]
-    light = [row.median for row in rows if row.values and row.subject not in OWN and row.kind == "light"]
-    return min(peers, default=None), min(light, default=None)
+    peers = [row for row in rows if row.values and row.subject not in OWN]
+    light = [row for row in peers if row.kind == "light"]
+    return tuple(min(group, key=order).median if group else None for group in (peers, light))
 
 
 def number(value):
@@ -43,15 +48,18 @@ def groups_of(rows):
 
 
 def order(row):
-    return (not row.values, row.median if row.values else 0)
+    """The best first, failures last."""
+    if not row.values:
+        return (True, 0)
+    return (False, -row.median if is_rate(row) else row.median)
 
 
-FORMAT = "{:<23} {:>7} {:<13} {:<9} {:>9} {:>9} {:>9} {:<5} {:>8} {:>8}  {}"
-FAILED = "{:<23} {:>7} {:<13} {:<9} {:>9} {}"
+FORMAT = "{:<23} {:>7} {:<16} {:<9} {:>9} {:>9} {:>9} {:<5} {:>8} {:>8}  {}"
+FAILED = "{:<23} {:>7} {:<16} {:<9} {:>9} {}"
 
 
 def print_header():
-    print("ratio: to the best peer, below 1 is better than that; light: to the best peer of that kind\n")
+    print("ratio: to the best peer, below 1 is better than that, above 1 where the unit is /s; light: to the best peer of that kind\n")
     print(FORMAT.format(*HEADER), flush=True)
 
 
@@ -59,7 +67,7 @@ def print_rows(rows):
     """One block a workload and number of workers, the fastest first."""
     for group in groups_of(rows).values():
         best = best_peers(group)
-        print("-" * 114)
+        print("-" * 117)
         for row in sorted(group, key=order):
             print((FORMAT if row.values else FAILED).format(*line_of(row, *best)), flush=True)
 

@@ -195,6 +195,8 @@ QUEUES = ("queue", "pingpong")
 FILLS = ("queue-fill", "queue-priority")
 SELECTS = ("select", "sieve")
 TIMERS = ("timers", "timers-random")
+FILES = ("file-read", "file-pread")
+IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
 OFFLOAD = {family: f"{family}-offload" for family in CONVOYS}
 TASKS_ONLY = dict.fromkeys(
@@ -210,7 +212,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS),
+        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *IO),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -218,7 +220,7 @@ SUBJECTS = [
         "light",
         "goroutines",
         go_program,
-        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS),
+        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *IO),
         {UNBOUNDED: "a channel has a limit"},
         fixed_slice=True,
     ),
@@ -230,7 +232,7 @@ SUBJECTS = [
         tokio_program,
         {
             family: family
-            for family in (*ALL, *QUEUES, "queue-fill", *SELECTS, *TIMERS)
+            for family in (*ALL, *QUEUES, "queue-fill", *SELECTS, *TIMERS, *IO)
             if family != "slice"
         },
         {
@@ -252,7 +254,7 @@ SUBJECTS = [
         "light",
         "virtual threads",
         java_program,
-        {family: family for family in ALL if family != "slice"},
+        {family: family for family in (*ALL, "echo") if family != "slice"},
         {"slice": "virtual threads are not preempted"},
         arguments=java_arguments,
     ),
@@ -276,8 +278,8 @@ SUBJECTS = [
         "pthread",
         "kernel",
         "POSIX threads",
-        compiled("pthread", [f"pthread/{part}.c" for part in ("pthread", "sync", "queue")], ["-pthread"]),
-        {family: family for family in (*ALL, *SYNC, *QUEUES) if family not in KERNEL_THREAD_EACH},
+        compiled("pthread", [f"pthread/{part}.c" for part in ("pthread", "sync", "queue", "io")], ["-pthread"]),
+        {family: family for family in (*ALL, *SYNC, *QUEUES, *IO) if family not in KERNEL_THREAD_EACH},
         {**KERNEL_THREAD_EACH, **dict.fromkeys((RENDEZVOUS, UNBOUNDED), "a ring has places, and a limit")},
         most=KERNEL_THREADS,
         fixed_slice=True,
@@ -309,6 +311,29 @@ SUBJECTS = [
         words("spawn", "yield", "parked", "sleepers", "convoy", "timers"),
         {"slice": NEVER_PREEMPTED},
         one_worker=True,
+    ),
+    Subject(
+        "asyncio-protocol",
+        "callbacks",
+        "CPython's asyncio, protocols instead of tasks",
+        python_program("net.py"),
+        words("echo", "idle-connection"),
+        one_worker=True,
+    ),
+    Subject(
+        "cpython-os",
+        "kernel",
+        "CPython's os.read and os.pread",
+        python_program("net.py"),
+        words(*FILES),
+        one_worker=True,
+    ),
+    Subject(
+        "libuv",
+        "callbacks",
+        "libuv, one loop a worker",
+        compiled("libuv", ["libuv/libuv.c"], ["-luv", "-pthread"], "uv.h"),
+        words(*IO),
     ),
     Subject(
         "boost-fiber",

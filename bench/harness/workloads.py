@@ -24,7 +24,9 @@ class Workload:
     @property
     def threads(self):
         """How many it needs at once, as far as that can be too many."""
-        return 0 if self.family.startswith(("slice", "queue", "timers")) else self.n
+        if self.family in ("echo", "idle-connection"):
+            return 2 * self.n
+        return 0 if self.family.startswith(("slice", "queue", "timers", "file")) else self.n
 
     @property
     def timeout(self):
@@ -103,6 +105,20 @@ def timers(family, n, name, suffix, group):
     return Workload(name, family, n, (1,), what, names, group)
 
 
+def echo(connections, size=64):
+    name = f"{connections}" + (f"-{size // 1024}k" if size >= 1024 else "")
+    what = f"{size} B there and back over {connections:,} TCP connections, both ends in one process: round trips"
+    names = {"echo": f"echo-{name}", "echo-p99": f"echo-p99-{name}"}
+    given = {"BENCH_BYTES": str(size)}
+    return Workload(f"echo-{name}", "echo", connections, (1, 2), what, names, "main", given)
+
+
+def files(family, size, how):
+    name = f"{family}-{size // 1024}k"
+    what = f"{size // 1024} KiB of a file in the page cache, {how}; once"
+    return Workload(name, family, 1, (1,), what, {family: name}, "main", {"BENCH_BYTES": str(size)})
+
+
 def growth(family, n, what):
     return Workload(f"{family}-{n}", family, n, (1,), what, {}, "growth")
 
@@ -153,6 +169,11 @@ WORKLOADS = [
     select(8),
     select(8, RENDEZVOUS),
     Workload("sieve", "sieve", 1000, (1, 2), "the first 1000 primes, a thread each that filters; rendezvous"),
+    *(echo(connections) for connections in (1, 64, 1000, 9900)),
+    echo(64, 16 << 10),
+    Workload("idle-connection", "idle-connection", 9900, (2,), "a connection that waits: memory"),
+    *(files("file-read", size << 10, "one block after the other") for size in (4, 64)),
+    *(files("file-pread", size << 10, "at random places") for size in (4, 64)),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),
     timers("timers", 10, "timers-10", "-10", "growth"),

@@ -1,6 +1,7 @@
 #include <thrum.h>
 
 #include "bench.h"
+#include "io_runs.h"
 #include "queue_runs.h"
 #include "sync_runs.h"
 #include "workloads.h"
@@ -51,6 +52,10 @@ LIGHT(select)
 LIGHT(sieve)
 LIGHT(timers)
 LIGHT(timers_random)
+LIGHT(echo)
+LIGHT(idle_connection)
+LIGHT(file_read)
+LIGHT(file_pread)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
@@ -80,6 +85,10 @@ int main(int argc, char **argv) {
                                          {"sieve", sieve_light},
                                          {"timers", timers_light},
                                          {"timers-random", timers_random_light},
+                                         {"echo", echo_light},
+                                         {"idle-connection", idle_connection_light},
+                                         {"file-read", file_read_light},
+                                         {"file-pread", file_pread_light},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

@@ -22,6 +22,7 @@ var workloads = map[string]func(n int){
 	"rwlock":        rwlock, "cond": cond, "sem": sem, "barrier": barriers, "event": event,
 	"queue": queue, "queue-fill": queueFill, "queue-priority": queuePriority, "pingpong": pingpong,
 	"select": selects, "sieve": sieve, "timers": timers, "timers-random": timersRandom,
+	"echo": echoTCP, "idle-connection": idleConnection, "file-read": fileRead, "file-pread": filePread,
 }
 
 func fail(format string, arguments ...any) {

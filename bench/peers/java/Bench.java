@@ -19,6 +19,7 @@ final class Bench {
       Map.entry("skynet", Spawn::skynet),
       Map.entry("parked", Wait::parked),
       Map.entry("sleepers", Wait::sleepers),
+      Map.entry("echo", Echo::echo),
       Map.entry("convoy", n -> Convoy.run(n, Convoy::hog, Thread.ofVirtual())),
       Map.entry("convoy-malloc", n -> Convoy.run(n, Convoy::hogMalloc, Thread.ofVirtual())),
       Map.entry("convoy-offload", n -> Convoy.run(n, Convoy::hog, Thread.ofPlatform().daemon())),

@@ -2,6 +2,7 @@
  * One worker is one CPU for the whole process. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "io_runs.h"
 #include "queue_runs.h"
 #include "sync_runs.h"
 
@@ -250,6 +251,10 @@ int main(int argc, char **argv) {
                                          {"event", sync_event_run},
                                          {"queue", queue_run},
                                          {"pingpong", pingpong_run},
+                                         {"echo", echo_run},
+                                         {"idle-connection", idle_connection_run},
+                                         {"file-read", file_read_run},
+                                         {"file-pread", file_pread_run},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }

@@ -1,5 +1,6 @@
 //! The workloads with Tokio's tasks. Called as `tokio WORKLOAD N WORKERS`; prints `metric value unit`.
 mod hogs;
+mod net;
 mod queues;
 mod spawn;
 mod timers;
@@ -104,6 +105,10 @@ fn main() {
         "select" => run(workers, Tasks, queues::select(n)),
         "sieve" => run(workers, Tasks, queues::sieve(n)),
         "timers" => run(workers, Drivers, timers::timers(n)),
+        "echo" => run(workers, Drivers, net::echo(n)),
+        "idle-connection" => run(workers, Drivers, net::idle_connection(n)),
+        "file-read" => run(workers, Tasks, net::file(false)),
+        "file-pread" => run(workers, Tasks, net::file(true)),
         "timers-random" => run(workers, Drivers, timers::timers_random(n)),
         other => fail(&format!("no workload {other} here")),
     }
