@@ -32,7 +32,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128 };
+enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128, POLL_EVERY = 32 };
 #define CLOSING (1u << 31)
 #define TRUST_FIRST INT64_C(10000000)
 #define TRUST_MOST INT64_C(1000000000)
@@ -248,6 +248,7 @@ static void drain_wake(void) {
 static int poll_events(int64_t timeout) {
   struct epoll_event events[EVENTS];
   int n = thrumi_os.epoll_wait(thrumi_load(&netpoll.epoll), events, EVENTS, timeout), woken = 0;
+  if (timeout != 0) thrumi_swap(&thrumi_self()->go, THRUMI_AWAKE); /* it need not be interrupted any more */
   for (int i = 0; i < n; i++) {
     struct thrumi_descriptor *d = known(events[i].data.fd);
     if (events[i].data.fd == thrumi_load(&netpoll.wake)) {
@@ -271,11 +272,16 @@ static int enrol(struct thrumi_descriptor *d, uint32_t events) {
   return error;
 }
 
-/* While anybody waits there is a poller, or the monitor looks each millisecond; it may sleep when the first one comes. */
+/* While anybody waits there is a poller, or the monitor looks each millisecond; it may sleep when the first one comes: until it is rung
+ * for, which it makes known before it looks at `waiting` for the last time, or for longer than it should. */
 static void begin_waiting(void) {
   if (thrumi_add(&netpoll.waiting, (size_t)1)) return;
   atomic_thread_fence(memory_order_seq_cst); /* with sleep_as_poller and the monitor's sleep_deep */
-  if (!thrumi_load(&thrumi_sched.poller)) thrumi_monitor_rouse();
+  if (thrumi_load(&thrumi_sched.poller)) return;
+  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
+    thrumi_monitor_rouse();
+  else
+    thrumi_monitor_mind();
 }
 
 /* ---- One descriptor -------------------------------------------------------------------------------------------------- */
@@ -376,9 +382,16 @@ static int wait_inside(struct thrumi_descriptor *d, enum thrumi_direction direct
   return conclude(d, &w, outcome, trust);
 }
 
+/* Inside. A worker that always finds a thread to run next would not look at descriptors. */
+static void poll_at_times(struct thrumi_worker *w) {
+  if (thrumi_likely(!w || thrumi_load_relaxed(&w->switches) % POLL_EVERY)) return;
+  thrumi_bump(&thrumi_sched.polls);
+  poll_events(0);
+}
+
 int thrumi_descriptor_wait(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t seen,
                            int64_t deadline) {
-  thrumi_enter();
+  poll_at_times(thrumi_enter()->worker);
   int error = wait_inside(d, direction, seen, deadline);
   thrumi_leave(thrumi_self());
   return error;

@@ -148,9 +148,20 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
     thrumi_monitor_rouse(); /* it watches from now on */
 }
 
+/* A worker that runs dry and looks at the descriptors every few microseconds is left to it: a poller would take the next event away from
+ * it, and a thread that answers another one would be woken on another CPU each time. Once it stops looking the monitor,
+ * which ticks while there is no poller, calls one; as it sends one away that sleeps already. */
+static bool others_poll(void) {
+  uint32_t idle = thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY; /* this one, too */
+  return thrumi_load_relaxed(&thrumi_sched.brisk) && !thrumi_load(&thrumi_sched.poller) &&
+         thrumi_load(&thrumi_sched.workers) > idle;
+}
+
 static void sleep_until_called(struct thrumi_kthread *k) {
   struct thrumi_kthread *nobody = NULL;
-  if (thrumi_cas(&thrumi_sched.poller, &nobody, k)) {
+  if (others_poll()) {
+    thrumi_doze(k, INT64_MAX, false);
+  } else if (thrumi_cas(&thrumi_sched.poller, &nobody, k)) {
     sleep_as_poller(k);
   } else {
     if (nobody == thrumi_sched.monitor) thrumi_rouse(nobody); /* so that it leaves the polling to a worker */
@@ -234,8 +245,12 @@ struct thrumi_thread *thrumi_find_work(struct thrumi_kthread *k) {
     if (thrumi_unlikely(retiring(w)) && retire(k)) return NULL;
     struct thrumi_thread *t = pick(w, looked, slept);
     if (t) return t;
+    thrumi_bump(&thrumi_sched.polls);
     thrumi_poll_now();
-    if ((t = pick(w, looked, slept))) return t;
+    if ((t = pick(w, looked, slept))) {
+      thrumi_bump(&thrumi_sched.finds);
+      return t;
+    }
     bool regret = !looked && regrets(w);
     if (!regret && look_around(w)) continue;
     enlist(k);

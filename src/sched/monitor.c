@@ -27,8 +27,11 @@
   THRUM_MS(2) /* a signal that was not obeyed in this time is blocked, or missed the thread */
 #define MOST_OF(span) ((span) / 10 * 7)
 #define BRISK THRUM_US(20) /* turns shorter than this, on average: who lies is about to run */
+#define BRISK_POLLS \
+  THRUM_US(50) /* workers that find something by a poll so often, on average, need no poller beside them */
 #define RECHECK THRUM_MS(250)
-enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9, LOST_BATCH = 128 };
+#define NAP THRUM_MS(10) /* a deep sleep that ended sooner was not worth it: it is rung for again and again */
+enum { QUIET_TICKS = 16, STRETCH = 4, HOG_SHARE = 9, LOST_BATCH = 128, PATIENCE = 4 };
 
 struct look {
   int64_t now, next; /* when it looks again */
@@ -38,8 +41,12 @@ struct look {
 
 static struct {
   uint32_t polls;     /* sched.polls at the last look */
+  uint32_t finds;     /* and sched.finds */
+  int64_t counted;    /* when that was */
+  int unpolled;       /* looks since a worker last polled */
   int quiet;          /* looks at which nobody waited */
   uint32_t lost_skip; /* kthreads looked at for LOST so far, of all */
+  int64_t deep;       /* when it went to sleep until rung for, if that was its last sleep; 0 */
 } seen;
 
 static void come_back(struct look *look, int64_t when) {
@@ -292,16 +299,32 @@ static bool rouse_idle(void) {
   return idle != NULL;
 }
 
-/* Something is pending that nobody watches, nor did since the last look: a sleeping worker is to, else the monitor
- * itself. True: the monitor is the poller. */
+/* Whether workers find threads by polling, without sleep, every few microseconds. */
+static bool are_brisk(const struct look *look) {
+  uint32_t finds = thrumi_load_relaxed(&thrumi_sched.finds);
+  bool brisk = (int64_t)(finds - seen.finds) * BRISK_POLLS > look->now - seen.counted;
+  thrumi_store_relaxed(&thrumi_sched.brisk, brisk);
+  seen.finds = finds;
+  seen.counted = look->now;
+  return brisk;
+}
+
+static bool descriptors_wait(void) { return thrumi_hooks.poll_pending && thrumi_hooks.poll_pending(); }
+
+/* Something is pending that nobody watches, nor did since the last look: a sleeping worker is to. If there is none the monitor looks at
+ * each tick, and once the workers have not looked for some, because they compute, it waits as the poller. True: it does. (Beside
+ * workers that look often it would be woken by each event, and they would find nothing.) */
 static bool arrange_poll(struct thrumi_kthread *k, struct look *look) {
   uint32_t polls = thrumi_load_relaxed(&thrumi_sched.polls);
   bool polled = polls != seen.polls;
   seen.polls = polls;
-  bool pending = thrumi_timeouts_pending() || (thrumi_hooks.poll_pending && thrumi_hooks.poll_pending());
-  if (!pending || thrumi_load(&thrumi_sched.poller)) return false;
-  struct thrumi_kthread *nobody = NULL;
-  if (!polled && !rouse_idle() && thrumi_cas(&thrumi_sched.poller, &nobody, k)) return true;
+  seen.unpolled = polled ? 0 : seen.unpolled + 1;
+  bool pending = thrumi_timeouts_pending() || descriptors_wait(), brisk = are_brisk(look);
+  struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
+  if (pending && poller && brisk) thrumi_rouse(poller);
+  if (!pending || poller) return false;
+  if (!polled && !rouse_idle() && seen.unpolled >= PATIENCE && thrumi_cas(&thrumi_sched.poller, &poller, k))
+    return true;
   come_back(look, look->now + TICK);
   return false;
 }
@@ -326,7 +349,7 @@ static bool anything_waits(void) {
 /* The poller left before it could see that the monitor has to be told. `watched`: it had said that it looks at deadlines. */
 static bool poller_has_left(bool watched) {
   if (watched && thrumi_load(&thrumi_sched.poller_watch) > thrumi_timeouts_next()) return true;
-  return !thrumi_load(&thrumi_sched.poller) && thrumi_hooks.poll_pending && thrumi_hooks.poll_pending();
+  return !thrumi_load(&thrumi_sched.poller) && descriptors_wait();
 }
 
 /* Without a deadline near, pushers must ring: the bell is told, a fence goes through all of them, and then the
@@ -366,10 +389,12 @@ static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
   thrumi_swap(&thrumi_sched.monitor_watch, deadline);
   timer = next_timeout(look); /* the poller may have left before it could see how long this sleeps */
   if (watched ? thrumi_load(&thrumi_sched.poller_watch) <= timer : timer >= deadline) {
-    if (!look->waiting && deadline - look->now > 2 * TICK)
+    if (!look->waiting && deadline - look->now > 2 * TICK) {
+      seen.deep = look->now;
       sleep_deep(k, deadline, poll, watched);
-    else
+    } else {
       thrumi_doze(k, deadline, poll);
+    }
   }
   thrumi_store(&thrumi_sched.monitor_watch, INT64_MAX);
   if (poll) leave_poll();
@@ -377,19 +402,19 @@ static void sleep_for_now(struct thrumi_kthread *k, struct look *look) {
 
 /* ---- The loop ----------------------------------------------------------------------------------------------------- */
 
-/* Deadlines and descriptors that no worker watches. */
+/* Deadlines and descriptors that no worker watches, or has looked at since the last look. */
 static void watch(int64_t now) {
   struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
   int64_t next = thrumi_timeouts_next();
   if (next <= now) thrumi_timeouts_expire(now);
   if (poller && thrumi_load(&thrumi_sched.poller_watch) > next) thrumi_rouse(poller);
-  if (!poller && thrumi_hooks.poll && thrumi_hooks.poll_pending()) thrumi_hooks.poll(0);
+  if (poller || thrumi_load_relaxed(&thrumi_sched.polls) != seen.polls) return;
+  if (thrumi_hooks.poll && thrumi_hooks.poll_pending()) thrumi_hooks.poll(0);
 }
 
 static void look_once(struct look *look) {
   thrumi_store(&thrumi_sched.clock, look->now);
-  atomic_thread_fence(memory_order_seq_cst); /* with thrumi_monitor_mind */
-  watch(look->now);
+  atomic_thread_fence(memory_order_seq_cst); /* with thrumi_monitor_mind, and who rings */
   for (uint32_t i = 0; i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
     if (!w) break;
@@ -399,7 +424,9 @@ static void look_once(struct look *look) {
   if (thrumi_load_relaxed(&thrumi_sched.global.count) && thrumi_load(&thrumi_sched.hogs)) {
     if (!thrumi_preempt_hog()) come_back(look, look->now + SOON);
   }
-  seen.quiet = look->waiting ? 0 : seen.quiet + 1;
+  bool napped = seen.deep && look->now - seen.deep < NAP;
+  seen.deep = 0;
+  seen.quiet = look->waiting || napped ? 0 : seen.quiet + 1;
 }
 
 void *thrumi_monitor_main(void *arg) {
@@ -408,9 +435,10 @@ void *thrumi_monitor_main(void *arg) {
   thrumi_kthread_adopt(k);
   thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   for (;;) {
-    thrumi_store(&k->go, THRUMI_ASLEEP_FUTEX);
-    thrumi_parking_sweep();
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};
+    watch(look.now); /* before `go`: whom it wakes rings for the monitor, which is about to look anyway */
+    thrumi_swap(&k->go, THRUMI_ASLEEP_FUTEX);
+    thrumi_parking_sweep();
     look_once(&look);
     bool still = !look.busy && !look.waiting && seen.quiet >= 2;
     if (still && thrumi_deadlock_check()) come_back(&look, look.now + RECHECK);

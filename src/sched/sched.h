@@ -290,7 +290,9 @@ struct thrumi_sched {
   _Atomic uint64_t preemptions, wakeup_preemptions, leases_lost, signals, signals_blocked, refused;
   struct thrumi_thread *main;
   struct thrumi_kthread *monitor, *breeder;
-  _Atomic uint32_t polls;           /* how often a worker polled */
+  _Atomic uint32_t polls;           /* how often a worker polled; about, since a count may be lost */
+  _Atomic uint32_t finds;           /* how often it found work by that, without sleeping; likewise */
+  _Atomic bool brisk;               /* it does so every few microseconds: the monitor's finding */
   _Atomic uint64_t spawned_outside; /* by foreign threads */
   uint32_t kthread_max;
   bool clean_stacks;     /* before each use */
