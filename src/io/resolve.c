@@ -2,9 +2,9 @@
  * asked can run out of time or be cancelled, and the look-up goes on without it.
  *
  * A request lies on the heap, with copies of all arguments, and belongs to two: who asked and the helper. Each leaves once, by a
- * step of `left`, and the second frees it, and the list that was found if nobody took that. The helper sets `done`
- * before it leaves, when the results are there; so who was let go by that may take them, and who was not need not know
- * whether they have come meanwhile.
+ * step of `left`, and the second frees it, and the list that was found if nobody took that. Who asked
+ * waits for the helper's end: then the results are there. Who gives up detaches it, and need not know whether they have
+ * come meanwhile.
  *
  * Helpers at work are bounded by a semaphore: each keeps a kernel thread busy, for as long as libc and its name servers like. Who
  * finds none free waits for one, as for anything else, with its timeout and its cancellation. A helper whose asker has left
@@ -25,7 +25,6 @@
 #include <sched/self.h>
 #include <string.h>
 #include <thrum/io/net.h>
-#include <thrum/sync/event.h>
 #include <thrum/sync/sem.h>
 #include <thrum/thread.h>
 #include <thrum/time.h>
@@ -37,7 +36,6 @@ enum {
 
 struct request {
   _Atomic uint32_t left; /* of its two owners */
-  thrum_event done;
   int result, error;
   struct addrinfo *found;
   struct addrinfo hints;
@@ -92,18 +90,17 @@ static intptr_t help(void *arg) {
   struct request *r = arg;
   if (!thrumi_load(&r->left)) thrum_blocking(ask_libc, r); /* somebody still wants to know */
   thrum_sem_release(&helpers, 1);
-  thrum_event_set(&r->done);
   leave(r);
   return 0;
 }
 
 /* 0 or a negative errno; a unit of the semaphore is the helper's from here on. */
-static int start_helper(struct request *r) {
+static int start_helper(thrum_thread *out, struct request *r) {
   thrum_options options = THRUM_OPTIONS_INIT;
   options.name = "getaddrinfo";
   options.stack_size = HELPER_STACK;
   options.daemon = THRUM_YES;
-  return thrum_spawn_with(NULL, &options, help, r);
+  return thrum_spawn_with(out, &options, help, r);
 }
 
 /* ---- Who asks ----------------------------------------------------------------------------------------------------------- */
@@ -113,10 +110,22 @@ static int system_error(int *error, int why) {
   return EAI_SYSTEM;
 }
 
+/* Waits for the helper's end, or leaves it alone. A helper that fails has never run: there was no stack for it after all. */
+static int wait_for_helper(thrum_thread helper, struct request *r, thrum_time deadline) {
+  intptr_t end = 0;
+  int why = thrum_join_for(helper, &end, thrum_left(deadline));
+  if (why) return thrum_detach(helper), why;
+  if (!thrum_failed(end)) return 0;
+  thrum_sem_release(&helpers, 1);
+  leave(r);
+  return (int)end;
+}
+
 /* The request is not the caller's afterwards. */
-static int wait_for_helper(struct request *r, struct addrinfo **out, int *error, thrum_time deadline) {
-  int why = thrum_event_wait_for(&r->done, thrum_left(deadline));
-  int result = why ? system_error(error, why) : r->result;
+static int await_answer(thrum_thread helper, struct request *r, struct addrinfo **out, int *error,
+                        thrum_time deadline) {
+  int why = wait_for_helper(helper, r, deadline);
+  int result = why == -ENOMEM ? EAI_MEMORY : why ? system_error(error, why) : r->result;
   if (!why) {
     *error = r->error;
     *out = r->found;
@@ -132,10 +141,11 @@ static int ask_helper(const char *host, const char *port, const struct addrinfo 
   int why = thrum_sem_acquire_for(&helpers, thrum_left(deadline));
   if (why) return system_error(error, why);
   struct request *r = make_request(host, port, hints);
-  why = r ? start_helper(r) : -ENOMEM;
-  if (!why) return wait_for_helper(r, out, error, deadline);
+  thrum_thread helper;
+  why = r ? start_helper(&helper, r) : -ENOMEM;
+  if (!why) return await_answer(helper, r, out, error, deadline);
   thrum_sem_release(&helpers, 1);
-  thrumi_os.free(r);
+  if (r) thrumi_os.free(r);
   return why == -ENOMEM ? EAI_MEMORY : system_error(error, why);
 }
 

@@ -3,6 +3,7 @@
 #include "inject.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <os/os.h>
 #include <stdatomic.h>
 
@@ -27,6 +28,8 @@ enum kind {
   READ,
   WRITE,
   READY,
+  PROCESS_OPEN,
+  LOOK_UP,
   CPU_TIME,
   ACTIVITY,
   KINDS
@@ -53,6 +56,8 @@ const struct inject_kind inject_kinds[] = {
     [READ] = {"read", -EINTR, 10, false},
     [WRITE] = {"write", -EINTR, 10, false},
     [READY] = {"ready", -ENOMEM, LONG_MAX, false},
+    [PROCESS_OPEN] = {"process-open", -EMFILE, LONG_MAX, true},
+    [LOOK_UP] = {"look-up", EAI_MEMORY, LONG_MAX, true},
     [CPU_TIME] = {"cpu-time", -EINVAL, LONG_MAX, false},
     [ACTIVITY] = {"activity", THRUMI_ACTIVITY_UNKNOWN, LONG_MAX, false},
     [KINDS] = {0},
@@ -227,6 +232,27 @@ static int poll_(struct pollfd *fds, size_t count) {
   return thrumi_os_linux.poll(fds, count);
 }
 
+static int process_open(pid_t pid) {
+  FAIL_IF_DUE(PROCESS_OPEN);
+  return thrumi_os_linux.process_open(pid);
+}
+
+static int look_up(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found,
+                   int *error) {
+  FAIL_IF_DUE(LOOK_UP);
+  return thrumi_os_linux.look_up(host, port, hints, found, error);
+}
+
+static ssize_t recv_(int fd, void *buffer, size_t size, int flags) {
+  FAIL_IF_DUE(READ);
+  return thrumi_os_linux.recv(fd, buffer, size, flags);
+}
+
+static ssize_t send_(int fd, const void *buffer, size_t size, int flags) {
+  FAIL_IF_DUE(WRITE);
+  return thrumi_os_linux.send(fd, buffer, size, flags);
+}
+
 /* ---- For the test -------------------------------------------------------------------------------------- */
 
 void inject_install(void) {
@@ -252,6 +278,10 @@ void inject_install(void) {
   thrumi_os.readv = readv_;
   thrumi_os.writev = writev_;
   thrumi_os.poll = poll_;
+  thrumi_os.recv = recv_;
+  thrumi_os.send = send_;
+  thrumi_os.process_open = process_open;
+  thrumi_os.look_up = look_up;
 }
 
 const struct inject_kind *inject_find(const char *name) {

@@ -1,5 +1,4 @@
 #include "../support.h"
-
 #include "inject.h"
 #include "workload.h"
 
@@ -580,6 +579,9 @@ const struct step workload[] = {
     {.name = "sleeping", sleeping, {-ENOMEM}},
     {.name = "timers", timers, .again = true},
     {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
+    {.name = "connecting", workload_connecting, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
+    {.name = "resolving", workload_resolving, {-ENOMEM}, .again = true},
+    {.name = "children", workload_children, {-ENOMEM, -EMFILE, -ENOSPC}},
     {.name = "blocking", blocking, {-ENOMEM}, .again = true},
     {.name = "preempting", preempting, {-ENOMEM}},
     {.name = "locals", locals, {-ENOMEM}, .again = true},

@@ -16,6 +16,11 @@ struct step {
   const char *only;        /* for this kind of failure; NULL: all */
 };
 
+/* Steps of network.c. */
+int workload_connecting(void);
+int workload_resolving(void);
+int workload_children(void);
+
 /* The last one has no name. */
 extern const struct step workload[];
 
