@@ -28,13 +28,11 @@ static int wait_or_ask(struct thrumi_descriptor *d, enum thrumi_direction direct
 static ssize_t attempt(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                        thrumi_try_fn *try, void *arg, thrum_duration timeout) {
   int64_t deadline = 0;
-  uint32_t closes = thrumi_descriptor_closes(d);
   for (;;) {
     uint32_t seen = thrumi_descriptor_events(d, direction);
     ssize_t n = try(fd, d, arg);
-    if (n != -EINTR && n != -EAGAIN) return n;
-    if (thrumi_descriptor_closes(d) != closes) return -EBADF; /* in a pause */
     if (n == -EINTR) continue;
+    if (n != -EAGAIN) return n;
     if (timeout <= 0) return thrumi_poll_failed();
     if (!deadline) deadline = thrum_after(timeout);
     int error = wait_or_ask(d, direction, seen, deadline);
@@ -64,11 +62,11 @@ bool thrumi_in_blocking_mode(int fd) {
 ssize_t thrumi_call_paused(int fd, struct thrumi_descriptor *d, ssize_t (*call)(int fd, void *arg),
                            void *arg) {
   int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  thrumi_descriptor_pause(d);
+  uint32_t paused = thrumi_descriptor_pause(d);
   ssize_t n = call(own >= 0 ? own : fd, arg);
-  thrumi_descriptor_resume(d);
+  bool same = thrumi_descriptor_resume(d, paused);
   if (own >= 0) close(own);
-  return n;
+  return !same && (n == -EAGAIN || n == -EINTR) ? -EBADF : n;
 }
 
 static ssize_t ask(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,

@@ -19,8 +19,8 @@
  * A call that begins under CLOSING fails. The last one to end under CLOSING wakes the closer, which waits in the parking table at
  * the address of `use`: it looks at the word under the bucket's lock, and who ends takes that lock after it changed the word.
  *
- * A pause gives `use` back in the midst of a call, for as long as it blocks. Who comes out of it looks at `closes`, which a close counts
- * before it clears CLOSING.
+ * A pause gives `use` back in the midst of a call, for as long as it blocks. Who comes out of it under CLOSING, or finds that `closes` has
+ * moved, which a close counts before it clears CLOSING, does not try again.
  *
  * Who waits for several things at once (poll, select) has not begun a call; it enrols each time, and close wakes it
  * as well. */
@@ -307,8 +307,17 @@ void thrumi_descriptor_end(struct thrumi_descriptor *d) {
   if (thrumi_unlikely(thrumi_add(&d->use, -1u) == CLOSING + 1)) wake_closer(d);
 }
 
-void thrumi_descriptor_pause(struct thrumi_descriptor *d) { thrumi_descriptor_end(d); }
-void thrumi_descriptor_resume(struct thrumi_descriptor *d) { thrumi_add(&d->use, 1u); }
+uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d) {
+  uint32_t closes = thrumi_load(&d->closes);
+  thrumi_descriptor_end(d);
+  return closes;
+}
+
+/* Under CLOSING the closer may have seen already that no call is left. */
+bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t closes) {
+  bool closing = thrumi_add(&d->use, 1u) & CLOSING;
+  return !closing && thrumi_load(&d->closes) == closes;
+}
 
 bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction) {
   struct thrumi_kthread *k = thrumi_enter();

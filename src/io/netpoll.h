@@ -26,12 +26,13 @@ enum thrumi_fd_kind {
 int thrumi_descriptor_begin(int fd, struct thrumi_descriptor **out);
 void thrumi_descriptor_end(struct thrumi_descriptor *d);
 
-/* How many times thrum_close closed the number: after a call that a close does not wait for, whether it is still the same file. */
+/* How many times thrum_close closed the number. Between begin and end; it is the same file in another call if that did not move. */
 uint32_t thrumi_descriptor_closes(const struct thrumi_descriptor *d);
 
-/* Around a call that may block, which a close does not wait for. */
-void thrumi_descriptor_pause(struct thrumi_descriptor *d);
-void thrumi_descriptor_resume(struct thrumi_descriptor *d);
+/* Around a call that may block, which a close does not wait for. The end of the pause says whether the number is still the same file,
+ * and stays so until the end; else it must not be tried again. */
+uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d);
+bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t paused);
 
 /* Between begin and end: the right to ask whether it is ready and to make the call, in a direction; of one thread at a time, since
  * the second one of two that heard that it is ready would block. False: another thread has it, and gives it back as an

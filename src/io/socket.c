@@ -96,12 +96,12 @@ struct accepting {
 static ssize_t accept_one(int fd, void *arg) {
   struct accepting *x = arg;
   if (x->length) *x->length = x->room; /* a former try may have changed it */
-  return thrumi_os.accept(fd, x->address, x->length);
+  ssize_t n = thrumi_os.accept(fd, x->address, x->length);
+  return n == -ECONNABORTED || n == -EPROTO ? -EINTR : n; /* the next one */
 }
 
 static ssize_t try_accept(int fd, struct thrumi_descriptor *d, void *arg) {
-  ssize_t n = thrumi_try_asking(fd, d, THRUMI_IN, accept_one, arg);
-  return n == -ECONNABORTED || n == -EPROTO ? -EINTR : n; /* the next one */
+  return thrumi_try_asking(fd, d, THRUMI_IN, accept_one, arg);
 }
 
 int thrum_accept_for(int fd, struct sockaddr *address, unsigned *length, thrum_duration timeout) {
