@@ -229,30 +229,39 @@ static ssize_t place(int fd, void *arg) {
   return n < 0 ? -errno : n;
 }
 
-/* A file's call ends by itself, but thrum_close is to wait for it. */
-static ssize_t call_on_file(int fd, ssize_t (*call)(int fd, void *arg), void *arg) {
+/* All of it if it is in the page cache, else -EAGAIN: the plain call says what there is to say. */
+static ssize_t place_at_once(int fd, void *arg) {
+  const struct placed *x = arg;
+  ssize_t n = thrumi_os.pread_now(fd, x->buffer, x->size, x->offset);
+  return n >= 0 && (size_t)n == x->size ? n : -EAGAIN;
+}
+
+/* A file's call ends by itself, but thrum_close is to wait for it. `first`, or NULL, is tried before the worker is given up. */
+static ssize_t call_on_file(int fd, ssize_t (*first)(int fd, void *arg), ssize_t (*call)(int fd, void *arg),
+                            void *arg) {
   struct thrumi_descriptor *d;
   int error = thrumi_cancelled();
   if (!error) error = thrumi_descriptor_begin(fd, &d);
   if (error) return error;
-  ssize_t n = thrumi_call_file(fd, call, arg);
+  ssize_t n = first ? first(fd, arg) : -EAGAIN;
+  if (n == -EAGAIN) n = thrumi_call_file(fd, call, arg);
   thrumi_descriptor_end(d);
   return n;
 }
 
 ssize_t thrum_pread(int fd, void *buffer, size_t size, int64_t offset) {
   struct placed x = {THRUMI_IN, buffer, size, (off_t)offset};
-  return call_on_file(fd, place, &x);
+  return call_on_file(fd, place_at_once, place, &x);
 }
 
 ssize_t thrum_pwrite(int fd, const void *buffer, size_t size, int64_t offset) {
   struct placed x = {THRUMI_OUT, (void *)(uintptr_t)buffer, size, (off_t)offset};
-  return call_on_file(fd, place, &x);
+  return call_on_file(fd, NULL, place, &x);
 }
 
 static ssize_t sync_file(int fd, void *arg) { return (void)arg, fsync(fd) == 0 ? 0 : -errno; }
 
-int thrum_fsync(int fd) { return (int)call_on_file(fd, sync_file, NULL); }
+int thrum_fsync(int fd) { return (int)call_on_file(fd, NULL, sync_file, NULL); }
 
 struct opening {
   const char *path;

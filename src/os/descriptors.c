@@ -70,13 +70,13 @@ ssize_t thrumi_os_write(int fd, const void *buffer, size_t size) {
 
 #if THRUMI_TSAN
 /* libtsan sees who reads what another has written by the C library's calls, of which these two are none. */
-static long at_once(long number, int fd, const struct iovec *pieces, int count, int flags) {
-  return (void)number, (void)fd, (void)pieces, (void)count, (void)flags, -EOPNOTSUPP;
+static long at_once(long number, int fd, const struct iovec *pieces, int count, long offset, int flags) {
+  return (void)number, (void)fd, (void)pieces, (void)count, (void)offset, (void)flags, -EOPNOTSUPP;
 }
 #else
 /* The C library has no calls for these flags everywhere. Offset -1: where the descriptor stands. */
-static long at_once(long number, int fd, const struct iovec *pieces, int count, int flags) {
-  long n = QUIETLY(syscall(number, fd, pieces, count, -1L, -1L, flags));
+static long at_once(long number, int fd, const struct iovec *pieces, int count, long offset, int flags) {
+  long n = QUIETLY(syscall(number, fd, pieces, count, offset, 0L, flags));
   /* EPERM: a filter for system calls. Where these two mean the arguments, the plain call says so again. */
   return n == -ENOSYS || n == -EPERM || n == -EINVAL ? -EOPNOTSUPP : n;
 }
@@ -84,7 +84,12 @@ static long at_once(long number, int fd, const struct iovec *pieces, int count, 
 
 ssize_t thrumi_os_readv(int fd, const struct iovec *pieces, int count, bool wait) {
   if (wait) return (ssize_t)QUIETLY(readv(fd, pieces, count));
-  return at_once(SYS_preadv2, fd, pieces, count, RWF_NOWAIT);
+  return at_once(SYS_preadv2, fd, pieces, count, -1, RWF_NOWAIT);
+}
+
+ssize_t thrumi_os_pread_now(int fd, void *buffer, size_t size, int64_t offset) {
+  struct iovec one = {buffer, size};
+  return offset < 0 ? -EINVAL : at_once(SYS_preadv2, fd, &one, 1, (long)offset, RWF_NOWAIT);
 }
 
 /* A pipe without reader raises SIGPIPE in the calling thread. It is blocked meanwhile and taken out, unless
@@ -127,7 +132,7 @@ static ssize_t write_without_sigpipe(int fd, const struct iovec *pieces, int cou
 
 ssize_t thrumi_os_writev(int fd, const struct iovec *pieces, int count, bool wait) {
   if (wait) return write_without_sigpipe(fd, pieces, count);
-  return at_once(SYS_pwritev2, fd, pieces, count, RWF_NOWAIT | RWF_NOSIGNAL);
+  return at_once(SYS_pwritev2, fd, pieces, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
 }
 
 ssize_t thrumi_os_sendfile(int out, int in, int64_t *offset, size_t size) {

@@ -13,6 +13,7 @@ ssize_t thrumi_os_write(int fd, const void *buffer, size_t size);
 int thrumi_os_poll(struct pollfd *fds, size_t count);
 ssize_t thrumi_os_readv(int fd, const struct iovec *pieces, int count, bool wait);
 ssize_t thrumi_os_writev(int fd, const struct iovec *pieces, int count, bool wait);
+ssize_t thrumi_os_pread_now(int fd, void *buffer, size_t size, int64_t offset);
 ssize_t thrumi_os_recv(int fd, void *buffer, size_t size, int flags);
 ssize_t thrumi_os_send(int fd, const void *buffer, size_t size, int flags);
 ssize_t thrumi_os_recvmsg(int fd, struct msghdr *message, int flags);
@@ -25,8 +26,8 @@ ssize_t thrumi_os_sendfile(int out, int in, int64_t *offset, size_t size);
   .epoll_create = thrumi_os_epoll_create, .epoll_ctl = thrumi_os_epoll_ctl, \
   .epoll_wait = thrumi_os_epoll_wait, .event_create = thrumi_os_event_create, .read = thrumi_os_read, \
   .write = thrumi_os_write, .poll = thrumi_os_poll, .readv = thrumi_os_readv, .writev = thrumi_os_writev, \
-  .recv = thrumi_os_recv, .send = thrumi_os_send, .recvmsg = thrumi_os_recvmsg, \
-  .sendmsg = thrumi_os_sendmsg, .accept = thrumi_os_accept, .connect = thrumi_os_connect, \
-  .sendfile = thrumi_os_sendfile
+  .pread_now = thrumi_os_pread_now, .recv = thrumi_os_recv, .send = thrumi_os_send, \
+  .recvmsg = thrumi_os_recvmsg, .sendmsg = thrumi_os_sendmsg, .accept = thrumi_os_accept, \
+  .connect = thrumi_os_connect, .sendfile = thrumi_os_sendfile
 
 #endif

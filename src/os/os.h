@@ -66,6 +66,7 @@ struct thrumi_os {
    * SIGPIPE, nor by the next ones. */
   ssize_t (*readv)(int fd, const struct iovec *pieces, int count, bool wait);
   ssize_t (*writev)(int fd, const struct iovec *pieces, int count, bool wait);
+  ssize_t (*pread_now)(int fd, void *buffer, size_t size, int64_t offset); /* likewise */
   ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
   ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
   ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
