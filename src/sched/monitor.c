@@ -190,29 +190,37 @@ static void pay_hogs(struct thrumi_worker *w, struct look *look) {
   }
 }
 
-/* Whether something lay on w's own queues, or as its run-next thread, at the last look and does now. While woken threads are best
- * left where they are, that is no proof beside short turns: the queue may have turned over in between, if at least as many came
- * off as had lain there; and a run-next thread is another one. Beside long turns it has lain for one at least. */
+/* Whether something lay on w's own queues, or as its run-next thread, at the last look of this sort and does now; such looks are a
+ * tick apart, for the monitor may be roused at any moment. While woken threads are best left where they are, that is no
+ * proof beside short turns: the queue may have turned over in between, if at least as many came off as had lain there;
+ * and a run-next thread is another one. Beside long turns it has lain for one at least. */
 static bool has_lain(struct thrumi_worker *w, bool own, uint32_t switches, const struct look *look) {
   uint32_t count = thrumi_load_relaxed(&w->queues.count), appended = thrumi_load_relaxed(&w->queues.appended);
-  bool had_own = w->seen.own, queued = w->seen.queued && count;
-  bool turned_over = (int32_t)(appended - count - w->seen.appended) >= 0;
-  bool brisk = look->now - w->seen.looked < (int64_t)(switches - w->seen.switches) * BRISK;
-  w->seen.own = own;
-  w->seen.queued = count;
-  w->seen.appended = appended;
-  w->seen.looked = look->now;
+  uint32_t turns = switches - w->lying.switches;
+  bool had_own = w->lying.own, queued = w->lying.queued && count;
+  bool turned_over = (int32_t)(appended - count - w->lying.appended) >= 0;
+  bool brisk = look->now - w->lying.looked < (int64_t)turns * BRISK;
+  w->lying.switches = switches;
+  w->lying.own = own;
+  w->lying.queued = count;
+  w->lying.appended = appended;
+  w->lying.looked = look->now;
   if (own && had_own && !brisk) return true;
   return queued && !(turned_over && thrumi_leaves_woken());
 }
 
 /* Threads lie on w's own queues while another worker sleeps: it is to come and steal. Run-next threads of short turns go by
  * themselves. While w switches it may push at any moment without ringing, so it is looked at again soon. */
-static void call_thief(struct thrumi_worker *w, bool own, bool same, bool lain, struct look *look) {
-  thrumi_store(&w->lies, lain);
-  if ((same && !own) || thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY == 0) return;
-  if (lain) thrumi_wake_idle();
-  come_back(look, look->now + TICK);
+static void call_thief(struct thrumi_worker *w, bool own, bool same, uint32_t switches, struct look *look) {
+  bool sleepers = thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY != 0;
+  int64_t next = w->lying.looked + TICK;
+  if (look->now >= next) {
+    bool lain = has_lain(w, own, switches, look);
+    thrumi_store(&w->lies, lain);
+    if (lain && sleepers) thrumi_wake_idle();
+    next = look->now + TICK;
+  }
+  if (sleepers && (own || !same)) come_back(look, next);
 }
 
 static void look_at(struct thrumi_worker *w, struct look *look) {
@@ -231,9 +239,8 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
     thrumi_store(&k->asked, 0); /* it was for another thread */
   }
   if ((global || hogs) && thrumi_load(&thrumi_sched.bell) % THRUMI_BELL_HUNGRY) thrumi_wake_idle();
-  bool lain = has_lain(w, own, switches, look) || (same && own);
   w->seen.switches = switches;
-  call_thief(w, own, same, lain, look);
+  call_thief(w, own, same, switches, look);
   if (!own && !global && !hogs && !retiring) return;
   look->waiting = true;
   read_cpu(w, k, look);

@@ -184,12 +184,15 @@ struct thrumi_worker {
     int64_t cpu_at;    /* ... then: when somebody was first seen to wait for it; 0: nobody was */
     int64_t running;   /* when its running thread was first seen */
     int64_t hog_since; /* when a hog last ran, or none waited */
-    int64_t looked;    /* when it was looked at last: what follows is of then */
-    bool queued;       /* some thread lay on its queues */
-    bool own;          /* ... or was its run-next thread */
-    uint32_t appended; /* to its queues */
     struct thrumi_kthread *kthread;
   } seen;
+  struct {
+    int64_t looked; /* when it was looked at last for threads that lie: what follows is of then */
+    uint32_t switches;
+    uint32_t appended; /* to its queues */
+    bool queued;       /* some thread lay on its queues */
+    bool own;          /* ... or was its run-next thread */
+  } lying;
   _Atomic int64_t wakeup_preempted; /* when a wake-up last preempted here */
 };
 
