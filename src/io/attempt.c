@@ -81,7 +81,7 @@ ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direc
   uint32_t closes = thrumi_descriptor_closes(d);
   if (!thrumi_descriptor_claim(d, direction)) return -EAGAIN;
   ssize_t n = ask(fd, d, direction, call, arg);
-  thrumi_descriptor_release(d, direction, closes);
+  thrumi_descriptor_release(d, direction, closes, n != -EAGAIN);
   return n;
 }
 

@@ -304,6 +304,7 @@ static void wake_closer(struct thrumi_descriptor *d) {
 }
 
 void thrumi_descriptor_end(struct thrumi_descriptor *d) {
+  thrumi_announce(&d->use);
   if (thrumi_unlikely(thrumi_add(&d->use, -1u) == CLOSING + 1)) wake_closer(d);
 }
 
@@ -329,12 +330,12 @@ bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction 
   return free;
 }
 
-void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction,
-                               uint32_t closes) {
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes,
+                               bool called) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&d->lock);
   if (thrumi_load_relaxed(&d->closes) == closes) {
-    if (d->claim[direction].wanted) {
+    if (called && d->claim[direction].wanted) {
       note_event(d, direction);
       wake_all(d, direction == THRUMI_IN ? INPUT : EPOLLOUT, 0);
     }
@@ -451,6 +452,7 @@ static void await_calls(struct thrumi_descriptor *d) {
     else
       thrumi_bucket_unlock(bucket);
   }
+  thrumi_rely_on(&d->use); /* all calls have ended */
 }
 
 static void forget(struct thrumi_descriptor *d, int fd) {

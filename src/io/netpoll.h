@@ -36,9 +36,11 @@ bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t paused);
 
 /* Between begin and end: the right to ask whether it is ready and to make the call, in a direction; of one thread at a time, since
  * the second one of two that heard that it is ready would block. False: another thread has it, and gives it back as an
- * event. `closes` is the number of closes when it was claimed: a close takes it away. Outside. */
+ * event, if it has called; if it heard that it is not ready, so has who came meanwhile. `closes` is the number of closes when it
+ * was claimed: a close takes it away. Outside. */
 bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction);
-void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes);
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes,
+                               bool called);
 
 /* A call of thrum has just made this descriptor: what was known of its number is of no use any more. Outside. */
 void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind);
