@@ -91,11 +91,18 @@ static long echo_done(const echo_pair *all, long n) {
   return sum;
 }
 
-/* All connections are busy for a while before it counts. */
+static int echo_all_begun(const echo_pair *all, long n) {
+  for (long i = 0; i < n; i++)
+    if (!__atomic_load_n(&all[i].done, __ATOMIC_RELAXED)) return 0;
+  return 1;
+}
+
+/* Each connection has had its first answer, and all are busy for a while, before it counts. */
 void echo_run(long n) {
   bench_times *times = bench_times_of(n);
   echo_pair *all = echo_connect(n, times);
   for (long i = 0; i < n; i++) thread_start(&all[i].asking, echo_ask, &all[i]);
+  while (!echo_all_begun(all, n)) nap(10000000);
   nap(bench_budget() / 2);
   int64_t begun = bench_now();
   long before = echo_done(all, n);

@@ -69,6 +69,8 @@ async def echo(n):
     ]
     for client in clients:
         client.ask()
+    while any(client.done == 0 for client in clients):
+        await asyncio.sleep(0.01)
     await asyncio.sleep(measure.budget() / 2)
     begun, before = time.monotonic(), sum(client.done for client in clients)
     await asyncio.sleep(2 * measure.budget())

@@ -107,6 +107,15 @@ func sumDone(pairs []*echoPair) (sum int64) {
 	return
 }
 
+func allBegun(pairs []*echoPair) bool {
+	for _, p := range pairs {
+		if p.done.Load() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func percentile99(pairs []*echoPair) float64 {
 	var took []int64
 	for _, p := range pairs {
@@ -132,6 +141,9 @@ func echoTCP(n int) {
 	for _, p := range pairs {
 		p.times = make([]int64, each)
 		go p.ask(&stop, &all)
+	}
+	for !allBegun(pairs) {
+		time.Sleep(10 * time.Millisecond)
 	}
 	time.Sleep(budget() / 2)
 	begun, before := time.Now(), sumDone(pairs)

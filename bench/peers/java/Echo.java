@@ -93,6 +93,11 @@ final class Echo {
       int number = i;
       threads[i] = Thread.startVirtualThread(() -> ask(clients[number], number, done, times[number]));
     }
+    for (int i = 0; i < n; i++) {
+      while (done.get(i) == 0) {
+        Thread.sleep(10);
+      }
+    }
     Thread.sleep(1000); // for the compiler
     long begun = System.nanoTime();
     long before = sum(done);

@@ -77,6 +77,9 @@ pub async fn echo(n: usize) {
         .enumerate()
         .map(|(i, client)| tokio::spawn(ask(client, i, shared.clone(), each)))
         .collect();
+    while shared.done.iter().any(|d| d.load(Relaxed) == 0) {
+        sleep(Duration::from_millis(10)).await;
+    }
     sleep(budget() / 2).await;
     let sum = || shared.done.iter().map(|d| d.load(Relaxed)).sum::<usize>();
     let (begun, before) = (Instant::now(), sum());
