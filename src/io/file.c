@@ -96,12 +96,11 @@ static ssize_t on_slow(int fd, struct thrumi_descriptor *d, struct transfer *x) 
 
 /* Only a part may be in the page cache: the rest is read as read(2) would. Linux 5.9 and 5.10 may say that there is no more where
  * only the page cache has no more. */
-static ssize_t read_file(int fd, struct transfer *x) {
+static ssize_t read_file(int fd, struct transfer *x, ssize_t n) {
   const struct iovec *one = x->pieces;
-  ssize_t n = x->count == 1 ? on_stream(fd, x, false) : -EAGAIN;
   if (n == -EOPNOTSUPP || n == 0)
     return plainly(fd, x); /* a file system without waits, or one that cannot tell */
-  if ((n < 0 && n != -EAGAIN) || (n > 0 && (size_t)n == one->iov_len)) return n;
+  if (n < 0 && n != -EAGAIN) return n;
   struct iovec rest = *one;
   struct transfer more = *x;
   if (n > 0) {
@@ -112,12 +111,16 @@ static ssize_t read_file(int fd, struct transfer *x) {
   return n < 0 ? m : m < 0 ? n : n + m;
 }
 
+/* If all is there at once it does not matter what it is by now; if not, it is to be known. */
 static ssize_t on_file(int fd, struct thrumi_descriptor *d, struct transfer *x) {
+  bool in = x->direction == THRUMI_IN;
+  ssize_t n = in && x->count == 1 ? on_stream(fd, x, false) : -EAGAIN;
+  if (n > 0 && (size_t)n == x->pieces->iov_len) return n;
   if (kind_of(fd) != THRUMI_FD_FILE) {
     thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
-    return -EINTR; /* once more */
+    return n >= 0 ? n : -EINTR; /* once more */
   }
-  return x->direction == THRUMI_IN ? read_file(fd, x) : plainly(fd, x);
+  return in ? read_file(fd, x, n) : plainly(fd, x);
 }
 
 static ssize_t try_transfer(int fd, struct thrumi_descriptor *d, void *arg) {
