@@ -186,26 +186,42 @@ ssize_t thrum_writev(int fd, const struct iovec *pieces, int count) {
 
 /* ---- All of it --------------------------------------------------------------------------------------------------------- */
 
-ssize_t thrum_read_full_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
+struct whole {
+  struct transfer part;
+  bool begun;
+  uint32_t closes; /* when it began */
+};
+
+/* Between two parts the number may have been closed, and be another file's. */
+static ssize_t try_part(int fd, struct thrumi_descriptor *d, void *arg) {
+  struct whole *x = arg;
+  if (!x->begun) x->closes = thrumi_descriptor_closes(d);
+  x->begun = true;
+  return thrumi_descriptor_closes(d) == x->closes ? try_transfer(fd, d, &x->part) : -EBADF;
+}
+
+/* A close wins over what was done before: who got a short count would go on with that number. */
+static ssize_t transfer_all(int fd, enum thrumi_direction direction, char *buffer, size_t size,
+                            thrum_duration timeout) {
   int64_t deadline = thrum_after(timeout);
   size_t done = 0;
   ssize_t n = 0;
+  struct iovec left;
+  struct whole x = {.part = {direction, &left, 1}};
   do {
-    n = thrum_read_for(fd, (char *)buffer + done, size - done, done ? thrum_left(deadline) : timeout);
+    left = (struct iovec){buffer + done, size - done};
+    n = thrumi_attempt(fd, direction, try_part, &x, done ? thrum_left(deadline) : timeout);
     if (n > 0) done += (size_t)n;
   } while (n > 0 && done < size);
-  return done ? (ssize_t)done : n;
+  return done && n != -EBADF ? (ssize_t)done : n;
+}
+
+ssize_t thrum_read_full_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
+  return transfer_all(fd, THRUMI_IN, buffer, size, timeout);
 }
 
 ssize_t thrum_write_all_for(int fd, const void *buffer, size_t size, thrum_duration timeout) {
-  int64_t deadline = thrum_after(timeout);
-  size_t done = 0;
-  ssize_t n = 0;
-  do {
-    n = thrum_write_for(fd, (const char *)buffer + done, size - done, done ? thrum_left(deadline) : timeout);
-    if (n > 0) done += (size_t)n;
-  } while (n > 0 && done < size);
-  return done ? (ssize_t)done : n;
+  return transfer_all(fd, THRUMI_OUT, (char *)(uintptr_t)buffer, size, timeout);
 }
 
 ssize_t thrum_read_full(int fd, void *buffer, size_t size) {

@@ -322,6 +322,28 @@ static void waits_end(void) {
     }
 }
 
+static intptr_t all_there(void *arg) {
+  struct a_wait *w = arg;
+  STORE(w->begun, 1);
+  return w->what ? thrum_write_all(w->fd, there, MUCH) : thrum_read_full(w->fd, back, MUCH);
+}
+
+/* A part is done when the descriptor is closed: a short count would have the caller go on with a number that is another file's. */
+static void close_wins_over_a_part(void) {
+  for (int what = 0; what < 2; what++)
+    for (int kind = 1; kind < 4; kind++) { /* not a pipe in blocking mode, which an old kernel cannot try */
+      int pair[2];
+      make_pair(kind, pair);
+      struct a_wait w = {.what = what, .fd = pair[what]};
+      if (!what) CHECK_EQ(thrum_write(pair[1], "abc", 3), 3);
+      thrum_thread t = must_spawn(all_there, &w);
+      AWAIT(LOAD(w.begun) && queue_parked(t));
+      CHECK_EQ(thrum_close(w.fd), 0);
+      CHECK_EQ(must_join(t), -EBADF);
+      CHECK_EQ(thrum_close(pair[!what]), 0);
+    }
+}
+
 /* With no descriptor to be had the connection stays where it is. */
 static void no_descriptor_to_be_had(void) {
   struct sockaddr_in address;
@@ -353,6 +375,7 @@ int main(void) {
   connections();
   crowded_unix_sockets();
   waits_end();
+  close_wins_over_a_part();
   no_descriptor_to_be_had();
   return 0;
 }

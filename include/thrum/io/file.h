@@ -27,8 +27,10 @@ THRUM_API THRUM_MUST_CHECK ssize_t thrum_writev_for(int fd, const struct iovec *
                                                     thrum_duration timeout);
 
 /* All of it: again and again, until `size` bytes are there. The number of bytes, which is less than `size` only at the end of
- * the input (read), or if an error, a timeout or a cancellation came after some were transferred: that is then
- * returned by the next call, which transfers nothing. The timeout is for the whole. */
+ * the input (read), or if an error, a timeout or a cancellation came after some were transferred. The next call begins anew, with
+ * a time of its own. So whether a short count of a read was the end is told by another call, for the rest: that
+ * returns 0, or goes on, or says what is wrong. The timeout is for the whole.
+ * -EBADF, also after some were transferred: the descriptor was closed in the midst, and its number may be another file's. */
 THRUM_API ssize_t thrum_read_full(int fd, void *buffer, size_t size);
 THRUM_API ssize_t thrum_write_all(int fd, const void *buffer, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_read_full_for(int fd, void *buffer, size_t size,
