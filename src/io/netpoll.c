@@ -491,7 +491,11 @@ static void wake_late_ones(int fd) {
   thrumi_leave(k);
 }
 
+/* The runtime's own: without it every wait would fail, or what gets the number be read as its wake-ups. */
+static bool is_ours(int fd) { return fd == thrumi_load(&netpoll.epoll) || fd == thrumi_load(&netpoll.wake); }
+
 int thrumi_descriptor_close(int fd) {
+  if (is_ours(fd)) return -EBADF;
   struct thrumi_descriptor *d = known(fd);
   if (!d) {
     int error = close_number(fd);

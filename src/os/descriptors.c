@@ -4,6 +4,7 @@
 #include <os/ignore.h>
 #include <os/quietly.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -25,9 +26,20 @@
 
 enum { SECOND = 1000000000 };
 
+/* The standard descriptors are the program's, also where it has closed them: whatever it opens there next would else be
+ * something of the runtime's, and what it prints would go into that. */
+int thrumi_os_beyond_standard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  int beyond = (int)QUIETLY(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  QUIETLY(close(fd));
+  return beyond;
+}
+
 /* ---- Epoll ------------------------------------------------------------------------------------------------ */
 
-int thrumi_os_epoll_create(void) { return (int)QUIETLY(epoll_create1(EPOLL_CLOEXEC)); }
+int thrumi_os_epoll_create(void) {
+  return thrumi_os_beyond_standard((int)QUIETLY(epoll_create1(EPOLL_CLOEXEC)));
+}
 
 int thrumi_os_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
   return (int)QUIETLY(epoll_ctl(epoll, operation, fd, event));
@@ -53,7 +65,9 @@ int thrumi_os_epoll_wait(int epoll, struct epoll_event *events, int max, int64_t
   return wait_by_poll(epoll, events, max, limit);
 }
 
-int thrumi_os_event_create(void) { return (int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+int thrumi_os_event_create(void) {
+  return thrumi_os_beyond_standard((int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
 
 int thrumi_os_poll(struct pollfd *fds, size_t count) {
   static const struct timespec at_once;

@@ -4,6 +4,9 @@
 
 #include <os/os.h>
 
+/* Of a descriptor that was just made for the runtime, which is never one of 0, 1 and 2: it, or another one in its place. */
+int thrumi_os_beyond_standard(int fd);
+
 int thrumi_os_epoll_create(void);
 int thrumi_os_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int thrumi_os_epoll_wait(int epoll, struct epoll_event *events, int max, int64_t timeout);

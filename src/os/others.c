@@ -1,5 +1,6 @@
 /* Signals, children, names of hosts. */
 #define _GNU_SOURCE
+#include <os/descriptors.h>
 #include <os/others.h>
 #include <os/quietly.h>
 
@@ -15,7 +16,7 @@
 #endif
 
 int thrumi_os_counter_create(void) {
-  return (int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+  return thrumi_os_beyond_standard((int)QUIETLY(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)));
 }
 
 /* Past libc: the handler may have interrupted ThreadSanitizer. */
@@ -25,7 +26,9 @@ int thrumi_os_count(int fd) {
   return n < 0 ? (int)n : 0;
 }
 
-int thrumi_os_process_open(pid_t pid) { return (int)QUIETLY(syscall(SYS_pidfd_open, pid, 0)); }
+int thrumi_os_process_open(pid_t pid) {
+  return thrumi_os_beyond_standard((int)QUIETLY(syscall(SYS_pidfd_open, pid, 0)));
+}
 
 pid_t thrumi_os_reap(pid_t pid, int *status) { return (pid_t)QUIETLY(waitpid(pid, status, WNOHANG)); }
 

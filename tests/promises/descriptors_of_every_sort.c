@@ -1,5 +1,6 @@
 /* What misleads a call on a descriptor: numbers of which something else is known, descriptors that never wait, waits for nothing but
- * the end, many for one connection, a kernel that says wrongly that a file has ended, and what sendfile reads from closed meanwhile. */
+ * the end, many for one connection, a kernel that says wrongly that a file has ended, what sendfile reads from closed meanwhile, and
+ * standard descriptors that the program has closed. */
 #include "queues.h"
 
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MUCH = 4 << 20 };
@@ -50,6 +52,51 @@ static void numbers_become_sockets(void) {
   CHECK_EQ(pipe(ends), 0);
   number_becomes_socket(ends[1]);
   CHECK_EQ(thrum_close(ends[0]), 0);
+}
+
+static bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+/* Epoll or an eventfd. */
+static bool is_of_events(int fd) {
+  char path[32], link[32] = "";
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return readlink(path, link, sizeof link - 1) > 0 && strncmp(link, "anon_inode:[event", 17) == 0;
+}
+
+/* In a process without standard descriptors, before thrum has started. */
+static int start_without_standard(void) {
+  int ends[2], ours = 0;
+  sigset_t set;
+  static thrum_event event;
+  CHECK_EQ(pipe(ends), 0);
+  for (int fd = 0; fd <= 2; fd++) CHECK_EQ(close(fd), 0);
+  for (int fd = 3; fd < 64; fd++) CHECK(!is_of_events(fd));
+  CHECK_EQ(thrum_read_for(ends[0], much, 1, THRUM_MS(1)), -ETIMEDOUT);
+  for (int fd = 3; fd < 64; fd++) {
+    if (!is_of_events(fd)) continue;
+    CHECK_EQ(thrum_close(fd), -EBADF);
+    CHECK(is_open(fd));
+    ours++;
+  }
+  CHECK_EQ(ours, 2);
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  CHECK_EQ(thrum_signal_wait_for(&set, THRUM_MS(1)), -ETIMEDOUT);
+  CHECK(thrum_event_fd(&event) > 2);
+  for (int fd = 0; fd <= 2; fd++) CHECK(!is_open(fd));
+  CHECK_EQ(thrum_write(ends[1], "x", 1), 1);
+  CHECK_EQ(thrum_read(ends[0], much, 1), 1);
+  return 0;
+}
+
+/* The child tells by its status alone, since it has nothing to print to. */
+static void standard_numbers_stay_free(void) {
+  int status = -1;
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) _exit(start_without_standard());
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_EQ(status, 0);
 }
 
 /* ---- Pieces --------------------------------------------------------------------------------------------------------------- */
@@ -221,6 +268,7 @@ static void sending_meets_no_other_file(void) {
 }
 
 int main(void) {
+  standard_numbers_stay_free();
   thrumi_os.readv = read_as_there;
   thrumi_os.accept = accept_late;
   thrum_yield();
