@@ -15,6 +15,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -55,6 +56,15 @@ static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t len
   return error ? error : told(listen(fd, SOMAXCONN));
 }
 
+/* 0, or -EINVAL: no port, or a number, as libc reads it, that none has: libc would take what its last 16 bits say. */
+static int check_port(const char *port, long least) {
+  if (!port || !*port) return -EINVAL;
+  char *end;
+  long number = strtol(port, &end, 10);
+  bool is_name = *end;
+  return is_name || (number >= least && number <= UINT16_MAX) ? 0 : -EINVAL;
+}
+
 /* ---- TCP, to listen --------------------------------------------------------------------------------------------------- */
 
 static int listen_at(const struct addrinfo *a, bool both_families) {
@@ -88,7 +98,8 @@ static int listen_by_name(const char *host, const char *port, int family, bool b
 }
 
 int thrum_listen_tcp(const char *host, const char *port) {
-  if (!port) return -EINVAL;
+  int error = check_port(port, 0);
+  if (error) return error;
   if (host) return listen_by_name(host, port, AF_UNSPEC, false);
   int fd = listen_by_name(NULL, port, AF_INET6, true);
   bool no_ipv6 = fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL;
@@ -139,10 +150,11 @@ static int dial_any(const struct addrinfo *list, thrum_time deadline) {
 }
 
 int thrum_dial_tcp_for(const char *host, const char *port, thrum_duration timeout) {
-  if (!port) return -EINVAL;
+  int error = check_port(port, 1);
+  if (error) return error;
   thrum_time deadline = thrum_after(timeout);
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-  int error = thrumi_resolve(host, port, &hints, &list, timeout);
+  error = thrumi_resolve(host, port, &hints, &list, timeout);
   if (error) return error;
   int fd = dial_any(list, deadline);
   freeaddrinfo(list);

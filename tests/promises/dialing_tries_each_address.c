@@ -340,6 +340,13 @@ static void wrong_calls(void) {
   CHECK_EQ(thrum_listen_tcp("127.0.0.1", NULL), -EINVAL);
   CHECK_EQ(thrum_listen_tcp(NULL, NULL), -EINVAL);
   CHECK_EQ(thrum_listen_tcp("127.0.0.1", "no such service"), -ENOENT);
+  static const char *const bad[] = {"", "65536", "70000", "-1", "99999999999999999999", "4294967376"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    CHECK_EQ(thrum_listen_tcp("127.0.0.1", bad[i]), -EINVAL);
+    CHECK_EQ(thrum_dial_tcp("127.0.0.1", bad[i]), -EINVAL);
+  }
+  CHECK_EQ(thrum_dial_tcp("127.0.0.1", "0"), -EINVAL);
+  CHECK_EQ(thrum_dial_tcp("127.0.0.1", "00"), -EINVAL);
   CHECK_EQ(thrum_listen_tcp("1.2.3.4", "0"), -EADDRNOTAVAIL); /* not ours */
   CHECK_EQ(thrum_local_port(-1), -EBADF);
   int ends[2];

@@ -20,12 +20,12 @@ struct addrinfo;
  * where there is both) and `port` (a number or a service's name; "0": one that is free, see thrum_local_port). Of a name with
  * several addresses it is the first at which one can listen. SO_REUSEADDR is set.
  * A descriptor, or a negative errno; -ENOENT: no such host or service; -EAGAIN: the name servers do not answer for now; -EIO: they
- * failed; -EINVAL: no port. */
+ * failed; -EINVAL: no port (NULL or ""), or a number beyond 65535. */
 THRUM_API int thrum_listen_tcp(const char *host, const char *port);
 
 /* A connection to `host` (NULL: this machine) and `port`: its addresses are tried in turn, in the order of getaddrinfo, until one
  * answers; if none does, the error of the first one. TCP_NODELAY is set. The timeout is for the whole, the look-up included; each
- * address gets an equal part of what is left. Errors of the look-up as above. */
+ * address gets an equal part of what is left. Errors of the look-up as above; -EINVAL also for the port 0. */
 THRUM_API int thrum_dial_tcp(const char *host, const char *port);
 THRUM_API THRUM_MUST_CHECK int thrum_dial_tcp_for(const char *host, const char *port, thrum_duration timeout);
 
