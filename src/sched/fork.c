@@ -57,7 +57,7 @@ static void reset_workers(void) {
 static void reset_sched(void) {
   struct thrumi_sched *s = &thrumi_sched;
   s->global = s->hogs_waiting = (struct thrumi_queues){0};
-  s->spares = s->idle = s->all = NULL;
+  s->spares = s->idle = NULL;
   s->monitor = s->breeder = NULL;
   thrumi_store(&s->spare_count, 0);
   thrumi_store(&s->schedulers, 0);
@@ -102,10 +102,10 @@ static void make_main(struct thrumi_thread *t) {
 
 static void after_in_child(void) {
   struct thrumi_thread *survivor = thrumi_self()->current;
+  thrumi_kthread_fork(thrumi_self());
   reset_sched();
   reset_workers();
   thrumi_table_fork();
-  thrumi_kthread_fork();
   thrumi_start_fork();
   thrumi_stack_fork();
   thrumi_local_fork();

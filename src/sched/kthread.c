@@ -20,9 +20,21 @@ _Thread_local uint32_t thrumi_mark_tls __attribute__((tls_model("initial-exec"))
 
 uintptr_t *__cxa_get_globals(void) __attribute__((weak));
 
-static struct { struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */ } pool;
+static struct {
+  struct thrumi_kthread *free; /* structs of ended ones, under sched.lock */
+  struct thrumi_kthread
+      *left[2]; /* by the fork that this process comes from: those of then, and those ended by then */
+} pool;
 
-void thrumi_kthread_fork(void) { pool.free = NULL; }
+/* The lists may be half changed, so they are left alone; leak checkers are to see that they are not lost. There is one struct that
+ * nobody else can have in hand: the forker's own, which it needs no more once it is made main. */
+void thrumi_kthread_fork(struct thrumi_kthread *own) {
+  pool.left[0] = thrumi_sched.all;
+  if (pool.free) pool.left[1] = pool.free;
+  thrumi_sched.all = NULL;
+  own->next_spare = NULL;
+  pool.free = own;
+}
 
 /* ---- Making ------------------------------------------------------------------------------------------------ */
 

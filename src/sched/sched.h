@@ -418,7 +418,7 @@ int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *));
 void thrumi_kthread_end(struct thrumi_kthread *k); /* the calling one is about to end */
 int thrumi_schedulers_ensure(uint32_t n); /* that many that are not captured; outside; 0 or -EAGAIN */
 void *thrumi_breeder_main(void *arg);
-void thrumi_kthread_fork(void);
+void thrumi_kthread_fork(struct thrumi_kthread *own);
 void thrumi_breed(void); /* asks for spares */
 bool thrumi_too_many_spares(void);
 struct thrumi_kthread *thrumi_spare_pop_locked(void);
