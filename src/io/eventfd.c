@@ -88,6 +88,7 @@ static struct carrier *make_carrier(thrum_event *event, int fd, struct thrumi_de
 }
 
 int thrum_event_fd(thrum_event *event) {
+  if (!event) return -EINVAL;
   struct thrumi_descriptor *descriptor;
   int fd = thrumi_os.event_create();
   if (fd < 0) return fd;

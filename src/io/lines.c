@@ -15,11 +15,18 @@
 #include <thrum/io/lines.h>
 #include <thrum/time.h>
 
+/* What each call asks first; without room it was not initialised. */
+static int check(const char *room) { return room ? thrumi_cancelled() : -EINVAL; }
+static int check_reader(const thrum_reader *r) { return check(r ? r->room : NULL); }
+static int check_writer(const thrum_writer *w) { return check(w ? w->room : NULL); }
+
 /* ---- Reading -------------------------------------------------------------------------------------------------------- */
 
 int thrum_reader_init(thrum_reader *r, int fd, void *room, size_t size) {
-  *r = (thrum_reader){.fd = fd, .room = room, .size = size};
-  return room && size ? 0 : -EINVAL;
+  if (!r) return -EINVAL;
+  bool usable = room && size;
+  *r = usable ? (thrum_reader){.fd = fd, .room = room, .size = size} : (thrum_reader){0};
+  return usable ? 0 : -EINVAL;
 }
 
 static ssize_t give(thrum_reader *r, const char **line, size_t size) {
@@ -42,7 +49,7 @@ static ssize_t fill(thrum_reader *r, thrum_duration timeout) {
 }
 
 ssize_t thrum_reader_line_for(thrum_reader *r, const char **line, thrum_duration timeout) {
-  int error = thrumi_cancelled();
+  int error = line ? check_reader(r) : -EINVAL;
   if (error) return error;
   thrum_time deadline = thrum_after(timeout);
   for (size_t looked = 0;;) {
@@ -61,10 +68,10 @@ ssize_t thrum_reader_line(thrum_reader *r, const char **line) {
 }
 
 ssize_t thrum_reader_read_for(thrum_reader *r, void *buffer, size_t size, thrum_duration timeout) {
+  int error = check_reader(r);
+  if (error) return error;
   size_t there = r->to - r->from, n = size < there ? size : there;
   if (there == 0 && size > 0) return r->ended ? 0 : thrum_read_for(r->fd, buffer, size, timeout);
-  int error = thrumi_cancelled();
-  if (error) return error;
   if (n) memcpy(buffer, r->room + r->from, n);
   r->from += n;
   return (ssize_t)n;
@@ -77,8 +84,10 @@ ssize_t thrum_reader_read(thrum_reader *r, void *buffer, size_t size) {
 /* ---- Writing -------------------------------------------------------------------------------------------------------- */
 
 int thrum_writer_init(thrum_writer *w, int fd, void *room, size_t size) {
-  *w = (thrum_writer){.fd = fd, .room = room, .size = size};
-  return room && size ? 0 : -EINVAL;
+  if (!w) return -EINVAL;
+  bool usable = room && size;
+  *w = usable ? (thrum_writer){.fd = fd, .room = room, .size = size} : (thrum_writer){0};
+  return usable ? 0 : -EINVAL;
 }
 
 /* All of it, or an error; *done counts what was written before that. */
@@ -100,14 +109,14 @@ static int flush_until(thrum_writer *w, thrum_time deadline) {
 }
 
 int thrum_writer_flush_for(thrum_writer *w, thrum_duration timeout) {
-  int error = thrumi_cancelled();
+  int error = check_writer(w);
   return error ? error : flush_until(w, thrum_after(timeout));
 }
 
 int thrum_writer_flush(thrum_writer *w) { return thrum_writer_flush_for(w, THRUM_FOREVER); }
 
 int thrum_writer_put(thrum_writer *w, const void *bytes, size_t size) {
-  int error = thrumi_cancelled();
+  int error = check_writer(w);
   if (!error && size > w->size - w->used) error = flush_until(w, THRUM_FOREVER);
   if (error) return error;
   size_t done;
@@ -128,7 +137,7 @@ static int print_long(thrum_writer *w, size_t length, const char *format, va_lis
 }
 
 int thrum_writer_print(thrum_writer *w, const char *format, ...) {
-  int error = thrumi_cancelled();
+  int error = check_writer(w);
   if (error) return error;
   va_list arguments, again;
   va_start(arguments, format);

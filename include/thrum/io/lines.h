@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* The fields are private. */
+/* The fields are private. All zeroes is one that has no room: each call on it is -EINVAL. */
 typedef struct thrum_reader {
   int fd;
   char *room;
@@ -30,7 +30,7 @@ typedef struct thrum_writer {
   size_t size, used;
 } thrum_writer;
 
-/* Never waits. 0; -EINVAL: no room. */
+/* Never waits. 0; -EINVAL: no room, and then the reader has none either. */
 THRUM_API int thrum_reader_init(thrum_reader *r, int fd, void *room, size_t size);
 
 /* The next line with its '\n', which the last one may lack; it lies in the reader's room, until the next call on the reader. Its
@@ -45,7 +45,7 @@ THRUM_API ssize_t thrum_reader_read(thrum_reader *r, void *buffer, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_reader_read_for(thrum_reader *r, void *buffer, size_t size,
                                                          thrum_duration timeout);
 
-/* Never waits. 0; -EINVAL: no room. */
+/* Never waits. 0; -EINVAL: no room, and then the writer has none either. */
 THRUM_API int thrum_writer_init(thrum_writer *w, int fd, void *room, size_t size);
 
 /* Collects bytes, and writes when there is no more room. 0 or a negative errno, after which an unknown part of what was
