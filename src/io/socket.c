@@ -100,8 +100,23 @@ static ssize_t accept_one(int fd, void *arg) {
   return n == -ECONNABORTED || n == -EPROTO ? -EINTR : n; /* the next one */
 }
 
+static int option_of(int fd, int option, int *value) {
+  socklen_t size = sizeof *value;
+  return getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
+}
+
+/* What accept(2) would say at once, while poll says that nothing is ready. 0: it listens. */
+static int not_listening(int fd) {
+  int listens = 0, type = 0, error = option_of(fd, SO_ACCEPTCONN, &listens);
+  if (!error) error = option_of(fd, SO_TYPE, &type);
+  if (error || listens) return error;
+  return type == SOCK_STREAM || type == SOCK_SEQPACKET ? -EINVAL : -EOPNOTSUPP;
+}
+
 static ssize_t try_accept(int fd, struct thrumi_descriptor *d, void *arg) {
-  return thrumi_try_asking(fd, d, THRUMI_IN, accept_one, arg);
+  ssize_t n = thrumi_try_asking(fd, d, THRUMI_IN, accept_one, arg);
+  int error = n == -EAGAIN && thrumi_in_blocking_mode(fd) ? not_listening(fd) : 0;
+  return error ? error : n;
 }
 
 int thrum_accept_for(int fd, struct sockaddr *address, unsigned *length, thrum_duration timeout) {
