@@ -146,11 +146,16 @@ static void forget(int signo) {
   while (thrumi_signal_take(signo)) continue;
 }
 
+static bool is_installed(int signo) {
+  struct sigaction present;
+  return thrumi_os_action(signo, &present) == 0 && present.sa_flags & SA_SIGINFO &&
+         present.sa_sigaction == on_signal;
+}
+
 static int install(int signo) {
   struct source *source = &signals.of[signo];
   int error = thrumi_os_action(signo, &source->former);
   if (error) return error;
-  forget(signo); /* what came before it was released, and of handlers that were late then */
   thrumi_store(&source->chained, chained_by(&source->former));
   error = thrumi_os_handle(signo, on_signal, NULL);
   if (!error) thrumi_or(&signals.caught, bit(signo));
@@ -159,21 +164,24 @@ static int install(int signo) {
 
 /* Unless the program has put another handler in its place since. */
 static void uninstall(int signo) {
-  struct sigaction present;
-  if (thrumi_os_action(signo, &present) == 0 && present.sa_flags & SA_SIGINFO &&
-      present.sa_sigaction == on_signal)
-    thrumi_os_set_action(signo, &signals.of[signo].former);
+  if (is_installed(signo)) thrumi_os_set_action(signo, &signals.of[signo].former);
   thrumi_and(&signals.caught, ~bit(signo));
 }
 
-static int catch_locked(uint64_t set) {
+/* `look`: whether the handler is still there is asked, which a wait does not. */
+static int catch_one(int signo, bool look) {
+  if (thrumi_load(&signals.caught) & bit(signo)) return look && !is_installed(signo) ? install(signo) : 0;
+  forget(signo); /* what came before it was released, and of handlers that were late then */
+  return install(signo);
+}
+
+static int catch_locked(uint64_t set, bool look) {
   thrumi_store(&signals.pid, getpid());
   int error = 0;
   for (int signo = 1; signo <= SIGNALS && !error; signo++)
     if (set & bit(signo)) error = make_counter(signo);
-  set &= ~thrumi_load(&signals.caught);
   for (int signo = 1; signo <= SIGNALS && !error; signo++)
-    if (set & bit(signo)) error = install(signo);
+    if (set & bit(signo)) error = catch_one(signo, look);
   return error;
 }
 
@@ -201,11 +209,11 @@ static int bits_of(const sigset_t *set, uint64_t *out) {
   return 0;
 }
 
-static int catch_bits(uint64_t wanted) {
+static int catch_bits(uint64_t wanted, bool look) {
   thrumi_enter();
   thrumi_hooks.signal_fork = forked; /* before the lock is held: a child must free it */
   thrumi_spin_lock(&signals.lock);
-  int error = catch_locked(wanted);
+  int error = catch_locked(wanted, look);
   thrumi_spin_unlock(&signals.lock);
   thrumi_leave(thrumi_self());
   return error;
@@ -215,12 +223,12 @@ int thrum_signal_catch(const sigset_t *set) {
   uint64_t wanted;
   thrumi_leave(thrumi_enter()); /* the runtime has started */
   int error = bits_of(set, &wanted);
-  return error ? error : catch_bits(wanted);
+  return error ? error : catch_bits(wanted, true);
 }
 
 int thrumi_signal_start(int signo) {
   thrumi_leave(thrumi_enter());
-  return may_catch(signo) ? catch_bits(bit(signo)) : -EINVAL;
+  return may_catch(signo) ? catch_bits(bit(signo), false) : -EINVAL;
 }
 
 int thrum_signal_release(const sigset_t *set) {
@@ -257,7 +265,7 @@ int thrum_signal_wait_for(const sigset_t *set, thrum_duration timeout) {
   uint64_t wanted;
   int result = thrumi_cancelled();
   if (!result) result = bits_of(set, &wanted);
-  if (!result) result = wanted ? catch_bits(wanted) : -EINVAL;
+  if (!result) result = wanted ? catch_bits(wanted, false) : -EINVAL;
   while (result >= 0) {
     int signo = take_one(wanted);
     if (signo) return signo;

@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 static void lines(void) {
   char room[8];
@@ -15,8 +16,11 @@ static void lines(void) {
   CHECK_EQ(thrum_reader_init(&in, 0, room, 0), -EINVAL);
   CHECK_EQ(thrum_writer_init(&out, 0, NULL, 8), -EINVAL);
   CHECK_EQ(thrum_writer_init(&out, 0, room, 0), -EINVAL);
+  CHECK_EQ(thrum_reader_init(NULL, 0, room, sizeof room), -EINVAL);
+  CHECK_EQ(thrum_writer_init(NULL, 0, room, sizeof room), -EINVAL);
   CHECK_EQ(thrum_reader_init(&in, -1, room, sizeof room), 0); /* said when it is read */
   CHECK_EQ(thrum_reader_line(&in, &line), -EBADF);
+  CHECK_EQ(thrum_reader_line(&in, NULL), -EINVAL);
   CHECK_EQ(thrum_reader_read(&in, room, 1), -EBADF);
   CHECK_EQ(thrum_writer_init(&out, -1, room, sizeof room), 0);
   CHECK_EQ(thrum_writer_put(&out, "12345", 5), 0);
@@ -25,6 +29,49 @@ static void lines(void) {
   CHECK_EQ(thrum_writer_flush(&out), -EBADF);
   CHECK_EQ(thrum_writer_flush_for(&out, 0), -EBADF);
   CHECK_EQ(out.used, 5);
+}
+
+/* As static ones are that nobody has initialised, and those whose initialisation failed. */
+static void without_room(thrum_reader *in, thrum_writer *out) {
+  char byte;
+  const char *line;
+  CHECK_EQ(thrum_reader_line(in, &line), -EINVAL);
+  CHECK_EQ(thrum_reader_line_for(in, &line, 0), -EINVAL);
+  CHECK_EQ(thrum_reader_read(in, &byte, 1), -EINVAL);
+  CHECK_EQ(thrum_reader_read_for(in, &byte, 0, 0), -EINVAL);
+  CHECK_EQ(thrum_writer_put(out, "x", 1), -EINVAL);
+  CHECK_EQ(thrum_writer_put(out, "x", 0), -EINVAL);
+  CHECK_EQ(thrum_writer_print(out, "%d", 1), -EINVAL);
+  CHECK_EQ(thrum_writer_flush(out), -EINVAL);
+  CHECK_EQ(thrum_writer_flush_for(out, 0), -EINVAL);
+}
+
+static void lines_without_room(void) {
+  char room[8];
+  thrum_reader in = {0};
+  thrum_writer out = {0};
+  without_room(&in, &out);
+  without_room(NULL, NULL);
+  CHECK_EQ(thrum_reader_init(&in, 0, room, 0), -EINVAL);
+  CHECK_EQ(thrum_writer_init(&out, 1, room, 0), -EINVAL);
+  without_room(&in, &out);
+}
+
+/* In blocking mode poll has nothing to say of them, now or ever. */
+static void accepting_at_no_listener(void) {
+  for (int mode = 0; mode <= SOCK_NONBLOCK; mode += SOCK_NONBLOCK) {
+    int stream = socket(AF_UNIX, SOCK_STREAM | mode, 0), packets = socket(AF_UNIX, SOCK_SEQPACKET | mode, 0);
+    int datagram = socket(AF_INET, SOCK_DGRAM | mode, 0), ends[2], pair[2];
+    CHECK_EQ(pipe2(ends, mode), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | mode, 0, pair), 0);
+    CHECK_EQ(thrum_accept(stream, NULL, NULL), -EINVAL);
+    CHECK_EQ(thrum_accept(packets, NULL, NULL), -EINVAL);
+    CHECK_EQ(thrum_accept(pair[0], NULL, NULL), -EINVAL);
+    CHECK_EQ(thrum_accept(datagram, NULL, NULL), -EOPNOTSUPP);
+    CHECK_EQ(thrum_accept(ends[0], NULL, NULL), -ENOTSOCK);
+    const int all[] = {stream, packets, datagram, ends[0], ends[1], pair[0], pair[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) CHECK_EQ(thrum_close(all[i]), 0);
+  }
 }
 
 static int set_and(int (*call)(const sigset_t *), int signo) {
@@ -101,7 +148,10 @@ static void no_descriptors(void) {
 static intptr_t all(void *unused) {
   (void)unused;
   lines();
+  lines_without_room();
+  accepting_at_no_listener();
   signals();
+  CHECK_EQ(thrum_event_fd(NULL), -EINVAL);
   CHECK_EQ(thrum_child_wait(INT32_MIN, NULL), -EINVAL);
   CHECK_EQ(thrum_child_wait(getpid(), NULL), -ECHILD);
   CHECK_EQ(thrum_child_wait(INT32_MAX, NULL), -ECHILD);

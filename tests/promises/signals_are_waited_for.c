@@ -98,6 +98,26 @@ static void handlers_of_before(void) {
   CHECK_EQ(plain_calls, 3);
 }
 
+/* A handler that the program has put in thrum's place since takes the signal, until the next catch, which calls that one too. What
+ * came before is not forgotten. */
+static void catches_again(void) {
+  install_plain(SIGUSR1, SIG_IGN);
+  catch_one(SIGUSR1);
+  CHECK_EQ(raise(SIGUSR1), 0);
+  for (int i = 1; i <= 2; i++) {
+    plain_calls = 0;
+    install_plain(SIGUSR1, on_plain);
+    raise_and_count(&plain_calls, 1);
+    catch_one(SIGUSR1);
+    catch_one(SIGUSR1);
+    raise_and_count(&plain_calls, 2);
+  }
+  for (int i = 0; i < 3; i++) CHECK_EQ(wait_now(SIGUSR1), SIGUSR1);
+  CHECK_EQ(wait_now(SIGUSR1), -ETIMEDOUT);
+  release_one(SIGUSR1);
+  raise_and_count(&plain_calls, 3); /* as it was before the last catch */
+}
+
 /* A program that takes down what it finds, and puts it back later, when that is thrum's own handler. */
 static void own_handler_is_not_chained(void) {
   struct sigaction ours;
@@ -392,6 +412,7 @@ int main(int argc, char **argv) {
   programs_of_their_own();
   remembers_from_catch_on();
   handlers_of_before();
+  catches_again();
   own_handler_is_not_chained();
   releases_forget();
   waits_end_early();

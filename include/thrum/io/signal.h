@@ -21,7 +21,9 @@ extern "C" {
 /* From here on thrum catches these signals in place of what they do otherwise, and remembers each that comes until a wait takes
  * it: so none is missed before the first wait. Deliveries count: ten that come are ten waits' (the kernel itself makes one of
  * those that come while the same signal is still pending, but for the real-time ones). The handler that was there
- * is called as well. Catching what is caught changes nothing; calls do not nest. Does not switch.
+ * is called as well. Catching what is caught changes nothing, unless the program has put a handler in the place of thrum's since
+ * (waits do not ask that): then it is caught again, and that handler is called as well; it must not be one that
+ * calls what it replaced, which is thrum's, and through which the signal is caught anyway. Calls do not nest. Does not switch.
  *
  * Light threads' kernel threads block signals. So some other thread must be there that does not: main, as long as the
  * program has not blocked them there, in whatever call it is; an OS thread of the program's own.
@@ -54,7 +56,7 @@ THRUM_API THRUM_MUST_CHECK pid_t thrum_child_wait_for(pid_t child, int *status, 
  * that read are one. What was done before the set has happened for whoever has read. An event may have several, and each has a
  * thread, a daemon, that waits for it; so no deadlock is pronounced while one is there.
  * To be closed by thrum_close, never by close(2), before the event ends: afterwards nothing of thrum's knows the event. In the child
- * of a fork nothing feeds it. Does not switch. A negative errno: no descriptor, no memory or no thread is to be had. */
+ * of a fork nothing feeds it. Does not switch. A negative errno: no descriptor, no memory or no thread is to be had; -EINVAL: NULL. */
 THRUM_API int thrum_event_fd(thrum_event *event);
 
 #ifdef __cplusplus
