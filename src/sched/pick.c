@@ -30,7 +30,10 @@ enum {
 };
 #define WORTH_WAKING THRUM_US(10)  /* what a worker that was woken must have run for, at least */
 #define WORTH_TAKING THRUM_US(1)   /* ... one that was awake */
-#define WORTH_MOVING THRUM_NS(500) /* ... and for each thread */
+#define WORTH_MOVING THRUM_NS(500) /* ... and for each thread that never ran */
+/* ... and for each turn of one that has: its stack, its record and what it shares with others come from another core in nearly each,
+ * and for a thread that does nothing else that takes up to 1.2 us. */
+#define WORTH_LENDING THRUM_NS(1500)
 
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
   thrumi_spin_lock(&thrumi_sched.lock);
@@ -354,7 +357,7 @@ void thrumi_judge_sharing(int64_t ran, uint32_t threads) {
  * between two switches. */
 void thrumi_judge_lending(int64_t ran, uint32_t switches, bool slept) {
   int64_t worth = slept ? WORTH_WAKING : WORTH_TAKING;
-  learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, ran >= worth + switches * WORTH_MOVING);
+  learn(&thrumi_sched.lend_backoff, LEND_BACKOFF_MOST, ran >= worth + switches * WORTH_LENDING);
 }
 
 /* ---- Waking ------------------------------------------------------------------------------------------ */
