@@ -97,7 +97,8 @@ static inline thrum_case thrum_case_watch(thrum_watch *w, const uint64_t *seen) 
 
 /* Happens when the descriptor can be read (there is something, or the end, or an error), or written, as poll(2) says; nothing is
  * transferred. A thread that waits for the same may be faster: so the call that follows may have to wait after all, and is best
- * made in its try form or with a timeout. Status: 0; -EBADF: not open, or closed by thrum_close; -ENOMEM, -ENOSPC: the
+ * made in its try form or with a timeout. What a thrum_reader has taken already makes its descriptor not readable: look at
+ * thrum_reader_buffered first. Status: 0; -EBADF: not open, or closed by thrum_close; -ENOMEM, -ENOSPC: the
  * kernel has no room for one more to be watched. */
 static inline thrum_case thrum_case_readable(int fd) {
   return thrumi_case(THRUMI_CASE_FD, 0, 0, 0x2001 /* POLLIN, POLLRDHUP */, fd);

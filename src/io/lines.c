@@ -81,6 +81,8 @@ ssize_t thrum_reader_read(thrum_reader *r, void *buffer, size_t size) {
   return thrum_reader_read_for(r, buffer, size, THRUM_FOREVER);
 }
 
+size_t thrum_reader_buffered(const thrum_reader *r) { return r ? r->to - r->from : 0; }
+
 /* ---- Writing -------------------------------------------------------------------------------------------------------- */
 
 int thrum_writer_init(thrum_writer *w, int fd, void *room, size_t size) {

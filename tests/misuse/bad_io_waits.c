@@ -39,6 +39,7 @@ static void without_room(thrum_reader *in, thrum_writer *out) {
   CHECK_EQ(thrum_reader_line_for(in, &line, 0), -EINVAL);
   CHECK_EQ(thrum_reader_read(in, &byte, 1), -EINVAL);
   CHECK_EQ(thrum_reader_read_for(in, &byte, 0, 0), -EINVAL);
+  CHECK_EQ(thrum_reader_buffered(in), 0);
   CHECK_EQ(thrum_writer_put(out, "x", 1), -EINVAL);
   CHECK_EQ(thrum_writer_put(out, "x", 0), -EINVAL);
   CHECK_EQ(thrum_writer_print(out, "%d", 1), -EINVAL);

@@ -102,6 +102,29 @@ static void last_line_may_lack_its_end(void) {
   CHECK_EQ(thrum_close(ends[0]), 0);
 }
 
+/* Lines may lie in the room while the descriptor says nothing. */
+static void buffered_is_what_is_there(void) {
+  thrum_reader in;
+  const char *line;
+  open_pipe();
+  CHECK_EQ(thrum_reader_init(&in, ends[0], room, sizeof room), 0);
+  say("one\ntwo\nthr");
+  CHECK_EQ(thrum_reader_buffered(&in), 0);
+  expect(&in, "one\n");
+  CHECK_EQ(thrum_reader_buffered(&in), 7);
+  thrum_case c = thrum_case_readable(ends[0]);
+  CHECK_EQ(thrum_try_select(&c, 1), -EAGAIN);
+  expect(&in, "two\n");
+  CHECK_EQ(thrum_reader_buffered(&in), 3); /* no line yet */
+  CHECK_EQ(thrum_reader_line_for(&in, &line, 0), -ETIMEDOUT);
+  CHECK_EQ(thrum_reader_buffered(&in), 3);
+  say("ee\n");
+  CHECK_EQ(thrum_select(&c, 1), 0);
+  expect(&in, "three\n");
+  CHECK_EQ(thrum_reader_buffered(&in), 0);
+  close_pipe();
+}
+
 /* ---- Longer than the room ------------------------------------------------------------------------------------------------ */
 
 static void long_lines_come_piece_by_piece(void) {
@@ -284,6 +307,7 @@ int main(void) {
   all_arrive(write_pieces);
   all_arrive(write_by_writer);
   last_line_may_lack_its_end();
+  buffered_is_what_is_there();
   long_lines_come_piece_by_piece();
   long_texts_are_written();
   collecting_writes_nothing();

@@ -40,6 +40,11 @@ THRUM_API ssize_t thrum_reader_line(thrum_reader *r, const char **line);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_reader_line_for(thrum_reader *r, const char **line,
                                                          thrum_duration timeout);
 
+/* How many bytes the reader has already. Who waits for the descriptor itself, in thrum_select or thrum_poll, asks this first:
+ * lines may lie in the room while the descriptor has nothing more to say. Whether they are a whole line thrum_reader_line_for
+ * says with the timeout 0. Does not switch; no cancellation point. */
+THRUM_API size_t thrum_reader_buffered(const thrum_reader *r);
+
 /* Bytes as thrum_read gives them, first those that the reader has already. */
 THRUM_API ssize_t thrum_reader_read(thrum_reader *r, void *buffer, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_reader_read_for(thrum_reader *r, void *buffer, size_t size,
