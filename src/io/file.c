@@ -304,6 +304,8 @@ int thrum_open(const char *path, int flags, unsigned mode) {
 
 /* ---- From a file to any descriptor ----------------------------------------------------------------------------------- */
 
+enum { PIECE = 8192 }; /* the smallest stack has room for it */
+
 struct sending {
   int in;
   int64_t *offset;
@@ -312,10 +314,30 @@ struct sending {
   uint32_t closes; /* of `in`, when it began */
 };
 
-static ssize_t send_file(int out, void *arg) {
-  struct sending *x = arg;
+static ssize_t send_file(int out, const struct sending *x) {
   return thrumi_os.sendfile(out, x->in, x->offset, x->size);
 }
+
+/* In blocking mode sendfile would go on until all is sent, whatever comes. So a piece goes through memory, in a write that does not
+ * wait; the place in the file is moved by what was written of it. */
+static ssize_t send_piece(int out, struct thrumi_descriptor *d, struct sending *x) {
+  char bytes[PIECE];
+  off_t at = x->offset ? (off_t)*x->offset : lseek(x->in, 0, SEEK_CUR);
+  if (!x->offset && at < 0) return errno == ESPIPE ? -EINVAL : -errno; /* as sendfile(2) */
+  struct placed from = {THRUMI_IN, bytes, x->size < PIECE ? x->size : PIECE, at};
+  ssize_t n = place(x->in, &from);
+  if (n <= 0) return n;
+  struct iovec piece = {bytes, (size_t)n};
+  n = try_transfer(out, d, &(struct transfer){THRUMI_OUT, &piece, 1});
+  if (n <= 0) return n;
+  if (x->offset)
+    *x->offset += n;
+  else
+    lseek(x->in, n, SEEK_CUR);
+  return n;
+}
+
+static bool takes_pieces(int out) { return thrumi_in_blocking_mode(out) && kind_of(out) != THRUMI_FD_FILE; }
 
 /* A close of `in` waits for a try, and not for room in `out`. */
 static ssize_t try_sendfile(int out, struct thrumi_descriptor *d, void *arg) {
@@ -327,8 +349,7 @@ static ssize_t try_sendfile(int out, struct thrumi_descriptor *d, void *arg) {
   x->begun = true;
   ssize_t n = -EBADF;
   if (thrumi_descriptor_closes(in) == x->closes)
-    n = kind_of(out) == THRUMI_FD_FILE ? send_file(out, x)
-                                       : thrumi_try_asking(out, d, THRUMI_OUT, send_file, x);
+    n = takes_pieces(out) ? send_piece(out, d, x) : send_file(out, x);
   thrumi_descriptor_end(in);
   return n;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -104,6 +105,44 @@ static void files(void) {
   CHECK_EQ(thrum_sendfile_for(pair[1], fd, &at, 100, 0), 0); /* the end of the file */
   close_pair(pair);
   CHECK(thrum_close(fd) == 0 && unlink(path) == 0);
+}
+
+struct a_sending {
+  int out, in;
+  int64_t at, *offset;
+};
+
+static intptr_t send_on(void *arg) {
+  struct a_sending *s = arg;
+  ssize_t n;
+  while ((n = thrum_sendfile(s->out, s->in, s->offset, MUCH)) > 0) continue;
+  return n;
+}
+
+/* Nobody reads: a part goes out, by which the place in the file is moved, then the time runs out, and at last `out` is closed. */
+static void sending_waits_for_room(int kind, bool own_offset) {
+  int pair[2], file = memfd_create("much", MFD_CLOEXEC);
+  ssize_t sent = 0, n;
+  CHECK_EQ(thrum_write_all(file, there, MUCH), MUCH);
+  CHECK_EQ(lseek(file, 1, SEEK_SET), 1);
+  make_pair(kind, pair);
+  struct a_sending s = {.out = pair[1], .in = file, .at = 1};
+  s.offset = own_offset ? NULL : &s.at;
+  CHECK_EQ(thrum_sendfile_for(s.out, s.in, s.offset, 0, 0), 0);
+  CHECK_EQ(thrum_sendfile_for(s.out, s.in, s.offset, 3, 0), 3);
+  while ((n = thrum_sendfile_for(s.out, s.in, s.offset, MUCH, THRUM_MS(2))) > 0) sent += n;
+  CHECK_EQ(n, -ETIMEDOUT);
+  CHECK(sent > 0 && sent < MUCH - 4);
+  CHECK_EQ(thrum_sendfile_for(s.out, s.in, s.offset, 1 << 15, 0), -ETIMEDOUT);
+  CHECK_EQ(lseek(file, 0, SEEK_CUR), own_offset ? sent + 4 : 1);
+  CHECK_EQ(s.at, own_offset ? 1 : sent + 4);
+  CHECK_EQ(thrum_read_full(pair[0], back, (size_t)sent + 3), sent + 3);
+  CHECK(memcmp(back, there + 1, (size_t)sent + 3) == 0);
+  thrum_thread t = must_spawn(send_on, &s);
+  AWAIT(queue_parked(t));
+  CHECK_EQ(thrum_close(pair[1]), 0);
+  CHECK_EQ(must_join(t), -EBADF);
+  CHECK(thrum_close(pair[0]) == 0 && thrum_close(file) == 0);
 }
 
 /* ---- Messages ------------------------------------------------------------------------------------------------------------ */
@@ -365,6 +404,7 @@ static intptr_t all(void *arg) {
   all_of_it();
   writing_times_out();
   files();
+  for (int kind = 0; kind < 8; kind++) sending_waits_for_room(kind % 4, kind >= 4);
   messages_carry_descriptors();
   polling();
   return 0;

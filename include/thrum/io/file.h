@@ -46,10 +46,9 @@ THRUM_API ssize_t thrum_pwrite(int fd, const void *buffer, size_t size, int64_t 
 THRUM_API int thrum_open(const char *path, int flags, unsigned mode);
 THRUM_API int thrum_fsync(int fd);
 
-/* As sendfile(2): from a file to any descriptor, past the program's memory. *offset is moved on (NULL: the file's own is). May be
- * short. -EBADF also if the file was closed while `out` had no room. To a descriptor in blocking mode it blocks its kernel thread
- * until all is sent: it cannot be cancelled then, nor does its time run out. -EINVAL and -ENOSYS where the kernel cannot do it
- * for these two: read and write then. */
+/* As sendfile(2): from a file to any descriptor, past the program's memory, or, to one in blocking mode, by 8 KiB through it. *offset
+ * is moved on (NULL: the file's own is). May be short, also then. -EBADF also if the file was closed while `out` had no
+ * room. -EINVAL, -ESPIPE and -ENOSYS where the kernel cannot do it for these two: read and write then. */
 THRUM_API ssize_t thrum_sendfile(int out, int in, int64_t *offset, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_sendfile_for(int out, int in, int64_t *offset, size_t size,
                                                       thrum_duration timeout);
