@@ -121,6 +121,45 @@ static void pieces_are_checked(void) {
   }
 }
 
+/* Between two parts the reader looks what time is left: then the number is closed, and becomes the stranger's. */
+static struct {
+  pthread_t reader;
+  bool armed;
+  int number, stranger;
+} between = {.number = -1};
+
+static ssize_t recv_first_part(int fd, void *buffer, size_t size, int flags) {
+  ssize_t n = thrumi_os_linux.recv(fd, buffer, size, flags);
+  if (fd == between.number && n > 0) STORE(between.armed, true);
+  return n;
+}
+
+static int64_t now_between_parts(void) {
+  if (LOAD(between.armed) && pthread_equal(pthread_self(), between.reader)) {
+    STORE(between.armed, false);
+    CHECK_EQ(thrum_close(between.number), 0);
+    CHECK_EQ(dup2(between.stranger, between.number), between.number);
+  }
+  return thrumi_os_linux.now();
+}
+
+static void parts_are_of_one_file(void) {
+  int pair[2], other[2];
+  char text[8];
+  make_pair(SOCK_STREAM, pair);
+  make_pair(SOCK_STREAM, other);
+  CHECK_EQ(thrum_write(pair[1], "mine", 4), 4);
+  CHECK_EQ(thrum_write(other[1], "theirs", 6), 6);
+  between.reader = pthread_self();
+  between.stranger = other[0];
+  between.number = pair[0];
+  CHECK_EQ(thrum_read_full_for(pair[0], text, 8, THRUM_S(TESTS_HANG_S)), -EBADF);
+  between.number = -1;
+  CHECK_EQ(thrum_read(other[0], text, 8), 6); /* all of it */
+  close_pair(pair);
+  close_pair(other);
+}
+
 /* ---- Poll ------------------------------------------------------------------------------------------------------------------- */
 
 struct polling {
@@ -271,9 +310,12 @@ int main(void) {
   standard_numbers_stay_free();
   thrumi_os.readv = read_as_there;
   thrumi_os.accept = accept_late;
+  thrumi_os.recv = recv_first_part;
+  thrumi_os.now = now_between_parts;
   thrum_yield();
   pieces_are_checked(); /* from here on no number is thrum's own */
   numbers_become_sockets();
+  parts_are_of_one_file();
   polling_for_the_end();
   polling_what_never_waits();
   files_end_where_they_end();
