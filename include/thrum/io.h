@@ -9,11 +9,13 @@
  * io/signal.h    signals and ends of child processes as something to wait for; an event as a descriptor
  *
  * What holds for all of them:
- *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised.
+ *  - They return what the calls of libc do, and a negative errno in place of errno. EINTR is never returned, and SIGPIPE not raised
+ *    (but by thrum_print).
  *  - The call is tried first; only if it would block does the thread park until epoll says otherwise.
  *  - Any descriptor will do, also one that thrum did not make. Its mode, which other processes may share, is never
  *    changed; one in blocking mode works too.
- *  - They switch, and are cancellation points (-ECANCELED), before they begin and while they wait. What was
+ *  - They switch, and are cancellation points (-ECANCELED), before they begin and while they wait, unless it is said of one that it is
+ *    not. What was
  *    transferred by then is not lost: a call that is cancelled has transferred nothing, unless it says otherwise.
  *  - Those with `_for` wait for so long at most: -ETIMEDOUT. 0 or less does not wait.
  *  - Several threads may wait for one descriptor. Each call goes on when it can; no order is promised among them.

@@ -113,10 +113,17 @@ static int not_listening(int fd) {
   return type == SOCK_STREAM || type == SOCK_SEQPACKET ? -EINVAL : -EOPNOTSUPP;
 }
 
+/* Of a Unix socket that was shut down accept(2) goes on saying that there is nobody yet. */
+static int shut_down(int fd) {
+  int ready = thrumi_fd_poll(fd, POLLIN);
+  return ready > 0 && ready & POLLHUP ? -EINVAL : 0;
+}
+
 static ssize_t try_accept(int fd, struct thrumi_descriptor *d, void *arg) {
   ssize_t n = thrumi_try_asking(fd, d, THRUMI_IN, accept_one, arg);
-  int error = n == -EAGAIN && thrumi_in_blocking_mode(fd) ? not_listening(fd) : 0;
-  return error ? error : n;
+  if (n != -EAGAIN) return n;
+  int error = thrumi_in_blocking_mode(fd) ? not_listening(fd) : shut_down(fd);
+  return error ? error : -EAGAIN;
 }
 
 int thrum_accept_for(int fd, struct sockaddr *address, unsigned *length, thrum_duration timeout) {

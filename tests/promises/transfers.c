@@ -279,6 +279,42 @@ static void crowded_unix_sockets(void) {
   CHECK_EQ(thrum_close(fd), 0);
 }
 
+struct listening {
+  int fd, begun;
+};
+
+static intptr_t accept_one(void *arg) {
+  struct listening *l = arg;
+  STORE(l->begun, 1);
+  return thrum_accept(l->fd, NULL, NULL);
+}
+
+/* How a server ends who accepts. */
+static void shutdown_ends_accepting(void) {
+  for (int kind = 0; kind < 4; kind++) {
+    struct sockaddr_in in;
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct listening l = {.fd = -1};
+    if (kind < 2) {
+      l.fd = listen_at(&in, kind ? SOCK_NONBLOCK : 0, 1);
+    } else {
+      l.fd = socket(AF_UNIX, SOCK_STREAM | (kind == 3 ? SOCK_NONBLOCK : 0), 0);
+      CHECK_EQ(bind(l.fd, (struct sockaddr *)&un, sizeof un.sun_family),
+               0); /* a name of the kernel's choice */
+      CHECK_EQ(listen(l.fd, 1), 0);
+    }
+    thrum_thread t = must_spawn(accept_one, &l);
+    if (kind % 2)
+      AWAIT(queue_parked(t));
+    else
+      AWAIT(LOAD(l.begun));
+    CHECK_EQ(shutdown(l.fd, SHUT_RDWR), 0);
+    CHECK_EQ(must_join(t), -EINVAL);
+    CHECK_EQ(thrum_accept(l.fd, NULL, NULL), -EINVAL);
+    CHECK_EQ(thrum_close(l.fd), 0);
+  }
+}
+
 /* ---- Poll -------------------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 40 };
@@ -414,6 +450,7 @@ int main(void) {
   run_in_each_kind(all, NULL);
   connections();
   crowded_unix_sockets();
+  shutdown_ends_accepting();
   waits_end();
   close_wins_over_a_part();
   no_descriptor_to_be_had();

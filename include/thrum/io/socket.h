@@ -34,7 +34,8 @@ THRUM_API THRUM_MUST_CHECK ssize_t thrum_sendmsg_for(int fd, const struct msghdr
 
 /* As accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC: the descriptor of the connection, which is the caller's to close by thrum_close.
  * A connection that the peer gave up before it was accepted (ECONNABORTED) is passed over. -EMFILE and -ENFILE: no
- * descriptor is to be had; the connection stays in the queue, so close one, or wait, before the next try. */
+ * descriptor is to be had; the connection stays in the queue, so close one, or wait, before the next try. -EINVAL: it does not listen,
+ * or was shut down, which is how who accepts is told to stop. */
 THRUM_API int thrum_accept(int fd, struct sockaddr *address, unsigned *length);
 THRUM_API THRUM_MUST_CHECK int thrum_accept_for(int fd, struct sockaddr *address, unsigned *length,
                                                 thrum_duration timeout);
