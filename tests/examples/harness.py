@@ -40,14 +40,21 @@ def eventually(condition, what, seconds=20):
         time.sleep(0.01)
 
 
+def begin_child(files):
+    """In the child: a background job of a shell has these two ignored, and thrum then leaves them so."""
+    for which in signal.SIGINT, signal.SIGQUIT:
+        signal.signal(which, signal.SIG_DFL)
+    if files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+
 class Server:
     """A server that runs: its port is what it says in its first line. At the end of the block it is stopped, and has to end in order."""
 
     def __init__(self, name, *arguments, files=None):
         self.errors = tempfile.TemporaryFile(mode="a+")  # appends, wherever it was read last
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
         self.process = subprocess.Popen([program(name), "--port=0", *map(str, arguments)], stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True, preexec_fn=limit)
+                                        stderr=self.errors, text=True, preexec_fn=lambda: begin_child(files))
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on port (\d+)\n", line)
         expect(found, "the first line says the port", line, self.told())

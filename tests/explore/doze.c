@@ -127,7 +127,8 @@ static void reset_monitor_polls(void) {
 
 static void check_workers(void) {
   EXPECT(runs[0] == 1);
-  if (atomic_load(&thrumi_sched.polls)) EXPECT(atomic_load(&monitor_roused));
+  bool was_poller = atomic_load(&thrumi_sched.poller_watch) == INT64_MAX; /* and is no more */
+  if (was_poller) EXPECT(atomic_load(&monitor_roused));
   EXPECT(atomic_load(&thrumi_sched.bell) == THRUMI_BELL_MONITOR);
   EXPECT(!thrumi_sched.idle);
 }

@@ -63,6 +63,7 @@ NEVER(thrumi_spare_push_locked)
 NEVER(thrumi_stack_drain)
 NEVER(thrumi_timeout_start)
 NEVER(thrumi_timeout_stop)
+NEVER(thrumi_timeouts_wait)
 NEVER(thrumi_uncapture)
 
 /* Read by no model either. */
