@@ -10,6 +10,7 @@
  * a cancel that won, and no callback comes early; and everybody gets through. */
 #include "../support.h"
 #include "cancel.h"
+#include "random.h"
 
 #include <sched/self.h>
 
@@ -52,16 +53,6 @@ static struct shot shared[TIMERS];
 static struct crowd crowd;
 static int ended, by_callbacks;
 static long put_in_all, got_in_all, dropped, timed_out, cancelled, selected, fired, taken_back;
-
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-  return x ^ x >> 31;
-}
-
-static int draw(uint64_t *seed, int below) {
-  return (int)(mix(*seed += UINT64_C(0x9e3779b97f4a7c15)) % (uint64_t)below);
-}
 
 static thrum_duration some_time(uint64_t *seed) { return draw(seed, 4) ? THRUM_US(draw(seed, 300)) : 0; }
 

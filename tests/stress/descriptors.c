@@ -9,6 +9,7 @@
  * is read once, and what failed, ran out of time or was cancelled has written nothing; and everybody gets through. */
 #include "../support.h"
 #include "cancel.h"
+#include "random.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -48,16 +49,6 @@ static struct crowd crowd;
 static struct sockaddr_un address;
 static int listener, over, ended;
 static long put_in_all, got_in_all, timed_out, cancelled, closed, refused, connected, accepted;
-
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-  return x ^ x >> 31;
-}
-
-static int draw(uint64_t *seed, int below) {
-  return (int)(mix(*seed += UINT64_C(0x9e3779b97f4a7c15)) % (uint64_t)below);
-}
 
 static thrum_duration some_time(uint64_t *seed) {
   switch (draw(seed, 8)) {

@@ -6,6 +6,7 @@
  * What is checked: every job that was started ran exactly once and every result is the right one, by counts
  * at the end; and that it ends. The seed is printed; it decides what is done, not how it interleaves. */
 #include "../support.h"
+#include "random.h"
 
 #include <fcntl.h>
 
@@ -31,16 +32,6 @@ static bool over;
 
 /* ---- Chance -------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-  return x ^ x >> 31;
-}
-
-static uint64_t draw(uint64_t *state) { return mix(*state += UINT64_C(0x9e3779b97f4a7c15)); }
-
-static int draw_below(uint64_t *state, int n) { return (int)(draw(state) % (uint64_t)n); }
-
 /* What a job returns: positive, and like no other. */
 static intptr_t result_of(const struct job *job) { return (intptr_t)(mix(job->seed) >> 2); }
 
@@ -60,13 +51,13 @@ static void pinned(uint64_t *state) {
     return;
   }
   pid_t tid = gettid();
-  for (int i = draw_below(state, 4); i >= 0; i--) thrum_yield();
+  for (int i = draw(state, 4); i >= 0; i--) thrum_yield();
   CHECK_EQ(gettid(), tid);
   CHECK_EQ(thrum_unpin(), 0);
 }
 
 static void keep_errno(uint64_t *state) {
-  int own = draw_below(state, 4000);
+  int own = draw(state, 4000);
   errno = own;
   thrum_yield();
   CHECK_EQ(errno, own);
@@ -86,27 +77,27 @@ static intptr_t run_once(void *arg) {
 }
 
 static void use_units(uint64_t *state) {
-  int way = draw_below(state, 3), error = 0;
+  int way = draw(state, 3), error = 0;
   if (way == 0) error = thrum_sem_try_acquire(&units);
-  if (way == 1) error = thrum_sem_acquire_for(&units, THRUM_US(draw_below(state, 300)));
+  if (way == 1) error = thrum_sem_acquire_for(&units, THRUM_US(draw(state, 300)));
   if (way == 2) thrum_sem_acquire(&units);
   CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
   if (error) return;
   CHECK(ADD(units_out, 1) <= UNITS);
-  if (draw_below(state, 2)) thrum_yield();
+  if (draw(state, 2)) thrum_yield();
   ADD(units_out, -1);
   CHECK_EQ(thrum_sem_release(&units, 1), 0);
 }
 
 static void synchronise(uint64_t *state) {
   int error;
-  switch (draw_below(state, 5)) {
+  switch (draw(state, 5)) {
   case 0:
     thrum_event_set(&flag);
     thrum_event_clear(&flag);
     return;
-  case 1: error = thrum_event_wait_for(&flag, THRUM_US(draw_below(state, 300))); break;
-  case 2: error = thrum_waitgroup_wait_for(&things, THRUM_US(draw_below(state, 300))); break;
+  case 1: error = thrum_event_wait_for(&flag, THRUM_US(draw(state, 300))); break;
+  case 2: error = thrum_waitgroup_wait_for(&things, THRUM_US(draw(state, 300))); break;
   case 3:
     thrum_waitgroup_add(&things, 1);
     thrum_yield();
@@ -125,29 +116,29 @@ static thrum_rwlock pair_lock;
 static long pair[2];
 
 static void read_pair(uint64_t *state) {
-  int way = draw_below(state, 3), error = 0;
+  int way = draw(state, 3), error = 0;
   if (way == 0) error = thrum_rwlock_try_acquire_read(&pair_lock);
-  if (way == 1) error = thrum_rwlock_acquire_read_for(&pair_lock, THRUM_US(draw_below(state, 300)));
+  if (way == 1) error = thrum_rwlock_acquire_read_for(&pair_lock, THRUM_US(draw(state, 300)));
   if (way == 2) thrum_rwlock_acquire_read(&pair_lock);
   CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
   if (error) return;
   long seen = pair[0];
-  if (draw_below(state, 2)) thrum_yield();
+  if (draw(state, 2)) thrum_yield();
   CHECK_EQ(pair[1], seen);
   CHECK_EQ(thrum_rwlock_release_read(&pair_lock), 0);
 }
 
 static void write_pair(uint64_t *state) {
-  int way = draw_below(state, 3), error = 0;
+  int way = draw(state, 3), error = 0;
   if (way == 0) error = thrum_rwlock_try_acquire_write(&pair_lock);
-  if (way == 1) error = thrum_rwlock_acquire_write_for(&pair_lock, THRUM_US(draw_below(state, 300)));
+  if (way == 1) error = thrum_rwlock_acquire_write_for(&pair_lock, THRUM_US(draw(state, 300)));
   if (way == 2) thrum_rwlock_acquire_write(&pair_lock);
   CHECK(error == 0 || error == (way ? -ETIMEDOUT : -EAGAIN));
   if (error) return;
   pair[0]++;
-  if (draw_below(state, 2)) thrum_yield();
+  if (draw(state, 2)) thrum_yield();
   pair[1]++;
-  if (draw_below(state, 3)) {
+  if (draw(state, 3)) {
     CHECK_EQ(thrum_rwlock_release_write(&pair_lock), 0);
     return;
   }
@@ -160,21 +151,21 @@ static void write_pair(uint64_t *state) {
 static thrum_barrier meeting = THRUM_BARRIER_INIT(3);
 
 static void meet(uint64_t *state) {
-  int number = thrum_barrier_wait_for(&meeting, THRUM_US(draw_below(state, 300)));
+  int number = thrum_barrier_wait_for(&meeting, THRUM_US(draw(state, 300)));
   CHECK((number >= 0 && number < 3) || number == -ETIMEDOUT || number == -EPIPE);
   if (number == -EPIPE && thrum_barrier_broken(&meeting)) thrum_barrier_reset(&meeting);
 }
 
 static void act(uint64_t *state, int depth) {
-  switch (draw_below(state, 19)) {
-  case 0: CHECK_EQ(thrum_sleep(THRUM_US(draw_below(state, 2000))), 0); break;
-  case 1: spin(draw_below(state, 300)); break;
+  switch (draw(state, 19)) {
+  case 0: CHECK_EQ(thrum_sleep(THRUM_US(draw(state, 2000))), 0); break;
+  case 1: spin(draw(state, 300)); break;
   case 2:
-    if (draw_below(state, 20) == 0) spin(8000);
+    if (draw(state, 20) == 0) spin(8000);
     break; /* for more than an interval */
   case 3: pinned(state); break;
   case 4: keep_errno(state); break;
-  case 5: free(malloc((size_t)draw_below(state, 10000))); break;
+  case 5: free(malloc((size_t)draw(state, 10000))); break;
   case 6:
   case 7:
     if (depth < DEPTH) start_group(state, depth + 1);
@@ -203,7 +194,7 @@ static intptr_t run_job(void *arg) {
   CHECK_EQ(ADD(job->runs, 1), 1);
   ADD(started, 1);
   if (job->fds[0] >= 0) read_byte(job, job->seed & 1);
-  for (int i = draw_below(&state, 4); i >= 0; i--) act(&state, job->depth);
+  for (int i = draw(&state, 4); i >= 0; i--) act(&state, job->depth);
   CHECK_EQ(LOAD(job->runs), 1);
   if (job->detached) free(job);
   ADD(finished, 1);
@@ -215,22 +206,22 @@ static intptr_t run_job(void *arg) {
 static struct job *new_job(uint64_t *state, int depth) {
   struct job *job = calloc(1, sizeof *job);
   CHECK(job);
-  job->seed = draw(state);
+  job->seed = draw_any(state);
   job->depth = depth;
   job->fds[0] = job->fds[1] = -1;
-  if (draw_below(state, 8) == 0) CHECK_EQ(pipe2(job->fds, O_CLOEXEC), 0);
+  if (draw(state, 8) == 0) CHECK_EQ(pipe2(job->fds, O_CLOEXEC), 0);
   return job;
 }
 
 static void spawn_job(uint64_t *state, thrum_thread *out, struct job *job) {
   thrum_options options = THRUM_OPTIONS_INIT;
-  options.bound = draw_below(state, 40) == 0;
-  options.stack_size = draw_below(state, 4) == 0 ? 64 * 1024 : 0;
+  options.bound = draw(state, 40) == 0;
+  options.stack_size = draw(state, 4) == 0 ? 64 * 1024 : 0;
   int out_fd = job->fds[1]; /* the job may be gone when it has been started */
   ADD(spawned, 1);
   CHECK_EQ(thrum_spawn_with(out, &options, run_job, job), 0);
   if (out_fd < 0) return;
-  if (draw_below(state, 2)) thrum_yield();
+  if (draw(state, 2)) thrum_yield();
   CHECK_EQ(thrum_write(out_fd, "x", 1), 1);
 }
 
@@ -240,14 +231,14 @@ static intptr_t wait_beside(void *arg) { return thrum_wait(*(thrum_thread *)arg)
 static intptr_t collect(uint64_t *state, thrum_thread t) {
   intptr_t result = -1;
   int error;
-  switch (draw_below(state, 4)) {
+  switch (draw(state, 4)) {
   case 0: return must_join(t);
   case 1:
-    while ((error = thrum_join_for(t, &result, THRUM_US(draw_below(state, 500)))) == -ETIMEDOUT) continue;
+    while ((error = thrum_join_for(t, &result, THRUM_US(draw(state, 500)))) == -ETIMEDOUT) continue;
     CHECK_EQ(error, 0);
     return result;
   case 2:
-    while ((error = thrum_wait_for(t, THRUM_US(draw_below(state, 500)))) == -ETIMEDOUT) continue;
+    while ((error = thrum_wait_for(t, THRUM_US(draw(state, 500)))) == -ETIMEDOUT) continue;
     CHECK_EQ(error, 0);
     return must_join(t);
   default: {
@@ -262,7 +253,7 @@ static intptr_t collect(uint64_t *state, thrum_thread t) {
 static void start_detached(uint64_t *state, int depth) {
   struct job *job = new_job(state, depth);
   thrum_thread t;
-  bool at_once = draw_below(state, 2);
+  bool at_once = draw(state, 2);
   job->detached = true;
   spawn_job(state, at_once ? NULL : &t, job);
   if (!at_once) CHECK_EQ(thrum_detach(t), 0);
@@ -272,11 +263,11 @@ static void start_group(uint64_t *state, int depth) {
   struct job *jobs[GROUP];
   thrum_thread threads[GROUP];
   if (LOAD(spawned) - LOAD(finished) > LIVE_MAX) return;
-  int count = 1 + draw_below(state, GROUP);
+  int count = 1 + draw(state, GROUP);
   for (int i = 0; i < count; i++) {
     jobs[i] = new_job(state, depth);
     spawn_job(state, &threads[i], jobs[i]);
-    if (draw_below(state, 6) == 0) start_detached(state, depth);
+    if (draw(state, 6) == 0) start_detached(state, depth);
   }
   for (int i = 0; i < count; i++) {
     CHECK_EQ(collect(state, threads[i]), result_of(jobs[i]));
@@ -298,10 +289,10 @@ static intptr_t root(void *arg) {
 static intptr_t meddle(void *arg) {
   uint64_t state = (uint64_t)(uintptr_t)arg;
   while (!LOAD(over)) {
-    CHECK_EQ(thrum_set_workers(1 + draw_below(&state, 6)), 0);
-    CHECK_EQ(thrum_set_switch_interval(THRUM_US(100 + draw_below(&state, 5000))), 0);
+    CHECK_EQ(thrum_set_workers(1 + draw(&state, 6)), 0);
+    CHECK_EQ(thrum_set_switch_interval(THRUM_US(100 + draw(&state, 5000))), 0);
     CHECK(thrum_active_count() >= 2);
-    CHECK_EQ(thrum_sleep(THRUM_MS(draw_below(&state, 20))), 0);
+    CHECK_EQ(thrum_sleep(THRUM_MS(draw(&state, 20))), 0);
   }
   return 0;
 }
