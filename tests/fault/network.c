@@ -4,6 +4,7 @@
 #include "workload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -44,13 +45,25 @@ int workload_resolving(void) {
 
 extern char **environ;
 
-/* Not by fork, whose child would start thrum anew among all failures. */
-int workload_children(void) {
-  char sh[] = "sh", c[] = "-c", command[] = "exit 3", *const words[] = {sh, c, command, NULL};
+/* A child that ends when its input does. Not by fork, whose child would start thrum anew among all failures. */
+static pid_t start_child(int input) {
+  char sh[] = "sh", c[] = "-c", command[] = "read x; exit 3", *const words[] = {sh, c, command, NULL};
+  posix_spawn_file_actions_t actions;
   pid_t child;
-  int status = 0;
-  CHECK_EQ(posix_spawnp(&child, "sh", NULL, NULL, words, environ), 0);
-  pid_t ended = thrum_child_wait(child, &status);
+  CHECK_EQ(posix_spawn_file_actions_init(&actions), 0);
+  CHECK_EQ(posix_spawn_file_actions_adddup2(&actions, input, 0), 0);
+  CHECK_EQ(posix_spawnp(&child, "sh", &actions, NULL, words, environ), 0);
+  CHECK_EQ(posix_spawn_file_actions_destroy(&actions), 0);
+  return child;
+}
+
+/* It is waited for while it runs, in vain, and then to its end. */
+int workload_children(void) {
+  int input[2], status = 0;
+  CHECK_EQ(pipe2(input, O_CLOEXEC), 0);
+  pid_t child = start_child(input[0]), ended = thrum_child_wait_for(child, NULL, THRUM_MS(1));
+  CHECK(close(input[0]) == 0 && close(input[1]) == 0);
+  if (ended == -ETIMEDOUT) ended = thrum_child_wait(child, &status);
   if (ended < 0) CHECK_EQ(waitpid(child, &status, 0), child);
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
   return ended < 0 ? (int)ended : 0;
