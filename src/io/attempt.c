@@ -58,10 +58,14 @@ bool thrumi_in_blocking_mode(int fd) {
   return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
+/* libtsan knows by dup alone that who reads from a duplicate sees what was done before the write. The standard ones are the
+ * program's. */
+static int duplicate(int fd) { return THRUMI_TSAN ? dup(fd) : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); }
+
 /* The number may become another file's in the pause; a duplicate does not. (Without one to be had that is left to luck.) */
 ssize_t thrumi_call_paused(int fd, struct thrumi_descriptor *d, ssize_t (*call)(int fd, void *arg),
                            void *arg) {
-  int own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* the standard ones are the program's */
+  int own = duplicate(fd);
   uint32_t paused = thrumi_descriptor_pause(d);
   ssize_t n = call(own >= 0 ? own : fd, arg);
   bool same = thrumi_descriptor_resume(d, paused);
