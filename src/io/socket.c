@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <io/attempt.h>
+#include <io/backoff.h>
 #include <poll.h>
 #include <sched/self.h>
 #include <sys/socket.h>
@@ -146,9 +147,8 @@ struct connecting {
 };
 
 static int outcome(int fd) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+  int why = 0, error = option_of(fd, SO_ERROR, &why);
+  return error ? error : -why;
 }
 
 /* The first call begins it, and is the only one; afterwards the socket says by being ready that it is over. */
@@ -165,15 +165,14 @@ static ssize_t try_connect(int fd, struct thrumi_descriptor *d, void *arg) {
   return x->begun ? -EAGAIN : x->crowded ? 0 : error;
 }
 
-/* The kernel tells nobody that there is room again: the next try comes after 1 ms, then 2, up to 32. */
+/* The kernel tells nobody that there is room again. */
 static int connect_until(int fd, struct connecting *x, thrum_duration timeout) {
   thrum_time deadline = thrum_after(timeout);
-  for (thrum_duration pause = THRUM_MS(1);; pause = pause < THRUM_MS(32) ? 2 * pause : pause) {
-    int error = (int)thrumi_attempt(fd, THRUMI_OUT, try_connect, x, timeout);
+  struct thrumi_backoff backoff = {0};
+  for (;;) {
+    int error = (int)thrumi_attempt(fd, THRUMI_OUT, try_connect, x, thrum_left(deadline));
+    if (!error && x->crowded) error = thrumi_back_off(&backoff, deadline);
     if (error || !x->crowded) return error;
-    timeout = thrum_left(deadline);
-    if (timeout == 0) return -ETIMEDOUT;
-    thrum_sleep(pause < timeout ? pause : timeout);
   }
 }
 
