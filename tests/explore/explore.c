@@ -4,6 +4,7 @@
 
 #include <arch/arch.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched/sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -289,11 +290,17 @@ static void replay(const char *schedule_text) {
   printf("%s: that schedule succeeds\n", model->name);
 }
 
-static void walk(void) {
+/* False: stopped after that many schedules. */
+static bool walk(unsigned long long limit) {
   walked = cut_short = given_up = 0;
   longest = known = 0;
   do run_once();
-  while (advance());
+  while (walked + cut_short < limit && advance());
+  return !known;
+}
+
+static void walk_all(void) {
+  walk(ULLONG_MAX);
   printf("%s: %llu schedules of at most %u steps, %llu more cut short as equal to one of these", model->name,
          walked, longest, cut_short);
   if (given_up) printf(", %llu given up after %u steps of one thread", given_up, model->patience);
@@ -301,17 +308,44 @@ static void walk(void) {
   fflush(stdout);
 }
 
+static void choose_model(const struct explore_model *chosen) {
+  model = chosen;
+  for (n_threads = 0; n_threads < EXPLORE_THREADS && model->threads[n_threads].run;) n_threads++;
+}
+
+/* Most mutations show in one model, and soon: so that no other one is walked to its end before, all are walked for a little while,
+ * and then for longer. */
+static void look_for_failure(const struct explore_model *models) {
+  bool whole = false;
+  for (unsigned long long limit = 1000; !whole; limit *= 10) {
+    whole = true;
+    for (const struct explore_model *m = models; m->name; m++) {
+      choose_model(m);
+      whole &= walk(limit);
+    }
+  }
+}
+
+/* argv: nothing, or a model's name, or that and a schedule of it. */
+static void run_models(const struct explore_model *models, int argc, char **argv) {
+  for (const struct explore_model *m = models; m->name; m++) {
+    if (argc > 1 && strcmp(argv[1], m->name) != 0) continue;
+    choose_model(m);
+    if (argc == 3)
+      replay(argv[2]);
+    else
+      walk_all();
+  }
+}
+
 int explore(const struct explore_model *models, int argc, char **argv) {
   thrumi_control_start();
   for (int i = 0; i < EXPLORE_THREADS; i++)
     if (!(threads[i].stack = malloc(STACK_SIZE))) abort();
-  for (model = models; model->name; model++) {
-    for (n_threads = 0; n_threads < EXPLORE_THREADS && model->threads[n_threads].run;) n_threads++;
-    if (argc == 1 || (argc == 2 && strcmp(argv[1], model->name) == 0))
-      walk();
-    else if (argc == 3 && strcmp(argv[1], model->name) == 0)
-      replay(argv[2]);
-  }
+  if (getenv("EXPLORE_UNTIL_FAILURE"))
+    look_for_failure(models);
+  else
+    run_models(models, argc, argv);
   for (int i = 0; i < EXPLORE_THREADS; i++) free(threads[i].stack);
   return 0;
 }
