@@ -53,10 +53,13 @@ ssize_t thrumi_attempt(int fd, enum thrumi_direction direction, thrumi_try_fn *t
 
 /* ---- Calls that may block ------------------------------------------------------------------------------------------- */
 
-bool thrumi_in_blocking_mode(int fd) {
+/* 1 or 0; -EBADF: nothing is open there. */
+static int blocking_mode(int fd) {
   int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && !(flags & O_NONBLOCK);
+  return flags < 0 ? -errno : !(flags & O_NONBLOCK);
 }
+
+bool thrumi_in_blocking_mode(int fd) { return blocking_mode(fd) > 0; }
 
 /* libtsan knows by dup alone that who reads from a duplicate sees what was done before the write. The standard ones are the
  * program's. */
@@ -81,7 +84,9 @@ static ssize_t ask(int fd, struct thrumi_descriptor *d, enum thrumi_direction di
 
 ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                           ssize_t (*call)(int fd, void *arg), void *arg) {
-  if (!thrumi_in_blocking_mode(fd)) return call(fd, arg);
+  int blocking = blocking_mode(fd);
+  if (blocking < 0) return blocking; /* the call might meet a file that is opened now, and block on it */
+  if (!blocking) return call(fd, arg);
   uint32_t closes = thrumi_descriptor_closes(d);
   if (!thrumi_descriptor_claim(d, direction)) return -EAGAIN;
   ssize_t n = ask(fd, d, direction, call, arg);

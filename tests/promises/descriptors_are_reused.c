@@ -137,6 +137,27 @@ static void only_one_closes(void) {
   CHECK_EQ(thrum_close(1 << 30), -EBADF);
 }
 
+/* A number that is not open may become a file at any moment, on which a plain call would block, and a close wait for it. */
+static int plain_calls;
+
+static ssize_t count_plain(int fd, const struct iovec *pieces, int count, bool wait) {
+  if (wait) ADD(plain_calls, 1);
+  return thrumi_os_linux.readv(fd, pieces, count, wait);
+}
+
+static void nothing_open_is_not_called(void) {
+  int pair[2];
+  char byte;
+  thrumi_os.readv = count_plain;
+  CHECK_EQ(pipe(pair), 0);
+  int number = fcntl(pair[0], F_DUPFD, OUT_OF_THE_WAY);
+  CHECK_EQ(thrum_close(number), 0);
+  CHECK_EQ(thrum_read(number, &byte, 1), -EBADF);
+  CHECK_EQ(plain_calls, 0);
+  thrumi_os.readv = thrumi_os_linux.readv;
+  CHECK(thrum_close(pair[0]) == 0 && thrum_close(pair[1]) == 0);
+}
+
 int main(void) {
   thrumi_os.recv = recv_and_tell;
   no_call_meets_another_file();
@@ -144,5 +165,6 @@ int main(void) {
   closed_behind(SOCK_STREAM | SOCK_NONBLOCK);
   duplicates_do_not_disturb();
   only_one_closes();
+  nothing_open_is_not_called();
   return 0;
 }
