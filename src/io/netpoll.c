@@ -277,11 +277,7 @@ static int enrol(struct thrumi_descriptor *d, uint32_t events) {
 static void begin_waiting(void) {
   if (thrumi_add(&netpoll.waiting, (size_t)1)) return;
   atomic_thread_fence(memory_order_seq_cst); /* with sleep_as_poller and the monitor's sleep_deep */
-  if (thrumi_load(&thrumi_sched.poller)) return;
-  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
-    thrumi_monitor_rouse();
-  else
-    thrumi_monitor_mind();
+  if (!thrumi_load(&thrumi_sched.poller)) thrumi_monitor_take_over();
 }
 
 /* ---- One descriptor -------------------------------------------------------------------------------------------------- */

@@ -144,8 +144,7 @@ static void sleep_as_poller(struct thrumi_kthread *k) {
   atomic_thread_fence(
       memory_order_seq_cst); /* who set a deadline and rang here in vain is seen: see timeout.c */
   thrumi_watch_ring(thrumi_timeouts_next());
-  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
-    thrumi_monitor_rouse(); /* it watches from now on */
+  thrumi_monitor_take_over();
 }
 
 /* A worker that runs dry and looks at the descriptors every few microseconds is left to it: a poller would take the next event away from
@@ -171,11 +170,9 @@ static void sleep_until_called(struct thrumi_kthread *k) {
 
 /* ---- The whole --------------------------------------------------------------------------------------------- */
 
+/* Who puts it in service again takes the nudge back, under the lock. */
 static bool retiring(struct thrumi_worker *w) {
-  if (!(thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE)) return false;
-  if (w->id >= thrumi_load(&thrumi_sched.workers)) return true;
-  thrumi_and(&w->nudge, ~(uint32_t)THRUMI_NUDGE_RETIRE); /* in service again */
-  return false;
+  return thrumi_load_relaxed(&w->nudge) & THRUMI_NUDGE_RETIRE && w->id >= thrumi_load(&thrumi_sched.workers);
 }
 
 /* The worker was taken out of service: its threads go to the others, its kernel thread to the spares. False: it

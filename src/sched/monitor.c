@@ -41,9 +41,9 @@ struct look {
 
 static struct {
   uint32_t polls;     /* sched.polls at the last look */
-  uint32_t finds;     /* and sched.finds */
-  int64_t counted;    /* when that was */
-  int unpolled;       /* looks since a worker last polled */
+  uint32_t finds;     /* sched.finds when it was judged last */
+  int64_t counted;    /* when these were judged last */
+  int unpolled;       /* ticks since a worker last polled */
   int quiet;          /* looks at which nobody waited */
   uint32_t lost_skip; /* kthreads looked at for LOST so far, of all */
   int64_t deep;       /* when it went to sleep until rung for, if that was its last sleep; 0 */
@@ -64,6 +64,14 @@ int64_t thrumi_clock(void) {
 void thrumi_monitor_mind(void) {
   int64_t clock = thrumi_load(&thrumi_sched.clock);
   if (clock && thrumi_load(&thrumi_sched.monitor_watch) - clock > 2 * TICK) thrumi_monitor_rouse();
+}
+
+/* It may have seen a poller a moment ago, and sleep until it is rung for, or for a whole interval. */
+void thrumi_monitor_take_over(void) {
+  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR)
+    thrumi_monitor_rouse();
+  else
+    thrumi_monitor_mind();
 }
 
 void thrumi_monitor_rouse(void) {
@@ -306,14 +314,32 @@ static bool rouse_idle(void) {
   return idle != NULL;
 }
 
-/* Whether workers find threads by polling, without sleep, every few microseconds. */
+/* Whether workers find threads by polling, without sleep, every few microseconds. Several count, and not exactly. */
 static bool are_brisk(const struct look *look) {
   uint32_t finds = thrumi_load_relaxed(&thrumi_sched.finds);
-  bool brisk = (int64_t)(finds - seen.finds) * BRISK_POLLS > look->now - seen.counted;
+  bool brisk = (int64_t)(int32_t)(finds - seen.finds) * BRISK_POLLS > look->now - seen.counted;
   thrumi_store_relaxed(&thrumi_sched.brisk, brisk);
   seen.finds = finds;
-  seen.counted = look->now;
   return brisk;
+}
+
+/* How the workers poll, judged once a tick: who is roused looks twice within a moment, of which no count says anything. */
+struct polling {
+  bool brisk;     /* they find threads so */
+  bool slackened; /* they did until now */
+  bool neglected; /* not any more for some ticks */
+};
+
+static struct polling judge_polling(const struct look *look, bool polled) {
+  bool brisk = thrumi_load_relaxed(&thrumi_sched.brisk), former = brisk;
+  if (polled) seen.unpolled = 0;
+  if (look->now - seen.counted >= TICK) {
+    if (!polled) seen.unpolled++;
+    brisk = are_brisk(look);
+    seen.counted = look->now;
+  }
+  return (struct polling){
+      .brisk = brisk, .slackened = former && !brisk, .neglected = seen.unpolled >= PATIENCE};
 }
 
 static bool descriptors_wait(void) { return thrumi_hooks.poll_pending && thrumi_hooks.poll_pending(); }
@@ -325,13 +351,13 @@ static bool arrange_poll(struct thrumi_kthread *k, struct look *look) {
   uint32_t polls = thrumi_load_relaxed(&thrumi_sched.polls);
   bool polled = polls != seen.polls;
   seen.polls = polls;
-  seen.unpolled = polled ? 0 : seen.unpolled + 1;
-  bool pending = thrumi_timeouts_pending() || descriptors_wait(), brisk = are_brisk(look);
+  bool pending = thrumi_timeouts_pending() || descriptors_wait();
+  struct polling polling = judge_polling(look, polled);
   struct thrumi_kthread *poller = thrumi_load(&thrumi_sched.poller);
-  if (pending && poller && brisk) thrumi_rouse(poller);
+  if (pending && poller && polling.brisk) thrumi_rouse(poller);
   if (!pending || poller) return false;
-  if (!polled && !rouse_idle() && seen.unpolled >= PATIENCE && thrumi_cas(&thrumi_sched.poller, &poller, k))
-    return true;
+  bool called = (!polled || polling.slackened) && rouse_idle();
+  if (!polled && !called && polling.neglected && thrumi_cas(&thrumi_sched.poller, &poller, k)) return true;
   come_back(look, look->now + TICK);
   return false;
 }

@@ -204,9 +204,10 @@ static void queue_next(struct thrumi_worker *w) {
   thrumi_queue_append(&w->queues, next, THRUMI_CLASS_WOKEN);
 }
 
-/* What the monitor asked of this pick. */
+/* What the monitor asked of this pick. That the worker is to retire may be said at any moment, and stays until it is in service
+ * again. */
 static struct thrumi_thread *pick_nudged(struct thrumi_worker *w) {
-  uint32_t nudge = thrumi_swap(&w->nudge, 0);
+  uint32_t nudge = thrumi_and(&w->nudge, (uint32_t)THRUMI_NUDGE_RETIRE);
   if (nudge & (THRUMI_NUDGE_EXPIRED | THRUMI_NUDGE_OWES_HOG)) queue_next(w);
   struct thrumi_thread *t = NULL;
   if (nudge & THRUMI_NUDGE_OWES_HOG) w->owed = (t = pop_hog()) && t->kthread;

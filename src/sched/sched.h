@@ -431,6 +431,8 @@ void thrumi_preempt_self(struct thrumi_kthread *k);
 bool thrumi_preempt_hog(void); /* some worker's, for a woken thread; false: none may be now */
 void *thrumi_monitor_main(void *arg);
 void thrumi_monitor_rouse(void);
+void thrumi_monitor_take_over(
+    void); /* nobody polls any more, or something must be polled for that was not: behind a full fence */
 void thrumi_monitor_mind(void); /* a worker sleeps beside what lies on others' queues */
 
 /* start.c */

@@ -59,9 +59,8 @@ static struct thrumi_kthread *staff_locked(void) {
   for (uint32_t i = 0; i < n; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
     thrumi_and(&w->nudge, ~(uint32_t)THRUMI_NUDGE_RETIRE);
-    if (thrumi_load(&w->kthread)) continue;
-    struct thrumi_kthread *spare = thrumi_spare_pop_locked();
-    if (!spare) break;
+    struct thrumi_kthread *spare = thrumi_load(&w->kthread) ? NULL : thrumi_spare_pop_locked();
+    if (!spare) continue;
     thrumi_store(&w->kthread, spare);
     thrumi_sched.held++;
     spare->next_spare = list;

@@ -40,6 +40,9 @@ void thrumi_enter_slow(struct thrumi_kthread *k) {
 
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }
 void thrumi_monitor_mind(void) { thrumi_add(&monitor_minds, 1u); }
+void thrumi_monitor_take_over(void) {
+  thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR ? thrumi_monitor_rouse() : thrumi_monitor_mind();
+}
 
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
 void thrumi_watch_ring(int64_t when) { EXPECT(when == INT64_MAX); }
@@ -110,6 +113,25 @@ static void reset_patient(void) {
   atomic_store(&monitor_minds, 0);
 }
 
+/* A worker looks for work while the monitor finds that its thread's interval is over and the worker is taken out of service. */
+static void picker(void *unused) {
+  (void)unused;
+  thrumi_pick(&workers[1]);
+}
+
+static void taker(void *unused) {
+  (void)unused;
+  atomic_store(&thrumi_sched.workers, 1);
+  thrumi_or(&workers[1].nudge, (uint32_t)THRUMI_NUDGE_RETIRE);
+}
+
+static void reset_expired(void) {
+  reset();
+  atomic_store(&workers[1].nudge, THRUMI_NUDGE_EXPIRED);
+}
+
+static void check_retires(void) { EXPECT(atomic_load(&workers[1].nudge) & THRUMI_NUDGE_RETIRE); }
+
 static void check_one(void) { EXPECT(runs[0] == 1); }
 
 static int one = 1;
@@ -133,6 +155,11 @@ static const struct explore_model models[] = {
     MODEL("a worker pushes", reset, PUSHER),
     MODEL("a foreign thread wakes", reset, WAKER),
     MODEL("woken ones are left, a foreign thread wakes", reset_patient, WAKER),
+    {.name = "bell, taken out of service",
+     .buffered = true,
+     .reset = reset_expired,
+     .check = check_retires,
+     .threads = {{.name = "picker", .run = picker, .self = &kthreads[1]}, {.name = "taker", .run = taker}}},
     {0},
 };
 

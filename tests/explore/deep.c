@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { WORKERS = 2, THREADS = 2 };
+enum { WORKERS = 2, THREADS = 2, NOW = 1, SOON_ENOUGH = NOW + 2 * TICK };
 
 static struct thrumi_worker workers[WORKERS];
 static struct thrumi_kthread kthreads[WORKERS], monitor;
@@ -28,7 +28,7 @@ void thrumi_rouse(struct thrumi_kthread *k) {
   if (thrumi_swap(&k->go, THRUMI_AWAKE) != THRUMI_AWAKE) explore_futex_wake(&k->go, 1);
 }
 void thrumi_doze(struct thrumi_kthread *k, int64_t deadline, bool poll) {
-  if (poll || deadline != INT64_MAX) return; /* it polls itself, or will look again */
+  if (poll || deadline <= SOON_ENOUGH) return; /* it polls itself, or will look again */
   explore_futex_wait(&k->go, THRUMI_ASLEEP_FUTEX, INT64_MAX);
 }
 /* Those that sleep, one after the other. */
@@ -85,13 +85,26 @@ static void yielder(void *unused) {
 /* Somebody waits for a descriptor, and a worker polls until another thread is found for it, which computes. */
 static size_t one_waits(void) { return 1; }
 
-static void watch_poller(void *unused) {
-  (void)unused;
-  struct look look = {.next = INT64_MAX};
+static void watch_poller(bool waiting) {
+  struct look look = {.now = NOW, .next = INT64_MAX, .waiting = waiting};
   seen.quiet = QUIET_TICKS;
+  seen.counted = NOW;
   thrumi_store(&monitor.go, THRUMI_ASLEEP_FUTEX);
+  thrumi_store(&thrumi_sched.clock, NOW);
   explore_fence();
   sleep_for_now(&monitor, &look);
+}
+
+static void watch_beside_nobody(void *unused) {
+  (void)unused;
+  watch_poller(false);
+}
+
+/* The poller has been struck off to take that thread, and has not left yet: nobody sleeps, so the monitor would look again in an
+ * interval. */
+static void watch_beside_waiting(void *unused) {
+  (void)unused;
+  watch_poller(true);
 }
 
 /* The end of sleep_as_poller, in sched/idle.c. */
@@ -100,7 +113,7 @@ static void leave(void *unused) {
   thrumi_store(&thrumi_sched.poller_watch, INT64_MAX);
   thrumi_store(&thrumi_sched.poller, NULL);
   explore_fence();
-  if (thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR) thrumi_monitor_rouse();
+  thrumi_monitor_take_over();
 }
 
 /* What nobody else reads, or nobody writes here: it makes no schedules. */
@@ -162,6 +175,8 @@ static void reset_polling(void) {
   thrumi_hooks.poll_pending = one_waits;
   atomic_store(&thrumi_sched.poller, &kthreads[0]);
   atomic_store(&thrumi_sched.poller_watch, INT64_MAX - 1);
+  atomic_store(&thrumi_sched.monitor_watch, INT64_MAX);
+  atomic_store(&thrumi_sched.interval, THRUM_S(1));
 }
 
 #define MONITOR \
@@ -190,7 +205,11 @@ static const struct explore_model models[] = {
     {.name = "deep, the poller leaves",
      .buffered = true,
      .reset = reset_polling,
-     .threads = {{.name = "monitor", .run = watch_poller, .self = &monitor}, WORKER(leave, 0)}},
+     .threads = {{.name = "monitor", .run = watch_beside_nobody, .self = &monitor}, WORKER(leave, 0)}},
+    {.name = "deep, the poller leaves to run who waits",
+     .buffered = true,
+     .reset = reset_polling,
+     .threads = {{.name = "monitor", .run = watch_beside_waiting, .self = &monitor}, WORKER(leave, 0)}},
     {0},
 };
 

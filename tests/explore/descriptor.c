@@ -121,7 +121,7 @@ static void *reserve(size_t bytes) { return calloc(1, bytes); } /* once */
 /* ---- The scheduler's part ------------------------------------------------------------------------------------------------ */
 
 void thrumi_monitor_rouse(void) {}
-void thrumi_monitor_mind(void) {}
+void thrumi_monitor_take_over(void) {}
 void thrumi_rouse(struct thrumi_kthread *k) { (void)k; }
 int *thrum_errno(void) { return __errno_location(); }
 intptr_t thrum_blocking(thrum_fn *fn, void *arg) { return fn(arg); }

@@ -22,6 +22,9 @@ uint32_t thrumi_mode;
 void thrumi_lease_barrier(void) { explore_barrier(); }
 void thrumi_monitor_rouse(void) { thrumi_add(&monitor_roused, 1u); }
 void thrumi_monitor_mind(void) { thrumi_add(&monitor_minds, 1u); }
+void thrumi_monitor_take_over(void) {
+  thrumi_load(&thrumi_sched.bell) & THRUMI_BELL_MONITOR ? thrumi_monitor_rouse() : thrumi_monitor_mind();
+}
 int64_t thrumi_timeouts_next(void) { return INT64_MAX; }
 void thrumi_watch_ring(int64_t when) { EXPECT(when == INT64_MAX); }
 int64_t thrumi_timeouts_expire(int64_t now) { return (void)now, INT64_MAX; }
