@@ -291,6 +291,12 @@ static void listen_somewhere(void) {
   CHECK_EQ(listen(listener, 4), 0);
 }
 
+/* On a machine that does much else a few seconds may be too little for that. */
+static bool all_has_happened(void) {
+  return put_in_all && got_in_all && timed_out && connected && accepted &&
+         (TESTS_TSAN || (closed && refused));
+}
+
 int main(int argc, char **argv) {
   double seconds = argc > 1 ? strtod(argv[1], NULL) : 3;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : mix((uint64_t)wall_now());
@@ -300,7 +306,7 @@ int main(int argc, char **argv) {
   thrum_set_switch_interval(THRUM_US(100));
   listen_somewhere();
   hogs_start(&hogs, 2, hog_loop);
-  for (int64_t stop = wall_now() + (int64_t)(seconds * 1e9); wall_now() < stop;) {
+  for (int64_t stop = wall_now() + (int64_t)(seconds * 1e9); wall_now() < stop || !all_has_happened();) {
     begin(&seed);
     crowd_start(&crowd, ALL, run);
     for (int64_t last = wall_now() + THRUM_MS(50 + draw(&seed, 400)); wall_now() < last;) meddle(&seed);
@@ -310,7 +316,5 @@ int main(int argc, char **argv) {
   printf(
       "%ld put, %ld got, %ld ran out of time, %ld cancelled, %ld closed, %ld heard of it, %ld connected, %ld accepted\n",
       put_in_all, got_in_all, timed_out, cancelled, closed, refused, connected, accepted);
-  CHECK(put_in_all && got_in_all && timed_out && connected && accepted);
-  CHECK(TESTS_TSAN || (closed && refused));
   return 0;
 }
