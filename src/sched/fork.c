@@ -57,6 +57,7 @@ static void reset_workers(void) {
 static void reset_sched(void) {
   struct thrumi_sched *s = &thrumi_sched;
   s->global = s->hogs_waiting = (struct thrumi_queues){0};
+  thrumi_store(&s->global_woken, 0);
   s->spares = s->idle = NULL;
   s->monitor = s->breeder = NULL;
   thrumi_store(&s->spare_count, 0);

@@ -35,9 +35,30 @@ enum {
  * and for a thread that does nothing else that takes up to 1.2 us. */
 #define WORTH_LENDING THRUM_NS(1500)
 
+/* Under the lock, as all on the global queue. */
+static void count_woken_locked(enum thrumi_class c, uint32_t change) {
+  if (c == THRUMI_CLASS_WOKEN)
+    thrumi_store_relaxed(&thrumi_sched.global_woken,
+                         thrumi_load_relaxed(&thrumi_sched.global_woken) + change);
+}
+
+static void append_global_locked(struct thrumi_thread *t, enum thrumi_class c) {
+  thrumi_queue_append(&thrumi_sched.global, t, c);
+  count_woken_locked(c, 1u);
+}
+
+static struct thrumi_thread *pop_global_locked(enum thrumi_class c) {
+  struct thrumi_thread *t = thrumi_queue_pop(&thrumi_sched.global, c);
+  if (t) count_woken_locked(c, -1u);
+  return t;
+}
+
 void thrumi_push_global(struct thrumi_thread *t, enum thrumi_class c) {
   thrumi_spin_lock(&thrumi_sched.lock);
-  thrumi_queue_append(c == THRUMI_CLASS_HOG ? &thrumi_sched.hogs_waiting : &thrumi_sched.global, t, c);
+  if (c == THRUMI_CLASS_HOG)
+    thrumi_queue_append(&thrumi_sched.hogs_waiting, t, c);
+  else
+    append_global_locked(t, c);
   thrumi_spin_unlock(&thrumi_sched.lock);
 }
 
@@ -98,7 +119,7 @@ static void fetch(struct thrumi_worker *w) {
   w->lent = 0;
   for (int c = 0; c < THRUMI_CLASSES && share; c++) {
     struct thrumi_thread *t;
-    while (share && (t = thrumi_queue_pop(&thrumi_sched.global, (enum thrumi_class)c))) {
+    while (share && (t = pop_global_locked((enum thrumi_class)c))) {
       thrumi_queue_append(&w->queues, t, (enum thrumi_class)c);
       share--;
     }
@@ -290,7 +311,7 @@ static void give(struct thrumi_worker *w, uint32_t n, bool woken) {
   for (; n && (woken || w->queues.of[THRUMI_CLASS_NEW].head); n--) {
     struct thrumi_thread *t = pop_for_others(w, &klass);
     if (!t) break;
-    thrumi_queue_append(&thrumi_sched.global, t, klass);
+    append_global_locked(t, klass);
     w->lent += klass != THRUMI_CLASS_NEW;
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
@@ -399,7 +420,7 @@ void thrumi_boost(struct thrumi_thread *t) {
   if (there) {
     thrumi_queue_remove(&thrumi_sched.hogs_waiting, hogs, t);
     t->hog = false; /* or it would be put back */
-    thrumi_queue_append(&thrumi_sched.global, t, THRUMI_CLASS_WOKEN);
+    append_global_locked(t, THRUMI_CLASS_WOKEN);
   }
   thrumi_spin_unlock(&thrumi_sched.lock);
   if (there) call_for_woken();

@@ -64,8 +64,9 @@ struct thrumi_queue;
 struct thrumi_waiter;
 
 /* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). By line of the
- * cache: a switch needs the first, spawn and join the first two, a wait and a run on a stack of its own the third.
- * What only the last two lines hold is cleared when a thread ends, the rest when the record is used again. */
+ * cache: a switch needs the first, spawn and join the first two, a run on a stack of its own the third, what few threads have
+ * the fourth. A wait writes to the third and the fifth, and to the fourth if it is for an object. What only the last three
+ * lines hold is cleared when a thread ends, or means nothing without a wait; the rest when the record is used again. */
 struct thrumi_thread {
   _Alignas(64) void *sp;      /* saved context; NULL: none */
   struct thrumi_thread *next; /* neighbours on the run queue; in the free list */
@@ -78,7 +79,7 @@ struct thrumi_thread {
   uint32_t pins;
   _Atomic uint8_t state;  /* enum thrumi_state; for dumps and queues */
   _Atomic uint8_t cancel; /* cancelled; see park.c */
-  _Atomic bool extras;    /* it has, or had, some of what the last line holds */
+  _Atomic bool extras;    /* it has, or had, some of what the fourth line holds */
   bool daemon;
   uint8_t kind;   /* enum thrumi_kind */
   bool hog;       /* used up its last interval */
@@ -101,6 +102,7 @@ struct thrumi_thread {
   _Atomic int64_t waits_since;
   uintptr_t cxa[2]; /* C++ exceptions in flight */
 
+  /* A name, locals, sentences: `extras`. */
   _Alignas(64) void **locals; /* values of thrum_local, by slot */
   struct thrumi_name *name;   /* NULL: made from number and fn; guarded by the bucket of its address */
   char *sentence;             /* thrum_fail's, of its own failure */
@@ -109,7 +111,7 @@ struct thrumi_thread {
   void *fiber;                /* ThreadSanitizer's idea of its context */
   int64_t overran; /* when it last released a gil that others wanted after too long; see sync/gil.c */
   _Atomic(const void *) waits_at; /* where its waiter is queued */
-  /* What it was last queued with, and who queued behind it: hints, see thrumi_ask_for_waiters. */
+  /* On the fifth line from here on. What it was last queued with, and who queued behind it: hints, see thrumi_ask_for_waiters. */
   _Atomic(struct thrumi_waiter *) waiter;
   _Atomic(struct thrumi_thread *) behind;
   _Atomic uint8_t waits_how; /* flags of the present wait */
@@ -119,6 +121,8 @@ struct thrumi_thread {
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */
 };
+_Static_assert(sizeof(struct thrumi_thread) == 5 * 64 && offsetof(struct thrumi_thread, waiter) == 4 * 64,
+               "the lines of the cache");
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
 enum thrumi_class {
@@ -264,6 +268,7 @@ struct thrumi_sched {
   struct thrumi_spin lock;
   /* Under the lock; the counts are read outside as hints. */
   struct thrumi_queues global;       /* all classes but HOG */
+  _Atomic uint32_t global_woken;     /* threads of the class WOKEN on it */
   struct thrumi_queues hogs_waiting; /* the class HOG */
   struct thrumi_kthread *spares, *idle, *all;
   _Atomic uint32_t spare_count;
@@ -395,7 +400,7 @@ void thrumi_less_outside(void); /* one foreign thread less that might wake someb
 int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
 int64_t thrumi_timeouts_next(void);
 size_t thrumi_timeouts_pending(void);
-bool thrumi_timeouts_wait(void); /* who is due is left for now: so many have been woken already */
+bool thrumi_timeouts_wait(void); /* who is due is left for now: so many woken ones wait already */
 void thrumi_timeouts_fork(void);
 
 /* idle.c: a worker without work */

@@ -155,10 +155,11 @@ static void take_due(uint32_t i, int64_t now, struct due *due) {
 }
 
 /* Who has been woken has a record and a stack that must come from far away when very many sleep, and go again if too many others
- * run before. So a worker that finds many due wakes a batch, runs it, and comes back; others leave the rest in the wheel
- * while PLENTY lie on the global queue, behind which they would have to wait anyway. `earliest` has passed then, so
+ * run before. So a worker that finds many due wakes a batch of each shard, runs it, and comes back; others leave the rest in the
+ * wheel while PLENTY woken ones lie on the global queue, behind which they would have to wait anyway. Those alone count: who has
+ * timed out is woken, and goes before the many that lie there because they yielded or never ran. `earliest` has passed then, so
  * whoever looks next takes them, and a worker does before it sleeps. */
-bool thrumi_timeouts_wait(void) { return thrumi_load_relaxed(&thrumi_sched.global.count) >= PLENTY; }
+bool thrumi_timeouts_wait(void) { return thrumi_load_relaxed(&thrumi_sched.global_woken) >= PLENTY; }
 
 static void expire(uint32_t i, int64_t now) {
   const struct thrumi_kthread *k = thrumi_self();
