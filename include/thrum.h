@@ -10,6 +10,8 @@
 
 #include <thrum/base.h>
 #include <thrum/broadcast.h>
+#include <thrum/executor.h>
+#include <thrum/future.h>
 #include <thrum/gil.h>
 #include <thrum/io.h>
 #include <thrum/local.h>

@@ -4,14 +4,16 @@
  * channel. One table serves the whole library:
  *
  *     -EAGAIN      a try form that would have had to wait
+ *     -EALREADY    a future that is done, or has been started
  *     -EBADF       not an open descriptor
  *     -EBUSY       threads wait for what was to go
- *     -ECANCELED   the calling thread was cancelled; never anything else
+ *     -ECANCELED   the calling thread was cancelled, or the future whose result it wants
  *     -EDEADLK     waiting for oneself
  *     -EINVAL      an argument that cannot be right; the header says which
  *     -ENOMEM      no memory, no room for one more stack, or the limit of live threads
  *     -ENOTSUP     not for this kind of thread
  *     -EOVERFLOW   released, or said to be done, too often
+ *     -EOWNERDEAD  in the child of a fork: who would have made it is the parent's
  *     -EPERM       not the owner
  *     -EPIPE       shut down, closed, or a broken barrier
  *     -ESRCH       a handle whose thread was joined or detached, or that never was one

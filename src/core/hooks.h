@@ -12,6 +12,7 @@
 #include <thrum/base.h>
 
 struct thrumi_thread;
+struct thrumi_selectable;
 
 /* One of the objects that a thread holds, as far as those who watch know. */
 struct thrumi_watched_hold {
@@ -41,6 +42,11 @@ struct thrumi_hooks {
   uint32_t (*watch_held)(struct thrumi_thread *t, struct thrumi_watched_hold *out,
                          uint32_t room); /* how many */
   void (*watch_end)(void);               /* the program ends, and the environment asked for a profile */
+
+  /* Futures as cases of a select (queue/selectable.h); and executors in the child of a fork. */
+  const struct thrumi_selectable *_Atomic case_future;
+  void (*_Atomic executor_fork)(void);
+  void (*_Atomic executor_end)(void); /* main has ended: threads that wait for tasks are to end. Outside */
 
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);

@@ -313,7 +313,10 @@ struct select {
   int flags;        /* of its waits */
 };
 
-static const struct thrumi_selectable *of(const thrum_case *c) { return &selectables[c->kind]; }
+/* Futures lie above queues and plug themselves in. */
+static const struct thrumi_selectable *of(const thrum_case *c) {
+  return c->kind == THRUMI_CASE_FUTURE ? thrumi_load(&thrumi_hooks.case_future) : &selectables[c->kind];
+}
 
 static bool is_time(const thrum_case *c) { return c->kind == THRUMI_CASE_AT || c->kind == THRUMI_CASE_AFTER; }
 

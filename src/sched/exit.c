@@ -106,12 +106,19 @@ static void wait_for_all(void) {
   }
 }
 
+/* Main has ended; nor is anybody waited for, or named, who only waits for tasks. */
+static void main_ends(intptr_t result) {
+  thrumi_main_ends(result);
+  void (*end)(void) = thrumi_load(&thrumi_hooks.executor_end);
+  if (end) end();
+}
+
 static void end_in_order(int status) {
   for (struct at_exit *a; (a = pop_at_exit());) {
     a->fn(a->arg);
     thrumi_os.free(a);
   }
-  thrumi_main_ends(status);
+  main_ends(status);
   if (status == 0)
     wait_for_all();
   else
@@ -139,7 +146,7 @@ void thrumi_exit_start(void) {
 }
 
 void thrumi_exit_main(intptr_t result) {
-  thrumi_main_ends(result);
+  main_ends(result);
   wait_for_all();
   exit((int)result);
 }

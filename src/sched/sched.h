@@ -459,6 +459,7 @@ int thrumi_end_poll(thrum_thread handle); /* 0: it has ended; -EAGAIN; else as j
 bool thrumi_end_enlist(thrum_thread handle,
                        struct thrumi_waiter *waiter); /* false: -EAGAIN is not so any more */
 void thrumi_main_ends(intptr_t result);               /* outside */
+extern _Atomic(thrum_uncaught_fn *) thrumi_uncaught;  /* the hook */
 void thrumi_locals_destroy(struct thrumi_thread *t);  /* outside */
 void thrumi_local_fork(void);
 void thrumi_exit_fork(void);

@@ -251,10 +251,10 @@ static void print_uncaught(thrum_thread t, intptr_t failure, const char *sentenc
   thrumi_log("thread %s failed: %s%s%s", name, strerror((int)-failure), *sentence ? ": " : "", sentence);
 }
 
-static _Atomic(thrum_uncaught_fn *) uncaught = print_uncaught;
+_Atomic(thrum_uncaught_fn *) thrumi_uncaught = print_uncaught;
 
 thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook) {
-  thrum_uncaught_fn *former = thrumi_swap(&uncaught, hook ? hook : print_uncaught);
+  thrum_uncaught_fn *former = thrumi_swap(&thrumi_uncaught, hook ? hook : print_uncaught);
   return former == print_uncaught ? NULL : former;
 }
 
@@ -292,7 +292,7 @@ static void wake_joiners(struct thrumi_thread *t) {
 static void last_rites(struct thrumi_thread *t, intptr_t result) {
   thrumi_locals_destroy(t);
   if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
-    thrumi_load (&uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
+    thrumi_load (&thrumi_uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
 }
 
 /* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */

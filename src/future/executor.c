@@ -1,0 +1,184 @@
+/* What all executors share: tasks and their futures. And the inline executor. */
+#include "executor.h"
+
+#include <sched/part.h>
+#include <sched/self.h>
+#include <string.h>
+#include <thrum/time.h>
+
+#include "case.h"
+
+/* ---- Works -------------------------------------------------------------------------------------------------------- */
+
+struct thrumi_work *thrumi_work_new(struct thrum_executor *executor, size_t size, uint32_t references) {
+  if (size > SIZE_MAX - sizeof(struct thrumi_work)) return NULL;
+  struct thrumi_work *work = thrumi_os.allocate(sizeof *work + size);
+  if (!work) return NULL;
+  thrumi_future_init(&work->future, executor, references);
+  work->size = size;
+  thrumi_case_start();
+  return work;
+}
+
+int thrumi_work_submit(struct thrum_executor *executor, struct thrumi_work *work, thrum_future **out) {
+  work->unheard = !out;
+  if (out) *out = &work->future;
+  thrumi_announce(work);
+  int error = executor->kind->submit(executor, work);
+  if (!error) return 0;
+  if (out) *out = NULL;
+  thrumi_os.free(work);
+  return error;
+}
+
+int thrum_submit(thrum_executor *executor, thrum_future **out, thrum_fn *fn, void *arg) {
+  if (thrumi_unlikely(!fn)) return -EINVAL;
+  struct thrumi_work *work = thrumi_work_new(executor, 0, out ? 2 : 1);
+  if (thrumi_unlikely(!work)) return -ENOMEM;
+  work->fn = fn;
+  work->arg = arg;
+  return thrumi_work_submit(executor, work, out);
+}
+
+int thrum_submit_task(thrum_executor *executor, thrum_future **out, const thrum_task *task, const void *in,
+                      size_t size) {
+  if (!task || !task->fn || (!in && size)) return -EINVAL;
+  struct thrumi_work *work = thrumi_work_new(executor, size, out ? 2 : 1);
+  if (!work) return -ENOMEM;
+  work->task = task;
+  if (size) memcpy(work->in, in, size);
+  return thrumi_work_submit(executor, work, out);
+}
+
+/* ---- Running one ---------------------------------------------------------------------------------------------------- */
+
+struct with_bytes {
+  const struct thrumi_work *work;
+  thrum_out out;
+};
+
+static intptr_t call_with_bytes(void *arg) {
+  struct with_bytes *call = arg;
+  return call->work->task->fn(call->work->in, call->work->size, &call->out);
+}
+
+static intptr_t run_with_bytes(struct thrumi_work *work, struct thrumi_thread *me) {
+  struct with_bytes call = {.work = work};
+  intptr_t result = thrumi_part_call(me, call_with_bytes, &call);
+  if (call.out.error && !thrum_failed(result)) result = call.out.error;
+  if (thrum_failed(result)) {
+    if (call.out.data) thrumi_os.free(call.out.data);
+  } else {
+    work->future.bytes = call.out.data;
+    work->future.size = call.out.size;
+  }
+  return result;
+}
+
+/* Its sentence comes with a failure; one that a success left is nobody's. */
+static void keep_failure(struct thrumi_work *work, struct thrumi_thread *me, char *sentence) {
+  intptr_t result = work->future.result;
+  if (thrum_failed(result) && work->unheard) thrumi_tell_uncaught(me, result, sentence);
+  if (thrum_failed(result))
+    work->future.sentence = sentence;
+  else if (sentence)
+    thrumi_os.free(sentence);
+}
+
+void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me) {
+  thrumi_rely_on(work);
+  char *outer = thrumi_sentence_swap(me, NULL);
+  work->future.result =
+      thrumi_likely(work->fn != NULL) ? thrumi_part_call(me, work->fn, work->arg) : run_with_bytes(work, me);
+  char *sentence = thrumi_sentence_swap(me, outer);
+  if (thrumi_unlikely(sentence || thrum_failed(work->future.result))) keep_failure(work, me, sentence);
+}
+
+void thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence) {
+  work->future.result = failure;
+  work->future.sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
+  if (work->future.sentence) strncpy(work->future.sentence, sentence, THRUMI_SENTENCE_MAX - 1);
+  if (work->unheard) thrumi_tell_uncaught(thrumi_me(), failure, sentence);
+  if (!thrumi_future_finish(&work->future)) return;
+  if (thrumi_future_tell(&work->future)) thrumi_future_call_back(&work->future);
+  thrum_future_release(&work->future);
+}
+
+/* ---- Ending ---------------------------------------------------------------------------------------------------------- */
+
+int thrum_executor_shutdown(thrum_executor *executor, bool wait, bool cancel_pending) {
+  executor->kind->shut(executor, cancel_pending);
+  return wait ? executor->kind->wait(executor, INT64_MAX, 0) : 0;
+}
+
+int thrum_executor_shutdown_for(thrum_executor *executor, bool cancel_pending, thrum_duration timeout) {
+  executor->kind->shut(executor, cancel_pending);
+  return executor->kind->wait(executor, thrum_after(timeout), THRUMI_CANCELLABLE);
+}
+
+void thrum_executor_release(thrum_executor *executor) {
+  if (executor) executor->kind->release(executor);
+}
+
+int thrum_executor_statistics(thrum_executor *executor, thrum_executor_stats *out) {
+  if (!out || out->size != sizeof *out) return -EINVAL;
+  *out = (thrum_executor_stats){.size = sizeof *out};
+  executor->kind->statistics(executor, out);
+  return 0;
+}
+
+/* ---- The inline executor: runs each task in submit --------------------------------------------------------------------- */
+
+struct inline_executor {
+  struct thrum_executor executor;
+  _Atomic uint64_t submitted, finished;
+  _Atomic uint32_t shut;
+};
+
+static struct inline_executor *inline_of(struct thrum_executor *executor) {
+  return (struct inline_executor *)executor;
+}
+
+static int inline_submit(struct thrum_executor *executor, struct thrumi_work *work) {
+  struct inline_executor *x = inline_of(executor);
+  if (thrumi_load(&x->shut)) return -EPIPE;
+  thrumi_add(&x->submitted, (uint64_t)1);
+  thrumi_future_begin(&work->future);
+  thrumi_work_run(work, thrumi_me());
+  thrumi_add(&x->finished, (uint64_t)1);
+  thrumi_future_finish(&work->future); /* nobody else has it yet, so there is nobody to tell */
+  return 0;
+}
+
+/* Nothing is ever pending. */
+static void inline_cancelled(struct thrum_executor *executor, struct thrumi_work *work) {
+  (void)executor, (void)work;
+}
+
+static void inline_shut(struct thrum_executor *executor, bool cancel_pending) {
+  (void)cancel_pending;
+  thrumi_store(&inline_of(executor)->shut, 1);
+}
+
+static int inline_wait(struct thrum_executor *executor, int64_t deadline, int flags) {
+  return (void)executor, (void)deadline, (void)flags, 0;
+}
+
+static void inline_release(struct thrum_executor *executor) { thrumi_os.free(executor); }
+
+static void inline_statistics(struct thrum_executor *executor, thrum_executor_stats *out) {
+  out->submitted = thrumi_load(&inline_of(executor)->submitted);
+  out->finished = thrumi_load(&inline_of(executor)->finished);
+}
+
+static const struct thrumi_executor_kind inline_kind = {inline_submit, inline_cancelled, inline_shut,
+                                                        inline_wait,   inline_release,   inline_statistics};
+
+int thrum_executor_inline(thrum_executor **out) {
+  if (!out) return -EINVAL;
+  struct inline_executor *x = thrumi_os.allocate(sizeof *x);
+  if (!x) return -ENOMEM;
+  x->executor.kind = &inline_kind;
+  *out = &x->executor;
+  return 0;
+}

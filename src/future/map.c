@@ -1,0 +1,256 @@
+/* Map: items in chunks, a task a chunk, a ring of their futures.
+ *
+ * A chunk's results lie in its work, behind what it needs to know, and go with its future. A chunk that is cancelled never
+ * touches the items; one that runs may, so the end waits for it.
+ *
+ * With `ahead` the ring holds so many futures: the next chunk is submitted when the oldest one's results begin to be handed out, as
+ * Python's buffersize does it. */
+#include <limits.h>
+#include <sched/part.h>
+#include <sched/self.h>
+#include <string.h>
+#include <thrum/time.h>
+
+#include "executor.h"
+
+struct item_result {
+  intptr_t value;
+  char *sentence;
+  void *bytes;
+  size_t size;
+};
+
+struct chunk {
+  thrum_fn *fn; /* NULL: the task */
+  const thrum_task *task;
+  char *items;
+  size_t count, item_size, done;
+  bool keep_going;
+  struct item_result results[];
+};
+
+struct thrum_map {
+  struct thrum_executor *executor;
+  thrum_fn *fn;
+  const thrum_task *task;
+  char *items;
+  size_t n, item_size, chunk, ring_size;
+  size_t submitted, taken; /* chunks */
+  size_t at;               /* the next result of the oldest chunk */
+  int64_t deadline;
+  int refused; /* why the next chunk was not submitted */
+  bool keep_going, over;
+  struct item_result last; /* was handed out last */
+  thrum_future **ring;
+};
+
+static size_t chunks_of(const struct thrum_map *m) { return m->n / m->chunk + (m->n % m->chunk != 0); }
+
+static struct chunk *chunk_of(thrum_future *f) { return (struct chunk *)(void *)thrumi_work_of(f)->in; }
+
+static void forget(struct item_result *r) {
+  if (r->sentence) thrumi_os.free(r->sentence);
+  if (r->bytes) thrumi_os.free(r->bytes);
+  *r = (struct item_result){0};
+}
+
+/* ---- In the executor ------------------------------------------------------------------------------------------------ */
+
+struct item_call {
+  struct chunk *chunk;
+  char *item;
+  thrum_out out;
+};
+
+static intptr_t call_item(void *arg) {
+  struct item_call *call = arg;
+  const struct chunk *c = call->chunk;
+  return c->fn ? c->fn(call->item) : c->task->fn(call->item, c->item_size, &call->out);
+}
+
+static void run_item(struct chunk *c, struct thrumi_thread *me, struct item_result *r) {
+  struct item_call call = {.chunk = c, .item = c->items + c->done * c->item_size};
+  r->value = thrumi_part_call(me, call_item, &call);
+  if (call.out.error && !thrum_failed(r->value)) r->value = call.out.error;
+  r->bytes = call.out.data;
+  r->size = call.out.size;
+  r->sentence = thrumi_sentence_swap(me, NULL);
+}
+
+/* The task: items up to the first failure, unless told to keep going. */
+static intptr_t run_chunk(void *arg) {
+  struct chunk *c = arg;
+  struct thrumi_thread *me = thrumi_me();
+  bool failed = false;
+  for (uint32_t forks = thrumi_forks; c->done < c->count && !(failed && !c->keep_going); c->done++) {
+    run_item(c, me, &c->results[c->done]);
+    if (thrumi_unlikely(forks != thrumi_forks)) return c->results[c->done].value;
+    failed = thrum_failed(c->results[c->done].value);
+  }
+  return 0;
+}
+
+/* ---- Submitting ------------------------------------------------------------------------------------------------------- */
+
+static int submit_next(struct thrum_map *m) {
+  size_t first = m->submitted * m->chunk, count = m->n - first < m->chunk ? m->n - first : m->chunk;
+  struct chunk *c;
+  struct thrumi_work *work = thrumi_work_new(m->executor, sizeof *c + count * sizeof *c->results, 2);
+  if (!work) return -ENOMEM;
+  c = (struct chunk *)(void *)work->in;
+  c->fn = m->fn;
+  c->task = m->task;
+  c->items = m->items + first * m->item_size;
+  c->count = count;
+  c->item_size = m->item_size;
+  c->keep_going = m->keep_going;
+  work->fn = run_chunk;
+  work->arg = c;
+  int error = thrumi_work_submit(m->executor, work, &m->ring[m->submitted % m->ring_size]);
+  if (!error) m->submitted++;
+  return error;
+}
+
+/* As far as there is room in the ring. */
+static int submit_more(struct thrum_map *m) {
+  int error = 0;
+  while (!error && m->submitted < chunks_of(m) && m->submitted - m->taken < m->ring_size)
+    error = submit_next(m);
+  return error;
+}
+
+static void release_chunk(thrum_future *f) {
+  struct chunk *c = chunk_of(f);
+  for (size_t i = 0; i < c->count; i++) forget(&c->results[i]);
+  thrum_future_release(f);
+}
+
+/* Nothing is submitted any more; what is not handed out is cancelled, and given back when it does not run any more. */
+static void finish(struct thrum_map *m, bool wait) {
+  m->over = true;
+  for (size_t i = m->taken; i < m->submitted; i++) thrum_future_cancel(m->ring[i % m->ring_size]);
+  for (; wait && m->taken < m->submitted; m->taken++) {
+    thrum_future *f = m->ring[m->taken % m->ring_size];
+    while (thrum_future_wait(f) != 0) thrum_yield(); /* no thread for what waits before it: some will end */
+    release_chunk(f);
+  }
+}
+
+static bool good_options(const thrum_map_options *o) { return o->size == sizeof *o; }
+
+static int start(thrum_map **out, struct thrum_map made, const thrum_map_options *options) {
+  static const thrum_map_options defaults = THRUM_MAP_OPTIONS_INIT;
+  const thrum_map_options *o = options ? options : &defaults;
+  if (!out || !good_options(o) || (made.n && !made.items)) return -EINVAL;
+  made.chunk = o->chunk ? o->chunk : 1;
+  if (made.chunk > made.n && made.n) made.chunk = made.n;
+  size_t chunks = chunks_of(&made);
+  made.ring_size = o->ahead && o->ahead < chunks ? o->ahead : chunks;
+  made.deadline = o->timeout ? thrum_after(o->timeout) : INT64_MAX;
+  made.keep_going = o->keep_going;
+  if (made.ring_size > SIZE_MAX / sizeof *made.ring ||
+      made.chunk > SIZE_MAX / (2 * sizeof(struct item_result)))
+    return -ENOMEM;
+  struct thrum_map *m = thrumi_os.allocate(sizeof *m);
+  if (!m) return -ENOMEM;
+  *m = made;
+  m->ring = thrumi_os.allocate(m->ring_size ? m->ring_size * sizeof *m->ring : 1);
+  int error = m->ring ? submit_more(m) : -ENOMEM;
+  if (!error)
+    *out = m;
+  else
+    thrum_map_end(m);
+  return error;
+}
+
+int thrum_map_start(thrum_map **out, thrum_executor *executor, thrum_fn *fn, void *items, size_t n,
+                    size_t item_size, const thrum_map_options *options) {
+  if (!fn) return -EINVAL;
+  struct thrum_map made = {.executor = executor, .fn = fn, .items = items, .n = n, .item_size = item_size};
+  return start(out, made, options);
+}
+
+int thrum_map_start_task(thrum_map **out, thrum_executor *executor, const thrum_task *task, const void *items,
+                         size_t n, size_t item_size, const thrum_map_options *options) {
+  if (!task || !task->fn) return -EINVAL;
+  struct thrum_map made = {
+      .executor = executor, .task = task, .items = (char *)(uintptr_t)items, .n = n, .item_size = item_size};
+  return start(out, made, options);
+}
+
+/* ---- Taking results --------------------------------------------------------------------------------------------------------- */
+
+static int64_t left_of(int64_t deadline) {
+  return deadline == INT64_MAX ? THRUM_FOREVER : thrum_left(deadline);
+}
+
+/* Waits for the oldest chunk. -ECANCELED: the caller, or the chunk (*cancelled). */
+static int await_oldest(struct thrum_map *m, bool *cancelled) {
+  thrum_future *f = m->ring[m->taken % m->ring_size];
+  int error = thrum_future_wait_for(f, left_of(m->deadline));
+  *cancelled = !error && thrum_future_cancelled(f);
+  return *cancelled ? -ECANCELED : error;
+}
+
+/* Takes the next result of the oldest chunk, which is done; gives the chunk back behind its last one. */
+static void take_one(struct thrum_map *m) {
+  thrum_future *f = m->ring[m->taken % m->ring_size];
+  struct chunk *c = chunk_of(f);
+  if (m->at == c->done) { /* it did not run to its end: the executor broke, or this is the child of a fork */
+    m->last = (struct item_result){.value = f->result, .sentence = f->sentence};
+    f->sentence = NULL;
+    finish(m, false);
+    return;
+  }
+  m->last = c->results[m->at];
+  c->results[m->at++] = (struct item_result){0};
+  if (thrum_failed(m->last.value) && !m->keep_going) finish(m, false);
+  if (m->at < c->count) return;
+  m->at = 0;
+  m->taken++;
+  release_chunk(f);
+}
+
+static int next(struct thrum_map *m) {
+  bool cancelled;
+  forget(&m->last);
+  if (!m->over && m->submitted == m->taken && m->refused) {
+    m->over = true;
+    return m->refused;
+  }
+  if (m->over || m->taken == chunks_of(m)) return -EPIPE;
+  int error = await_oldest(m, &cancelled);
+  if (error == -ETIMEDOUT || cancelled) finish(m, false);
+  if (error) return error;
+  take_one(m);
+  if (!m->over && !m->refused) m->refused = submit_more(m);
+  return 0;
+}
+
+int thrum_map_next(thrum_map *m, intptr_t *result) {
+  int error = next(m);
+  if (!error && result) *result = m->last.value;
+  return error;
+}
+
+int thrum_map_next_bytes(thrum_map *m, const void **data, size_t *size) {
+  int error = next(m);
+  if (!error && thrum_failed(m->last.value)) error = (int)m->last.value;
+  if (error) return error;
+  *data = m->last.bytes;
+  *size = m->last.size;
+  return 0;
+}
+
+const char *thrum_map_failure(const thrum_map *m) {
+  bool has = m->last.sentence && thrum_failed(m->last.value);
+  return has ? m->last.sentence : "";
+}
+
+void thrum_map_end(thrum_map *m) {
+  if (!m) return;
+  finish(m, true);
+  forget(&m->last);
+  if (m->ring) thrumi_os.free(m->ring);
+  thrumi_os.free(m);
+}

@@ -1,0 +1,194 @@
+/* What a pool's thread does: comes, takes one task after the other, idles, leaves. See pool.h.
+ *
+ * A result is told before the next task is taken, since callbacks may take long. So that a task that is submitted right after the one
+ * before it was finished finds the same thread, and not a second one, a member says that it is finishing before it tells:
+ * whoever is about to start a thread counts those as coming (P3). If there are callbacks to be called after all, it takes
+ * that back first. */
+#include <sched/part.h>
+#include <string.h>
+#include <thrum/local.h>
+
+#include "pool.h"
+
+static thrum_local current;
+
+struct thrumi_member *thrumi_member_current(void) {
+  struct thrumi_member *me = thrum_local_get(&current);
+  return me && me->forks == thrumi_forks ? me : NULL;
+}
+
+/* ---- Coming and leaving ------------------------------------------------------------------------------------------------ */
+
+static void join_pool(struct thrumi_pool *p, struct thrumi_member *me) {
+  struct thrumi_kthread *k = thrumi_enter();
+  me->thread = k->current;
+  thrumi_spin_lock(&p->lock);
+  if ((me->next = p->members)) me->next->prev = me;
+  p->members = me;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+}
+
+static void wake_who_waits(struct thrumi_pool *p) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
+  for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, &p->count));) thrumi_let_go(bucket, w, 0);
+  thrumi_bucket_unlock(bucket);
+}
+
+/* Under the lock: it counts no more. */
+static void resign(struct thrumi_pool *p, struct thrumi_member *me) {
+  if (me->next) me->next->prev = me->prev;
+  *(me->prev ? &me->prev->next : &p->members) = me->next;
+  p->count--;
+}
+
+/* Who waits for the end is woken before the pin is given back: the pool is there until then. The thread ends behind the one
+ * that left before it, so the last one's end is the end of all. */
+static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
+  thrum_thread self = thrum_current();
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  resign(p, me);
+  thrum_thread former = p->last_gone;
+  p->last_gone = self;
+  struct thrumi_need need = thrumi_pool_need(p);
+  bool none_left = p->count == 0;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(need);
+  if (none_left) wake_who_waits(p);
+  thrumi_leave(k);
+  int error = need.start ? thrumi_pool_start(p, need) : 0;
+  if (error) thrumi_pool_forsake(p, error);
+  k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  bool last = thrumi_pool_unpin(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  if (last) thrumi_pool_free(p);
+  thrum_wait(former);
+}
+
+/* ---- Taking tasks --------------------------------------------------------------------------------------------------------- */
+
+/* Under the lock: the first that has not been cancelled. */
+static struct thrumi_work *pop(struct thrumi_pool *p) {
+  for (struct thrumi_work *work; (work = p->first);) {
+    thrumi_pool_unqueue(p, work);
+    if (thrumi_future_begin(&work->future)) return work;
+  }
+  return NULL;
+}
+
+static bool must_leave(const struct thrumi_pool *p, const struct thrumi_member *me) {
+  return p->shut || p->broken || thrumi_pools_end() || thrumi_is_cancelled(me->thread);
+}
+
+enum verdict { RUN, IDLE, LEAVE };
+
+/* Under the lock: one who has a place decides what to do next. *work: for RUN, if there is any. */
+static enum verdict decide(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_work **work) {
+  bool may_run = thrumi_pool_busy(p) <= p->limit && !thrumi_is_cancelled(me->thread);
+  if (may_run && (*work = pop(p))) {
+    p->pins--; /* of the work; its runner has one */
+    return RUN;
+  }
+  return must_leave(p, me) || p->idle_count >= p->limit ? LEAVE : IDLE;
+}
+
+/* Under the lock, which it lets go of. */
+static void idle(struct thrumi_pool *p, struct thrumi_member *me) {
+  me->ticket = thrumi_arm(me->thread, "tasks of executor", p, 0);
+  me->next_idle = p->idle;
+  p->idle = me;
+  p->idle_count++;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_park(me->thread, me->ticket, INT64_MAX);
+}
+
+static void start_one(struct thrumi_pool *p, struct thrumi_need need) {
+  int error = need.start ? thrumi_pool_start(p, need) : 0;
+  (void)error; /* this member works on, so the queue is not forsaken */
+}
+
+/* The next task for one who has a place, was woken, or has just begun (`comes`). NULL: it is to leave. */
+static struct thrumi_work *next_work(struct thrumi_pool *p, struct thrumi_member *me, bool comes) {
+  struct thrumi_work *work = NULL;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  if (comes)
+    p->coming--;
+  else
+    p->finished++;
+  thrumi_store_relaxed(&me->finishing, 0);
+  enum verdict verdict;
+  while ((verdict = decide(p, me, &work)) == IDLE) {
+    idle(p, me);
+    thrumi_spin_lock(&p->lock);
+    p->coming--;
+    p->woken--;
+  }
+  struct thrumi_need need = {0};
+  if (verdict == RUN) need = thrumi_pool_need(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(need);
+  thrumi_leave(thrumi_self());
+  (void)k;
+  start_one(p, need);
+  return work;
+}
+
+/* ---- Running them ------------------------------------------------------------------------------------------------------------ */
+
+static void stop_finishing(struct thrumi_pool *p, struct thrumi_member *me) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  thrumi_store_relaxed(&me->finishing, 0);
+  struct thrumi_need need = thrumi_pool_need(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(need);
+  thrumi_leave(k);
+  start_one(p, need);
+}
+
+static void tell(struct thrumi_pool *p, struct thrumi_member *me, thrum_future *f) {
+  if (thrumi_future_tell(f)) {
+    stop_finishing(p, me);
+    thrumi_future_call_back(f);
+  }
+  thrum_future_release(f);
+}
+
+/* False: this is the child of a fork by the task, and nothing of the pool's is here. */
+static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_work *work) {
+  thrumi_work_run(work, me->thread);
+  if (thrumi_unlikely(me->forks != thrumi_forks)) return false;
+  thrumi_store(&me->finishing, 1u);
+  if (thrumi_unlikely(thrumi_future_finish(&work->future))) tell(p, me, &work->future);
+  return true;
+}
+
+static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intptr_t failure) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->coming--;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  thrumi_pool_break(p);
+  leave_pool(p, me);
+  return failure; /* goes to the hook, with its sentence */
+}
+
+intptr_t thrumi_member_main(void *pool) {
+  struct thrumi_pool *p = pool;
+  struct thrumi_member self = {.pool = p, .forks = thrumi_forks}, *me = &self;
+  join_pool(p, me);
+  intptr_t failure = p->initializer ? thrumi_part_call(me->thread, p->initializer, p->initializer_arg) : 0;
+  if (thrumi_unlikely(me->forks != thrumi_forks)) return failure;
+  if (!thrum_failed(failure)) failure = thrum_local_set(&current, me);
+  if (thrum_failed(failure)) return break_pool(p, me, failure);
+  bool comes = true;
+  for (struct thrumi_work *work; (work = next_work(p, me, comes)); comes = false)
+    if (!run(p, me, work)) return work->future.result;
+  leave_pool(p, me);
+  return 0;
+}

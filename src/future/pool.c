@@ -1,0 +1,406 @@
+/* The pool: its queue, and who is needed to work on it. See pool.h for states and invariants; member.c for what its threads do.
+ *
+ * A task is queued, and somebody comes for it: an idle member is woken, or a thread is started. Members are woken one at a time:
+ * whoever comes and sees that more is queued wakes the next one. So tasks that are shorter than a wake-up take are run by
+ * those who are awake, and a submitter pays for one wake-up at most. Threads are started at once, one for each task that nobody
+ * else will come for, since only the submitter can be told that there is none to be had.
+ *
+ * Places. `limit` tasks run at once. A member that waits for a future lends its place (P1 to P3 see it gone), takes it back when
+ * it goes on, and does not wait for that: it may hold locks that those who have places wait for. So for a while more may run. That is
+ * the whole of why waits for futures cannot exhaust a pool: whatever waits for a future holds no place, so places are held by
+ * tasks that run or wait for something else; if these end, what is queued begins, P4.
+ *
+ * Rejected: to run the awaited task on the waiter's stack, as thrum_join runs a thread that has not begun. A task would find
+ * itself in a thread that holds rlocks, locals and a name of another task; a timeout could not end such a wait, and one for the first of several
+ * would go on until the one that it happened to run is finished. And it helps only who waits for its own pool: two pools whose tasks wait
+ * for each other's would still block. A thread more costs some hundred nanoseconds here. */
+#include "pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "case.h"
+#include "place.h"
+
+enum { DEFAULT_LIMIT = 32 };
+
+/* ---- The queue; under the lock ----------------------------------------------------------------------------------------- */
+
+static void append(struct thrumi_pool *p, struct thrumi_work *work) {
+  work->next = NULL;
+  if ((work->prev = p->last))
+    p->last->next = work;
+  else
+    p->first = work;
+  p->last = work;
+  work->queued = true;
+  p->queued++;
+}
+
+void thrumi_pool_unqueue(struct thrumi_pool *p, struct thrumi_work *work) {
+  if (work->next)
+    work->next->prev = work->prev;
+  else
+    p->last = work->prev;
+  if (work->prev)
+    work->prev->next = work->next;
+  else
+    p->first = work->next;
+  work->queued = false;
+  p->queued--;
+}
+
+/* ---- Who is needed ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t count_finishing(const struct thrumi_pool *p) {
+  uint32_t n = 0;
+  for (const struct thrumi_member *m = p->members; m; m = m->next) n += thrumi_load(&m->finishing);
+  return n;
+}
+
+/* The member that was idle for the shortest time: its stack is the warmest. */
+struct thrumi_thread *thrumi_pool_claim_idle(struct thrumi_pool *p) {
+  struct thrumi_member *m = p->idle;
+  bool parked;
+  p->idle = m->next_idle;
+  p->idle_count--;
+  p->coming++;
+  p->woken++;
+  thrumi_claim(m->thread, m->ticket, THRUMI_WOKEN, &parked); /* nobody else claims it */
+  return parked ? m->thread : NULL;
+}
+
+struct thrumi_need thrumi_pool_need(struct thrumi_pool *p) {
+  struct thrumi_need need = {0};
+  if (!p->queued || thrumi_pool_busy(p) >= p->limit) return need;
+  if (p->idle) {
+    if (!p->woken) need.wake = thrumi_pool_claim_idle(p);
+  } else if (p->queued > p->coming && p->queued > p->coming + count_finishing(p)) {
+    need.start = true;
+    need.number = p->number++;
+    p->coming++;
+    p->count++;
+    p->pins++;
+    p->started++;
+  }
+  return need;
+}
+
+int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
+  char name[THRUM_NAME_MAX + 24];
+  snprintf(name, sizeof name, "%s-%llu", p->name, (unsigned long long)need.number);
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.name = name;
+  options.stack_size = p->stack_size;
+  options.bound = p->bound;
+  options.daemon = THRUM_NO;
+  int error = thrum_spawn_with(NULL, &options, thrumi_member_main, p);
+  if (!error) return 0;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->coming--;
+  p->count--;
+  p->started--;
+  thrumi_pool_unpin(p); /* the caller has another */
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  return error;
+}
+
+/* Under the lock: takes all out that is queued. Linked: those that the caller has claimed; others have been cancelled, and their
+ * cancellers are on their way. */
+static struct thrumi_work *take_queue(struct thrumi_pool *p, bool (*claim)(thrum_future *f)) {
+  struct thrumi_work *mine = NULL, **end = &mine;
+  for (struct thrumi_work *work; (work = p->first);) {
+    thrumi_pool_unqueue(p, work);
+    if (!claim(&work->future)) continue;
+    work->next = NULL;
+    *end = work;
+    end = &work->next;
+  }
+  return mine;
+}
+
+/* Fails what is linked; the pool has a pin beside theirs. */
+static void fail_all(struct thrumi_pool *p, struct thrumi_work *work, int failure, const char *why) {
+  for (struct thrumi_work *next; work; work = next) {
+    char sentence[THRUMI_SENTENCE_MAX];
+    next = work->next;
+    snprintf(sentence, sizeof sentence, "executor %s %s", p->name, why);
+    struct thrumi_kthread *k = thrumi_enter();
+    thrumi_spin_lock(&p->lock);
+    p->finished++;
+    thrumi_pool_unpin(p);
+    thrumi_spin_unlock(&p->lock);
+    thrumi_leave(k);
+    thrumi_work_fail(work, failure, sentence);
+  }
+}
+
+void thrumi_pool_forsake(struct thrumi_pool *p, int error) {
+  struct thrumi_work *forsaken = NULL;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  if (p->queued && !thrumi_pool_busy(p) && !p->waiting) forsaken = take_queue(p, thrumi_future_begin);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  fail_all(p, forsaken, error, "has no thread for it");
+}
+
+void thrumi_pool_break(struct thrumi_pool *p) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->broken = true;
+  struct thrumi_work *forsaken = take_queue(p, thrumi_future_begin);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  fail_all(p, forsaken, -EPIPE, "is broken: its initializer failed");
+  thrumi_pool_wake_all(p);
+}
+
+/* ---- Submitting ---------------------------------------------------------------------------------------------------------- */
+
+/* No thread was to be had. 0 if the work has begun all the same, or was cancelled: somebody else had come. */
+static int withdraw(struct thrumi_pool *p, struct thrumi_work *work, int error) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  if (!work->queued) {
+    error = 0;
+  } else {
+    thrumi_pool_unqueue(p, work);
+    p->submitted--;
+    thrumi_pool_unpin(p); /* the caller has the handle */
+  }
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  return error;
+}
+
+/* A thread is to be started for the work, of which the caller has a reference of its own: it may be done by now. */
+static int start_for(struct thrumi_pool *p, struct thrumi_work *work, struct thrumi_need need) {
+  int refused = thrumi_pool_start(p, need), error = refused ? withdraw(p, work, refused) : 0;
+  if (refused) thrumi_pool_forsake(p, refused); /* others may have counted on that thread */
+  if (!error) thrum_future_release(&work->future);
+  return error;
+}
+
+static int pool_submit(struct thrum_executor *executor, struct thrumi_work *work) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  struct thrumi_need need = {0};
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  bool takes = !p->shut && !p->broken;
+  if (thrumi_likely(takes)) {
+    append(p, work);
+    p->pins++;
+    p->submitted++;
+    need = thrumi_pool_need(p);
+    if (thrumi_unlikely(need.start)) thrum_future_retain(&work->future);
+  }
+  thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(need);
+  thrumi_leave(k);
+  if (thrumi_unlikely(!takes)) return -EPIPE;
+  return thrumi_unlikely(need.start) ? start_for(p, work, need) : 0;
+}
+
+/* ---- Cancelling ------------------------------------------------------------------------------------------------------------ */
+
+/* The caller is the work's canceller. It may have been taken out of the queue by who found it cancelled. */
+static void pool_cancelled(struct thrum_executor *executor, struct thrumi_work *work) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  if (work->queued) thrumi_pool_unqueue(p, work);
+  p->cancelled++;
+  bool last = thrumi_pool_unpin(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  if (last) thrumi_pool_free(p);
+  thrumi_future_dropped(&work->future);
+}
+
+/* ---- Shutting down ----------------------------------------------------------------------------------------------------------- */
+
+/* Wakes one who is idle: it looks, and leaves. */
+static bool wake_one(struct thrumi_pool *p) {
+  struct thrumi_thread *t = NULL;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  bool more = p->idle;
+  if (more) t = thrumi_pool_claim_idle(p);
+  thrumi_spin_unlock(&p->lock);
+  if (t) thrumi_make_ready(t);
+  thrumi_leave(k);
+  return more;
+}
+
+void thrumi_pool_wake_all(struct thrumi_pool *p) {
+  while (wake_one(p)) {
+  }
+}
+
+/* The caller has a pin, or the executor's handle. */
+static void pool_shut(struct thrum_executor *executor, bool cancel_pending) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->shut = true;
+  struct thrumi_work *dropped = cancel_pending ? take_queue(p, thrumi_future_drop) : NULL;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  thrumi_pool_wake_all(p);
+  for (struct thrumi_work *next; dropped; dropped = next) {
+    next = dropped->next;
+    pool_cancelled(executor, dropped);
+  }
+}
+
+/* Waits once for `count` to become 0. Inside. */
+static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
+  thrumi_spin_lock(&p->lock);
+  bool ended = p->count == 0;
+  thrumi_spin_unlock(&p->lock);
+  if (ended) {
+    thrumi_bucket_unlock(bucket);
+    return 0;
+  }
+  struct thrumi_waiter waiter;
+  return thrumi_wait_error(
+      thrumi_await(bucket, &waiter, &p->count, "the end of executor", p, deadline, flags));
+}
+
+static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flags) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  struct thrumi_member *me = thrumi_member_current();
+  if (me && me->pool == p) return -EDEADLK;
+  thrumi_enter();
+  int error = wait_once(p, deadline, flags);
+  thrumi_spin_lock(&p->lock);
+  thrum_thread last_gone = p->last_gone;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(thrumi_self());
+  if (!error) thrum_wait(last_gone); /* it has left, and will end; as all before it */
+  return error;
+}
+
+/* ---- Places ---------------------------------------------------------------------------------------------------------------------- */
+
+int thrumi_place_lend(struct thrumi_place *place) {
+  struct thrumi_member *me = thrumi_member_current();
+  place->member = me && !me->waiting ? me : NULL;
+  if (!place->member) return 0;
+  struct thrumi_pool *p = me->pool;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  me->waiting = true;
+  p->waiting++;
+  struct thrumi_need need = thrumi_pool_need(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(need);
+  thrumi_leave(k);
+  int error = need.start ? thrumi_pool_start(p, need) : 0;
+  if (!error) return 0;
+  k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  bool alone = p->queued && !thrumi_pool_busy(p);
+  if (alone) {
+    me->waiting = false;
+    p->waiting--;
+  }
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  if (alone) place->member = NULL;
+  return alone ? error : 0;
+}
+
+void thrumi_place_take_back(struct thrumi_place *place) {
+  struct thrumi_member *me = place->member;
+  if (!me || me->forks != thrumi_forks) return;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&me->pool->lock);
+  me->waiting = false;
+  me->pool->waiting--;
+  thrumi_spin_unlock(&me->pool->lock);
+  thrumi_leave(k);
+}
+
+/* ---- Life --------------------------------------------------------------------------------------------------------------------------- */
+
+bool thrumi_pool_unpin(struct thrumi_pool *p) { return --p->pins == 0; }
+
+void thrumi_pool_free(struct thrumi_pool *p) {
+  thrumi_pools_remove(p);
+  thrumi_os.free(p);
+}
+
+static void pool_release(struct thrum_executor *executor) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  pool_shut(executor, false);
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->held = false;
+  bool last = thrumi_pool_unpin(p);
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  if (last) thrumi_pool_free(p);
+}
+
+static void pool_statistics(struct thrum_executor *executor, thrum_executor_stats *out) {
+  struct thrumi_pool *p = thrumi_pool_of(executor);
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  out->submitted = p->submitted;
+  out->finished = p->finished;
+  out->cancelled = p->cancelled;
+  out->started = p->started;
+  out->queued = p->queued;
+  out->threads = p->count;
+  out->idle = p->idle_count;
+  out->waiting = p->waiting;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+}
+
+static const struct thrumi_executor_kind pool_kind = {pool_submit, pool_cancelled, pool_shut,
+                                                      pool_wait,   pool_release,   pool_statistics};
+
+static bool good_options(const thrum_executor_options *o) {
+  bool stack = o->stack_size == 0 || (o->stack_size >= THRUM_STACK_MIN && o->stack_size <= (size_t)1 << 40);
+  return o->size == sizeof *o && o->threads >= 0 && stack;
+}
+
+static uint32_t default_limit(void) {
+  uint32_t workers = (uint32_t)thrum_workers();
+  return 2 * workers > DEFAULT_LIMIT ? 2 * workers : DEFAULT_LIMIT;
+}
+
+static void name_it(struct thrumi_pool *p, const char *name) {
+  static _Atomic uint32_t number;
+  if (name && *name)
+    snprintf(p->name, sizeof p->name, "%s", name);
+  else
+    snprintf(p->name, sizeof p->name, "pool-%u", (unsigned)thrumi_add(&number, 1u));
+}
+
+int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options) {
+  static const thrum_executor_options defaults = THRUM_EXECUTOR_OPTIONS_INIT;
+  const thrum_executor_options *o = options ? options : &defaults;
+  if (!out || !good_options(o)) return -EINVAL;
+  struct thrumi_pool *p = thrumi_os.allocate(sizeof *p);
+  if (!p) return -ENOMEM;
+  p->executor.kind = &pool_kind;
+  p->limit = o->threads ? (uint32_t)o->threads : default_limit();
+  p->stack_size = o->stack_size;
+  p->bound = o->bound;
+  p->initializer = o->initializer;
+  p->initializer_arg = o->initializer_arg;
+  p->pins = 1;
+  p->held = true;
+  name_it(p, o->name);
+  thrumi_pools_start();
+  thrumi_pools_add(p);
+  *out = &p->executor;
+  return 0;
+}

@@ -1,0 +1,31 @@
+#include "part.h"
+
+#include <arch/arch.h>
+#include <sched/self.h>
+
+struct thrumi_thread *thrumi_me(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *me = k->current;
+  thrumi_leave(k);
+  return me;
+}
+
+/* In main and foreign threads thrum_exit does not look at the mark. */
+intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) {
+  void *outer = me->exit_mark;
+  intptr_t result = thrumi_call(fn, arg, &me->exit_mark);
+  me->exit_mark = outer;
+  return result;
+}
+
+char *thrumi_sentence_swap(struct thrumi_thread *me, char *sentence) {
+  if (thrumi_likely(!sentence && !thrumi_load_relaxed(&me->extras))) return NULL;
+  char *former = me->sentence;
+  me->sentence = sentence;
+  if (sentence) thrumi_store_relaxed(&me->extras, true);
+  return former;
+}
+
+void thrumi_tell_uncaught(struct thrumi_thread *me, intptr_t failure, const char *sentence) {
+  thrumi_load (&thrumi_uncaught)(thrumi_handle(me), failure, sentence ? sentence : "");
+}

@@ -1,0 +1,235 @@
+/* What becomes of pools when the program ends, and in the child of a fork: what was submitted is done by the process that
+ * submitted it, and idle threads hold nothing up. Each case is a process of its own. */
+#include "../child.h"
+#include "../support.h"
+
+static void say(const char *text) { CHECK(write(1, text, strlen(text)) > 0); }
+
+static intptr_t work_a_while(void *text) {
+  CHECK_EQ(thrum_sleep(THRUM_MS(20)), 0);
+  say(text);
+  return 5;
+}
+
+static thrum_executor *must_make(int threads) {
+  thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
+  thrum_executor *x;
+  o.threads = threads;
+  o.name = "crew";
+  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
+  return x;
+}
+
+static thrum_executor_stats stats_of(thrum_executor *x) {
+  thrum_executor_stats s;
+  s.size = sizeof s;
+  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
+  return s;
+}
+
+static char done_text[] = "done;";
+
+static void submit(thrum_executor *x, int n) {
+  for (int i = 0; i < n; i++) CHECK_EQ(thrum_submit(x, NULL, work_a_while, done_text), 0);
+}
+
+/* ---- The end ---------------------------------------------------------------------------------------------------------- */
+
+static int forgotten(void) {
+  submit(must_make(2), 5);
+  return 0;
+}
+
+static int released(void) {
+  thrum_executor *x = must_make(1);
+  submit(x, 5);
+  thrum_executor_release(x);
+  return 0;
+}
+
+static int shut_without_waiting(void) {
+  thrum_executor *x = must_make(1);
+  submit(x, 5);
+  CHECK_EQ(thrum_executor_shutdown(x, false, false), 0);
+  return 0;
+}
+
+static void make_idle(void) {
+  thrum_executor *x = must_make(3);
+  submit(x, 5);
+  AWAIT(stats_of(x).finished == 5 && stats_of(x).idle == stats_of(x).threads);
+}
+
+static int idle_ones(void) {
+  make_idle();
+  return 0;
+}
+
+static int idle_ones_and_a_failure(void) {
+  make_idle();
+  return 3;
+}
+
+static int main_exits(void) {
+  make_idle();
+  thrum_exit(0);
+}
+
+static intptr_t submit_late(void *x) {
+  CHECK_EQ(thrum_sleep(THRUM_MS(30)), 0); /* main has returned by then */
+  submit(x, 5);
+  return 0;
+}
+
+static int late_ones(void) {
+  thrum_executor *x = must_make(2);
+  submit(x, 1);
+  must_spawn(submit_late, x);
+  return 0;
+}
+
+/* A daemon submits: the pool's threads are none for that. */
+static int by_a_daemon(void) {
+  thrum_options o = THRUM_OPTIONS_INIT;
+  o.daemon = THRUM_YES;
+  thrum_thread t;
+  CHECK_EQ(thrum_spawn_with(&t, &o, submit_late, must_make(1)), 0);
+  must_join(t);
+  return 0;
+}
+
+/* ---- Forks -------------------------------------------------------------------------------------------------------------- */
+
+static thrum_event gate;
+static int begun;
+
+static intptr_t at_gate(void *n) {
+  ADD(begun, 1);
+  thrum_event_wait(&gate);
+  return (intptr_t)n;
+}
+
+static intptr_t square(void *n) { return (intptr_t)n * (intptr_t)n; }
+
+static intptr_t take(thrum_future *f) {
+  intptr_t result = -1;
+  CHECK_EQ(thrum_future_result(f, &result), 0);
+  thrum_future_release(f);
+  return result;
+}
+
+static void await_child(pid_t pid, int expected) {
+  int status;
+  CHECK(pid > 0);
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), expected);
+}
+
+static thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, intptr_t arg) {
+  thrum_future *f;
+  CHECK_EQ(thrum_submit(x, &f, fn, (void *)arg), 0);
+  return f;
+}
+
+static intptr_t never(thrum_future *f, void *arg) {
+  (void)f;
+  CHECK_EQ(getpid(), *(pid_t *)arg);
+  return 0;
+}
+
+/* What ran and what was queued is the parent's; the child submits anew. */
+static int fork_beside(void) {
+  thrum_executor *x = must_make(1);
+  pid_t parent = getpid();
+  thrum_future *done = must_submit(x, square, 3), *runs = NULL, *queued;
+  CHECK_EQ(thrum_future_wait(done), 0);
+  runs = must_submit(x, at_gate, 1);
+  queued = must_submit(x, square, 2);
+  CHECK_EQ(thrum_future_add_done_callback(queued, never, &parent), 0);
+  AWAIT(LOAD(begun) == 1);
+  pid_t pid = fork();
+  if (pid == 0) {
+    CHECK_EQ(stats_of(x).threads, 0);
+    CHECK_EQ(stats_of(x).queued, 0);
+    CHECK(thrum_future_done(runs) && thrum_future_done(queued));
+    CHECK(!thrum_future_cancel(queued));
+    CHECK_EQ(take(done), 9);
+    CHECK_EQ(take(runs), -EOWNERDEAD);
+    CHECK_EQ(take(queued), -EOWNERDEAD);
+    CHECK_EQ(take(must_submit(x, square, 4)), 16);
+    CHECK_EQ(stats_of(x).threads, 1);
+    CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
+    thrum_executor_release(x);
+    exit(41);
+  }
+  await_child(pid, 41);
+  CHECK_EQ(thrum_future_running(runs), true);
+  thrum_event_set(&gate);
+  CHECK_EQ(take(runs), 1);
+  CHECK_EQ(take(queued), 4);
+  CHECK_EQ(take(done), 9);
+  CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
+  thrum_executor_release(x);
+  say("parent;");
+  return 0;
+}
+
+/* A task forks: the child is its thread, and ends with what the task returns. */
+static intptr_t fork_in_task(void *x) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    thrum_future *f = must_submit(x, square, 5);
+    CHECK_EQ(take(f), 25); /* it is no thread of the pool's any more, and lends no place */
+    return 42;
+  }
+  await_child(pid, 42);
+  return 1;
+}
+
+static int fork_within(void) {
+  thrum_executor *x = must_make(1);
+  CHECK_EQ(take(must_submit(x, fork_in_task, (intptr_t)x)), 1);
+  CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
+  thrum_executor_release(x);
+  say("parent;");
+  return 0;
+}
+
+static const struct child_case cases[] = {
+    {"forgotten", forgotten},
+    {"released", released},
+    {"shut-without-waiting", shut_without_waiting},
+    {"idle-ones", idle_ones},
+    {"idle-ones-and-a-failure", idle_ones_and_a_failure},
+    {"main-exits", main_exits},
+    {"late-ones", late_ones},
+    {"by-a-daemon", by_a_daemon},
+    {"fork-beside", fork_beside},
+    {"fork-within", fork_within},
+    {0},
+};
+
+static void check(const char *name, int status, const char *out, const char *err) {
+  struct child child = child_run(name);
+  CHECK_STATUS(child, status);
+  CHECK_STR(child.out_text, out);
+  CHECK_STR(child.err_text, err);
+  child_free(&child);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  const char *five = "done;done;done;done;done;";
+  check("forgotten", 0, five, "");
+  check("released", 0, five, "");
+  check("shut-without-waiting", 0, five, "");
+  check("idle-ones", 0, five, "");
+  check("idle-ones-and-a-failure", 3, five, ""); /* nobody is abandoned */
+  check("main-exits", 0, five, "");
+  check("late-ones", 0, "done;done;done;done;done;done;", "");
+  check("by-a-daemon", 0, five, "");
+  check("fork-beside", 0, "parent;", "");
+  check("fork-within", 0, "parent;", "");
+  return 0;
+}
