@@ -15,6 +15,7 @@
 #include <thrum/gil.h>
 #include <thrum/io.h>
 #include <thrum/local.h>
+#include <thrum/parallel.h>
 #include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/schedule.h>

@@ -315,6 +315,11 @@ static inline void conclude(struct thrumi_thread *t, intptr_t result) {
   t->stack.low = NULL;
 }
 
+void thrumi_thread_drop(struct thrumi_thread *t) {
+  mark_finished(t, THRUMI_FINISHED | THRUMI_RELEASED);
+  bury(t);
+}
+
 /* Main has returned, or called thrum_exit: for those who wait for it, it has ended. */
 void thrumi_main_ends(intptr_t result) {
   struct thrumi_kthread *k = thrumi_enter();

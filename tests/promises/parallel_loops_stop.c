@@ -1,0 +1,139 @@
+/* A parallel loop returns the failure of the lowest index that fails, as a plain loop does, and does not begin what lies above once it
+ * is known. One whose caller is cancelled begins nothing more, waits for what has begun, and says so unless all was done. */
+#include "../stress/random.h"
+#include "../support.h"
+
+#include <sched/record.h>
+#include <sched/self.h>
+
+enum { N = 20000, ROUNDS = TESTS_SANITIZED ? 10 : 50 };
+
+static uint8_t ran[N];
+static int begun;
+
+static void spend(uint64_t loops) {
+  while (loops--) __asm__ volatile("");
+}
+
+/* ---- Failures -------------------------------------------------------------------------------------------- */
+
+static bool fails(uint64_t seed, size_t i) { return mix(seed + i) % 2000 == 0; }
+
+static int error_of(size_t i) { return -(int)(1 + i % 1000); }
+
+static int fail_here_and_there(size_t begin, size_t end, void *arg) {
+  uint64_t seed = *(uint64_t *)arg;
+  for (size_t i = begin; i < end; i++) {
+    ADD(ran[i], 1);
+    spend(i % 100 == 0 ? 20000 : 10);
+    if (fails(seed, i)) return error_of(i);
+  }
+  return 0;
+}
+
+static intptr_t lowest_failure(void *arg) {
+  uint64_t seed = (uint64_t)(intptr_t)arg;
+  for (int round = 0; round < ROUNDS; round++) {
+    uint64_t which = draw_any(&seed);
+    size_t lowest = 0;
+    while (lowest < N && !fails(which, lowest)) lowest++;
+    memset(ran, 0, sizeof ran);
+    CHECK_EQ(thrum_parallel_for(0, N, fail_here_and_there, &which), lowest < N ? error_of(lowest) : 0);
+    for (size_t i = 0; i < N; i++) CHECK(i <= lowest ? ran[i] == 1 : ran[i] <= 1);
+  }
+  return 0;
+}
+
+static int fail_at_once(void *item, void *arg) {
+  (void)item;
+  (void)arg;
+  spend(3000);
+  return ADD(begun, 1) > 100 ? -EXDEV : 0;
+}
+
+static intptr_t above_does_not_begin(void *arg) {
+  (void)arg;
+  STORE(begun, 0);
+  CHECK_EQ(thrum_parallel_each(ran, N, 1, fail_at_once, NULL), -EXDEV);
+  CHECK(LOAD(begun) < N);
+  if (thrum_workers() == 1) CHECK_EQ(LOAD(begun), 101); /* nobody else: nothing begins behind a failure */
+  return 0;
+}
+
+/* Success is what is not negative. */
+static int positive(size_t begin, size_t end, void *arg) {
+  ADD(*(int *)arg, (int)(end - begin));
+  return 1;
+}
+
+/* ---- Cancellation -------------------------------------------------------------------------------------------- */
+
+enum when { BEFORE, BETWEEN, TOO_LATE };
+
+struct loop {
+  enum when when;
+  thrum_thread caller;
+  int inside;
+  bool cancelled, finished;
+};
+
+static int cancelled; /* loops */
+
+static void cancel_caller(struct loop *l) {
+  uint64_t life;
+  struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *t = thrumi_lookup(l->caller, &life);
+  thrumi_leave(k);
+  thrumi_cancel(t);
+  STORE(l->cancelled, true);
+}
+
+static int piece(size_t begin, size_t end, void *arg) {
+  struct loop *l = arg;
+  bool mine = thrum_same(thrum_current(), l->caller);
+  ADD(l->inside, 1);
+  ADD(begun, (int)(end - begin));
+  CHECK(!LOAD(l->finished));
+  if (l->when == BETWEEN && mine && !LOAD(l->cancelled)) cancel_caller(l);
+  if (l->when == TOO_LATE && end == N) cancel_caller(l);
+  spend(2000);
+  ADD(l->inside, -1);
+  return 0;
+}
+
+static intptr_t run_loop(void *arg) {
+  struct loop *l = arg;
+  l->caller = thrum_current();
+  STORE(begun, 0);
+  if (l->when == BEFORE) cancel_caller(l);
+  int error = thrum_parallel_for(l->when == TOO_LATE ? N - 1 : 0, N, piece, l);
+  STORE(l->finished, true);
+  CHECK_EQ(LOAD(l->inside), 0);
+  if (l->when == BEFORE) CHECK_EQ(LOAD(begun), 0);
+  if (l->when == BETWEEN && thrum_workers() == 1) CHECK_EQ(LOAD(begun), 1);
+  /* A helper may have done all the rest before the caller gets to look. */
+  bool all = l->when == TOO_LATE || LOAD(begun) == N;
+  CHECK_EQ(error, all ? 0 : -ECANCELED);
+  if (error) ADD(cancelled, 1);
+  return 0;
+}
+
+/* ---- All ------------------------------------------------------------------------------------------------------- */
+
+int main(void) {
+  alarm(TESTS_HANG_S * 4);
+  for (int i = 1; i <= 3; i++) run_in_each_kind(lowest_failure, (void *)(intptr_t)i);
+  run_in_each_kind(above_does_not_begin, NULL);
+  int count = 0;
+  CHECK_EQ(thrum_parallel_for(0, 100, positive, &count), 0);
+  CHECK_EQ(count, 100);
+  for (int round = 0; round < ROUNDS; round++) {
+    static const enum when whens[] = {BEFORE, BETWEEN, TOO_LATE};
+    for (int i = 0; i < 3; i++) {
+      struct loop l = {.when = whens[i]};
+      CHECK_EQ(must_join(must_spawn(run_loop, &l)), 0);
+    }
+  }
+  CHECK(LOAD(cancelled) > ROUNDS); /* not only BEFORE */
+  return 0;
+}
