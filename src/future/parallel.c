@@ -141,7 +141,7 @@ static bool claim(struct loop *l, struct place *p, uint32_t most, struct span *o
   return false;
 }
 
-/* ---- Segments: all of it with the lock -------------------------------------------------------------------- */
+/* ---- Segments: all of it with the lock; ThreadSanitizer is told of accumulators alone ------------------------- */
 
 static void link_behind(struct segment *left, struct segment *s) {
   s->prev = left;
@@ -154,6 +154,7 @@ static void begin_segment(struct loop *l, struct place *thief, struct segment *v
   struct segment *s = l->free;
   l->free = s->next;
   s->busy = true;
+  thrumi_rely_on(s->accumulator);
   if (l->how->identity)
     memcpy(s->accumulator, l->how->identity, l->how->size);
   else
@@ -168,7 +169,10 @@ static void combine(struct loop *l, struct segment *left, struct segment *right)
   if (right->next) right->next->prev = left;
   left->busy = true;
   thrum_lock_release(&l->lock);
+  thrumi_rely_on(left->accumulator);
+  thrumi_rely_on(right->accumulator);
   l->how->combine(left->accumulator, right->accumulator, l->arg);
+  thrumi_announce(right->accumulator);
   thrum_lock_acquire(&l->lock);
   right->next = l->free;
   l->free = right;
@@ -186,6 +190,7 @@ static void finish_segment(struct loop *l, struct place *p) {
       break;
     }
   }
+  thrumi_announce(s->accumulator);
   s->busy = false;
   p->segment = NULL;
 }
