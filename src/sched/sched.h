@@ -451,7 +451,7 @@ int thrumi_workers_set(uint32_t n);
 void thrumi_start_kthreads_again(void); /* in the child of a fork */
 
 /* thread.c, exit.c, fork.c, local.c */
-struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg);  /* see there */
+struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg); /* see there */
 void thrumi_thread_drop(struct thrumi_thread *t); /* one that never ran, and is on no queue any more, ends */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
 intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
