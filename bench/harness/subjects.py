@@ -195,6 +195,7 @@ QUEUES = ("queue", "pingpong")
 FILLS = ("queue-fill", "queue-priority")
 SELECTS = ("select", "sieve")
 TIMERS = ("timers", "timers-random")
+EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
@@ -212,7 +213,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *IO),
+        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -220,11 +221,18 @@ SUBJECTS = [
         "light",
         "goroutines",
         go_program,
-        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *IO),
+        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
         {UNBOUNDED: "a channel has a limit"},
         fixed_slice=True,
     ),
     Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
+    Subject(
+        "go-goroutine",
+        "light",
+        "a goroutine and a channel for each task",
+        go_program,
+        {family: f"{family}-goroutine" for family in EXECUTORS},
+    ),
     Subject(
         "tokio",
         "stackless",
@@ -232,7 +240,7 @@ SUBJECTS = [
         tokio_program,
         {
             family: family
-            for family in (*ALL, *QUEUES, "queue-fill", *SELECTS, *TIMERS, *IO)
+            for family in (*ALL, *QUEUES, "queue-fill", *SELECTS, *TIMERS, *EXECUTORS, *IO)
             if family != "slice"
         },
         {
@@ -291,7 +299,7 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS)
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map")
             if family not in KERNEL_THREAD_EACH
         },
         {

@@ -26,7 +26,7 @@ class Workload:
         """How many it needs at once, as far as that can be too many."""
         if self.family in ("echo", "idle-connection"):
             return 2 * self.n
-        return 0 if self.family.startswith(("slice", "queue", "timers", "file")) else self.n
+        return 0 if self.family.startswith(("slice", "queue", "timers", "file", "executor")) else self.n
 
     @property
     def timeout(self):
@@ -119,6 +119,16 @@ def files(family, size, how):
     return Workload(name, family, 1, (1,), what, {family: name}, "main", {"BENCH_BYTES": str(size)})
 
 
+def executor(name, n, what):
+    return Workload(name, name, n, (1, 2), what, {name: name})
+
+
+def mapped(chunk):
+    name = f"executor-map-{chunk}"
+    what = f"a map over 100,000 items in chunks of {chunk}; an item"
+    return Workload(name, "executor-map", chunk, (1, 2), what, {"executor-map": name})
+
+
 def growth(family, n, what):
     return Workload(f"{family}-{n}", family, n, (1,), what, {}, "growth")
 
@@ -174,6 +184,11 @@ WORKLOADS = [
     Workload("idle-connection", "idle-connection", 9900, (2,), "a connection that waits: memory"),
     *(files("file-read", size << 10, "one block after the other") for size in (4, 64)),
     *(files("file-pread", size << 10, "at random places") for size in (4, 64)),
+    executor("executor", 1000, "1000 tasks are submitted to a pool, then each result is taken; a task"),
+    executor("executor-1us", 1000, "the same with tasks that compute for 1 us"),
+    executor("executor-100us", 100, "the same with 100 tasks that compute for 100 us"),
+    mapped(1),
+    mapped(1000),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),
     timers("timers", 10, "timers-10", "-10", "growth"),

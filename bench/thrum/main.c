@@ -56,6 +56,10 @@ LIGHT(echo)
 LIGHT(idle_connection)
 LIGHT(file_read)
 LIGHT(file_pread)
+LIGHT(executor)
+LIGHT(executor_1us)
+LIGHT(executor_100us)
+LIGHT(executor_map)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
@@ -77,6 +81,10 @@ int main(int argc, char **argv) {
                                          {"sem", sync_sem_light},
                                          {"barrier", sync_barrier_light},
                                          {"event", sync_event_light},
+                                         {"executor", executor_light},
+                                         {"executor-1us", executor_1us_light},
+                                         {"executor-100us", executor_100us_light},
+                                         {"executor-map", executor_map_light},
                                          {"queue", queue_light},
                                          {"queue-fill", queue_fill_light},
                                          {"queue-priority", queue_priority_light},

@@ -1,9 +1,9 @@
 /* A case lends the place of a pool's thread for as long as the select lasts, as a wait for the future alone does. */
-#include "case.h"
+#include <future/case.h>
 
 #include <queue/selectable.h>
 
-#include "place.h"
+#include <future/place.h>
 
 static thrum_future *future_in(const thrum_case *c) { return c->object; }
 

@@ -2,7 +2,7 @@
 #ifndef THRUMI_CASE_H
 #define THRUMI_CASE_H
 
-#include "future.h"
+#include <future/future.h>
 
 /* Whoever makes a future calls it, so that select knows of them. */
 void thrumi_case_start(void);

@@ -10,14 +10,14 @@
  *
  * Rejected: to lock all futures together, as Python does, to see them at one moment. What is seen done stays done, so one
  * after the other sees as much. */
-#include "collect.h"
+#include <future/collect.h>
 
 #include <sched/self.h>
 #include <stdlib.h>
 #include <string.h>
 #include <thrum/time.h>
 
-#include "place.h"
+#include <future/place.h>
 
 static bool is_enough(const struct thrumi_collector *c) {
   return c->done >= c->needed || (c->until_failure && c->failed);

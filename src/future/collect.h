@@ -2,7 +2,7 @@
 #ifndef THRUMI_COLLECT_H
 #define THRUMI_COLLECT_H
 
-#include "future.h"
+#include <future/future.h>
 
 struct thrumi_collector;
 

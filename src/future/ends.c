@@ -2,7 +2,7 @@
  *
  * The list is linked singly, and every change of it is one store: so the child of a fork, whose other threads are not there, finds
  * a whole list, whatever they were at. */
-#include "pool.h"
+#include <future/pool.h>
 
 #include <thrum/time.h>
 
@@ -83,6 +83,7 @@ static void forget_parent(struct thrumi_pool *p) {
 
 static void forked(void) {
   pools.lock = (struct thrumi_spin){0};
+  thrumi_works_fork();
   for (struct thrumi_pool *p = thrumi_load(&pools.first); p; p = thrumi_load(&p->next_pool)) forget_parent(p);
 }
 

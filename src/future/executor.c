@@ -1,19 +1,20 @@
 /* What all executors share: tasks and their futures. And the inline executor. */
-#include "executor.h"
+#include <future/executor.h>
 
 #include <sched/part.h>
 #include <sched/self.h>
 #include <string.h>
 #include <thrum/time.h>
 
-#include "case.h"
+#include <future/case.h>
 
 /* ---- Works -------------------------------------------------------------------------------------------------------- */
 
 struct thrumi_work *thrumi_work_new(struct thrum_executor *executor, size_t size, uint32_t references) {
   if (size > SIZE_MAX - sizeof(struct thrumi_work)) return NULL;
-  struct thrumi_work *work = thrumi_os.allocate(sizeof *work + size);
+  struct thrumi_work *work = size ? thrumi_os.allocate(sizeof *work + size) : thrumi_work_take();
   if (!work) return NULL;
+  work->kept = !size;
   thrumi_future_init(&work->future, executor, references);
   work->size = size;
   thrumi_case_start();
@@ -27,7 +28,8 @@ int thrumi_work_submit(struct thrum_executor *executor, struct thrumi_work *work
   int error = executor->kind->submit(executor, work);
   if (!error) return 0;
   if (out) *out = NULL;
-  thrumi_os.free(work);
+  thrum_future_release(out ? &work->future : NULL);
+  thrum_future_release(&work->future);
   return error;
 }
 

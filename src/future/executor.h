@@ -3,7 +3,7 @@
 #ifndef THRUMI_EXECUTOR_H
 #define THRUMI_EXECUTOR_H
 
-#include "future.h"
+#include <future/future.h>
 
 /* A task that was submitted: its future, and what is to be run. The executor has a reference from submit on until the future is
  * finished, or its canceller has told the executor. Until it begins, or that, the executor stays: future.executor is good. */
@@ -15,6 +15,7 @@ struct thrumi_work {
   const thrum_task *task;
   size_t size;  /* of `in` */
   bool queued;  /* the executor's */
+  bool kept;    /* goes back to the cache */
   bool unheard; /* nobody asked for its future: a failure goes to the hook */
   _Alignas(16) char in[];
 };
@@ -44,6 +45,11 @@ static inline struct thrumi_work *thrumi_work_of(thrum_future *f) { return (stru
 
 /* A work with room for `size` bytes, with as many references. NULL: no memory. */
 struct thrumi_work *thrumi_work_new(struct thrum_executor *executor, size_t size, uint32_t references);
+
+/* cache.c: one without bytes, zeroed, or NULL; and back. */
+struct thrumi_work *thrumi_work_take(void);
+void thrumi_work_give(struct thrumi_work *work);
+void thrumi_works_fork(void);
 
 /* Submits a work that has one reference for the executor and one for *out (NULL: none). Frees it when that fails. */
 int thrumi_work_submit(struct thrum_executor *executor, struct thrumi_work *work, thrum_future **out);

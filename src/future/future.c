@@ -1,5 +1,5 @@
 /* Futures: asking, waiting, cancelling, finishing, callbacks. See future.h. */
-#include "future.h"
+#include <future/future.h>
 
 #include <core/fatal.h>
 #include <sched/part.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <thrum/time.h>
 
-#include "case.h"
-#include "executor.h"
-#include "place.h"
+#include <future/case.h>
+#include <future/executor.h>
+#include <future/place.h>
 
 enum {
   PENDING = THRUMI_PENDING,
@@ -60,7 +60,10 @@ static void free_future(thrum_future *f) {
   if (thrumi_unlikely(f->sentence != NULL)) thrumi_os.free(f->sentence);
   free_callbacks(f->callbacks);
   thrumi_store_relaxed(&f->word, (uint64_t)THRUMI_GONE);
-  thrumi_os.free(f);
+  if (f->executor && thrumi_work_of(f)->kept)
+    thrumi_work_give(thrumi_work_of(f));
+  else
+    thrumi_os.free(f);
 }
 
 static void check_alive(const thrum_future *f, uint64_t word) {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <thrum/time.h>
 
-#include "executor.h"
+#include <future/executor.h>
 
 struct item_result {
   intptr_t value;
@@ -212,18 +212,18 @@ static void take_one(struct thrum_map *m) {
 }
 
 static int next(struct thrum_map *m) {
-  bool cancelled;
+  bool cancelled = false;
   forget(&m->last);
   if (!m->over && m->submitted == m->taken && m->refused) {
     m->over = true;
     return m->refused;
   }
   if (m->over || m->taken == chunks_of(m)) return -EPIPE;
-  int error = await_oldest(m, &cancelled);
+  int error = m->at ? 0 : await_oldest(m, &cancelled);
   if (error == -ETIMEDOUT || cancelled) finish(m, false);
   if (error) return error;
   take_one(m);
-  if (!m->over && !m->refused) m->refused = submit_more(m);
+  if (!m->at && !m->over && !m->refused) m->refused = submit_more(m);
   return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <thrum/local.h>
 
-#include "pool.h"
+#include <future/pool.h>
 
 static thrum_local current;
 
@@ -46,6 +46,7 @@ static void resign(struct thrumi_pool *p, struct thrumi_member *me) {
  * that left before it, so the last one's end is the end of all. */
 static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrum_thread self = thrum_current();
+  thrumi_announce(p); /* what its tasks did is seen by who waits for the end */
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   resign(p, me);

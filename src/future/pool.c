@@ -14,13 +14,13 @@
  * itself in a thread that holds rlocks, locals and a name of another task; a timeout could not end such a wait, and one for the first of several
  * would go on until the one that it happened to run is finished. And it helps only who waits for its own pool: two pools whose tasks wait
  * for each other's would still block. A thread more costs some hundred nanoseconds here. */
-#include "pool.h"
+#include <future/pool.h>
 
 #include <stdio.h>
 #include <string.h>
 
-#include "case.h"
-#include "place.h"
+#include <future/case.h>
+#include <future/place.h>
 
 enum { DEFAULT_LIMIT = 32 };
 
@@ -141,7 +141,7 @@ void thrumi_pool_forsake(struct thrumi_pool *p, int error) {
   struct thrumi_work *forsaken = NULL;
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  if (p->queued && !thrumi_pool_busy(p) && !p->waiting) forsaken = take_queue(p, thrumi_future_begin);
+  if (p->queued && !thrumi_pool_busy(p)) forsaken = take_queue(p, thrumi_future_begin);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   fail_all(p, forsaken, error, "has no thread for it");
@@ -180,7 +180,7 @@ static int withdraw(struct thrumi_pool *p, struct thrumi_work *work, int error) 
 static int start_for(struct thrumi_pool *p, struct thrumi_work *work, struct thrumi_need need) {
   int refused = thrumi_pool_start(p, need), error = refused ? withdraw(p, work, refused) : 0;
   if (refused) thrumi_pool_forsake(p, refused); /* others may have counted on that thread */
-  if (!error) thrum_future_release(&work->future);
+  thrum_future_release(&work->future);
   return error;
 }
 
@@ -282,6 +282,7 @@ static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flag
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(thrumi_self());
   if (!error) thrum_wait(last_gone); /* it has left, and will end; as all before it */
+  if (!error) thrumi_rely_on(p);
   return error;
 }
 

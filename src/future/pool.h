@@ -24,7 +24,7 @@
 
 #include <sched/self.h>
 
-#include "executor.h"
+#include <future/executor.h>
 
 struct thrumi_member {
   struct thrumi_pool *pool;

@@ -5,7 +5,7 @@
 #include <os/os.h>
 #include <string.h>
 
-#include "executor.h"
+#include <future/executor.h>
 
 static struct {
   pthread_mutex_t lock;

@@ -1,4 +1,4 @@
-#include "part.h"
+#include <sched/part.h>
 
 #include <arch/arch.h>
 #include <sched/self.h>

@@ -80,7 +80,7 @@ static void at_once(void) {
   CHECK_EQ(stats_of(x).submitted, N); /* though nobody has asked */
   thrum_event_set(&gate);
   AWAIT(stats_of(x).finished == N);
-  CHECK_EQ(begun, N);
+  CHECK_EQ(LOAD(begun), N);
   thrum_map_end(m);
   give_back(x);
 }

@@ -419,8 +419,8 @@ static void callbacks_run_in_the_thread(void) {
   AWAIT(LOAD(begun) == 1);
   CHECK_EQ(thrum_future_add_done_callback(f, blocks, next), 0);
   thrum_event_set(&gate);
-  CHECK_EQ(take(next), 4);
   AWAIT(LOAD(ended) == 1);
+  CHECK_EQ(take(next), 4);
   CHECK(thrum_same(ran_in, called_in));
   take(f);
   shut_and_release(x);

@@ -6,6 +6,7 @@ import threading
 import time
 from time import perf_counter_ns
 
+import executors
 import locks
 import measure
 import queues
@@ -224,6 +225,7 @@ if __name__ == "__main__":
             "convoy-malloc": lambda n: convoy(n, hog_malloc),
             **locks.WORKLOADS,
             **queues.WORKLOADS,
+            **executors.WORKLOADS,
             "gil-convoy": gil_convoy,
         }
     )

@@ -22,7 +22,14 @@ var workloads = map[string]func(n int){
 	"rwlock":        rwlock, "cond": cond, "sem": sem, "barrier": barriers, "event": event,
 	"queue": queue, "queue-fill": queueFill, "queue-priority": queuePriority, "pingpong": pingpong,
 	"select": selects, "sieve": sieve, "timers": timers, "timers-random": timersRandom,
-	"echo": echoTCP, "idle-connection": idleConnection, "file-read": fileRead, "file-pread": filePread,
+	"executor":                 byPool("executor", empty, 0),
+	"executor-1us":             byPool("executor-1us", compute, 1000),
+	"executor-100us":           byPool("executor-100us", compute, 100000),
+	"executor-goroutine":       byGoroutine("executor", empty, 0),
+	"executor-1us-goroutine":   byGoroutine("executor-1us", compute, 1000),
+	"executor-100us-goroutine": byGoroutine("executor-100us", compute, 100000),
+	"executor-map":             executorMap,
+	"echo":                     echoTCP, "idle-connection": idleConnection, "file-read": fileRead, "file-pread": filePread,
 }
 
 func fail(format string, arguments ...any) {

@@ -1,4 +1,5 @@
 //! The workloads with Tokio's tasks. Called as `tokio WORKLOAD N WORKERS`; prints `metric value unit`.
+mod executor;
 mod hogs;
 mod net;
 mod queues;
@@ -105,6 +106,9 @@ fn main() {
         "select" => run(workers, Tasks, queues::select(n)),
         "sieve" => run(workers, Tasks, queues::sieve(n)),
         "timers" => run(workers, Drivers, timers::timers(n)),
+        "executor" => run(workers, Tasks, executor::executor("executor", n, 0)),
+        "executor-1us" => run(workers, Tasks, executor::executor("executor-1us", n, 1000)),
+        "executor-100us" => run(workers, Tasks, executor::executor("executor-100us", n, 100_000)),
         "echo" => run(workers, Drivers, net::echo(n)),
         "idle-connection" => run(workers, Drivers, net::idle_connection(n)),
         "file-read" => run(workers, Tasks, net::file(false)),
