@@ -189,6 +189,8 @@ def words(*families, **others):
 
 CONVOYS = ("convoy", "convoy-malloc")
 ALL = ("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers", "slice", *CONVOYS)
+FORKS = ("nqueens", "uts", "matmul")
+LOOPS = ("for", "for-uneven", "reduce")
 LOCKS = ("lock", "lock-100ns", "lock-10us")
 SYNC = (*LOCKS, "rwlock", "cond", "sem", "barrier", "event")
 QUEUES = ("queue", "pingpong")
@@ -213,7 +215,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
+        words(*ALL, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -221,7 +223,7 @@ SUBJECTS = [
         "light",
         "goroutines",
         go_program,
-        words(*ALL, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
+        words(*ALL, *FORKS, *LOOPS, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
         {UNBOUNDED: "a channel has a limit"},
         fixed_slice=True,
     ),
@@ -256,7 +258,7 @@ SUBJECTS = [
         {family: f"{family}-flume" for family in QUEUES},
     ),
     Subject("tokio-offload", "stackless", "Tokio, hogs by spawn_blocking", tokio_program, OFFLOAD),
-    Subject("rayon", "tasks", "Rayon's join (Rust)", cargo_program("rayon"), words("forkjoin", "skynet")),
+    Subject("rayon", "tasks", "Rayon's join (Rust)", cargo_program("rayon"), words("forkjoin", "skynet", *FORKS, *LOOPS)),
     Subject(
         "java",
         "light",
@@ -364,8 +366,8 @@ SUBJECTS = [
         "tbb",
         "tasks",
         "oneTBB's task_group",
-        compiled("tbb", ["tbb/tbb.cpp"], ["-ltbb"], "oneapi/tbb/task_group.h"),
-        words("spawn", "forkjoin", "skynet"),
+        compiled("tbb", ["tbb/tbb.cpp", "tbb/parallel.cpp"], ["-ltbb"], "oneapi/tbb/task_group.h"),
+        words("spawn", "forkjoin", "skynet", *FORKS, *LOOPS),
         TASKS_ONLY,
     ),
     Subject(
@@ -413,8 +415,8 @@ SUBJECTS = [
         "openmp",
         "tasks",
         "OpenMP tasks (libgomp)",
-        compiled("openmp", ["openmp/openmp.c"], [], "omp.h", ["-fopenmp"]),
-        words("spawn", "forkjoin", "skynet"),
+        compiled("openmp", ["openmp/openmp.c", "openmp/parallel.c"], [], "omp.h", ["-fopenmp"]),
+        words("spawn", "forkjoin", "skynet", *FORKS, *LOOPS),
         TASKS_ONLY,
     ),
     Subject(

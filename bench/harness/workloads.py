@@ -8,6 +8,8 @@ from fnmatch import fnmatch
 
 MILLION = 1_000_000
 SIZES = (10, 1000, MILLION)
+# Whose n is no number of threads.
+NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Workload:
         """How many it needs at once, as far as that can be too many."""
         if self.family in ("echo", "idle-connection"):
             return 2 * self.n
-        return 0 if self.family.startswith(("slice", "queue", "timers", "file", "executor")) else self.n
+        return 0 if self.family == "for" or self.family.startswith(NO_THREADS) else self.n
 
     @property
     def timeout(self):
@@ -143,6 +145,12 @@ WORKLOADS = [
     growth("yield", MILLION, "a ring of a million"),
     Workload("forkjoin", "forkjoin", 27, (1, 2), "fib(27): one spawn and one direct call a call; a spawn"),
     Workload("skynet", "skynet", MILLION, (2,), "a million threads in a tree of ten children each; sums"),
+    Workload("nqueens", "nqueens", 12, (1, 2), "12 queens on a board, a fork for each place in five rows"),
+    Workload("uts", "uts", 9, (1, 2), "an unbalanced tree, a fork for each child; a node"),
+    Workload("matmul", "matmul", 512, (1, 2), "product of 512 x 512 numbers by recursive blocks of 64"),
+    Workload("for", "for", 10 * MILLION, (1, 2), "a loop over 10,000,000 cheap iterations"),
+    Workload("for-uneven", "for-uneven", 1000, (1, 2), "1000 iterations, one half 1000 times as long"),
+    Workload("reduce", "reduce", 10 * MILLION, (1, 2), "a sum of 10,000,000 cheap terms"),
     parked(MILLION, "parked", "", "main"),
     parked(10, "parked-10", "-10", "growth"),
     parked(1000, "parked-1000", "-1000", "growth"),

@@ -4,6 +4,7 @@
 #include "io_runs.h"
 #include "queue_runs.h"
 #include "sync_runs.h"
+#include "work_runs.h"
 #include "workloads.h"
 
 typedef struct call {
@@ -60,6 +61,12 @@ LIGHT(executor)
 LIGHT(executor_1us)
 LIGHT(executor_100us)
 LIGHT(executor_map)
+LIGHT(nqueens)
+LIGHT(uts)
+LIGHT(matmul)
+LIGHT(for)
+LIGHT(for_uneven)
+LIGHT(reduce)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
@@ -97,6 +104,12 @@ int main(int argc, char **argv) {
                                          {"idle-connection", idle_connection_light},
                                          {"file-read", file_read_light},
                                          {"file-pread", file_pread_light},
+                                         {"nqueens", nqueens_light},
+                                         {"uts", uts_light},
+                                         {"matmul", matmul_light},
+                                         {"for", for_light},
+                                         {"for-uneven", for_uneven_light},
+                                         {"reduce", reduce_light},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

@@ -22,6 +22,7 @@ var workloads = map[string]func(n int){
 	"rwlock":        rwlock, "cond": cond, "sem": sem, "barrier": barriers, "event": event,
 	"queue": queue, "queue-fill": queueFill, "queue-priority": queuePriority, "pingpong": pingpong,
 	"select": selects, "sieve": sieve, "timers": timers, "timers-random": timersRandom,
+	"nqueens": nqueens, "uts": uts, "matmul": matmul, "for": forLoop, "for-uneven": forUneven, "reduce": reduce,
 	"executor":                 byPool("executor", empty, 0),
 	"executor-1us":             byPool("executor-1us", compute, 1000),
 	"executor-100us":           byPool("executor-100us", compute, 100000),

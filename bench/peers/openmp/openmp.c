@@ -1,5 +1,6 @@
 /* spawn, forkjoin and skynet with OpenMP tasks. Tasks have no way to wait for anything but tasks. */
 #include "bench.h"
+#include "work_runs.h"
 
 #include <omp.h>
 
@@ -82,7 +83,10 @@ static void skynet_run(long n) {
 }
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {
-      {"spawn", spawn_run}, {"forkjoin", forkjoin_run}, {"skynet", skynet_run}, {NULL, NULL}};
+  static const bench_workload table[] = {{"spawn", spawn_run},   {"forkjoin", forkjoin_run},
+                                         {"skynet", skynet_run}, {"nqueens", nqueens_run},
+                                         {"uts", uts_run},       {"matmul", matmul_run},
+                                         {"for", for_run},       {"for-uneven", for_uneven_run},
+                                         {"reduce", reduce_run}, {NULL, NULL}};
   return bench_main(argc, argv, table, setup);
 }

@@ -1,6 +1,7 @@
 // forkjoin, spawn and skynet with oneTBB's task_group. A TBB task cannot block or yield its worker, so there
 // is nothing here for the other workloads.
 #include "bench.h"
+#include "work_runs.h"
 
 #include <memory>
 #include <oneapi/tbb/global_control.h>
@@ -73,7 +74,10 @@ int setup(int workers) {
 } // namespace
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {
-      {"spawn", spawn_run}, {"forkjoin", forkjoin_run}, {"skynet", skynet_run}, {nullptr, nullptr}};
+  static const bench_workload table[] = {{"spawn", spawn_run},   {"forkjoin", forkjoin_run},
+                                         {"skynet", skynet_run}, {"nqueens", nqueens_run},
+                                         {"uts", uts_run},       {"matmul", matmul_run},
+                                         {"for", for_run},       {"for-uneven", for_uneven_run},
+                                         {"reduce", reduce_run}, {nullptr, nullptr}};
   return bench_main(argc, argv, table, setup);
 }

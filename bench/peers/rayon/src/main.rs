@@ -1,6 +1,8 @@
 //! forkjoin and skynet with Rayon. Called as `rayon WORKLOAD N WORKERS`; prints `metric value unit`.
 //!
 //! rayon::join is fork-join and nothing else: what is not stolen is a direct call.
+mod work;
+
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -52,6 +54,12 @@ fn main() {
     match arguments[1].as_str() {
         "forkjoin" => pool.install(|| forkjoin(n)),
         "skynet" => pool.install(|| skynet_run(n)),
+        "nqueens" => pool.install(|| work::nqueens(n)),
+        "uts" => pool.install(|| work::uts(n)),
+        "matmul" => pool.install(|| work::matmul(n)),
+        "for" => pool.install(|| work::for_loop(n)),
+        "for-uneven" => pool.install(|| work::for_uneven(n)),
+        "reduce" => pool.install(|| work::reduce(n)),
         other => panic!("no workload {other} here"),
     }
 }
