@@ -19,6 +19,7 @@
 #include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/schedule.h>
+#include <thrum/scope.h>
 #include <thrum/select.h>
 #include <thrum/sync.h>
 #include <thrum/thread.h>

@@ -65,15 +65,15 @@ typedef struct thrum_options {
   size_t stack_size; /* bytes, 0: the default; rounded up to pages */
   int daemon;        /* THRUM_YES: the program does not wait for it at exit; default: as its creator */
   bool bound;        /* owns a kernel thread for its life: _Thread_local and the like work in it */
-  struct thrum_scope *scope; /* must be NULL: scopes come with a later version */
+  struct thrum_scope *scope; /* NULL: none; else the thread belongs to it, see scope.h */
 } thrum_options;
 
 #define THRUM_OPTIONS_INIT \
   { sizeof(thrum_options), 0, 0, THRUM_INHERIT, false, 0 }
 
 /* The same, with options. -EINVAL also: size is not that of a known version, stack_size is below
- * THRUM_STACK_MIN or above 1 TiB, scope is not NULL. -EAGAIN: a bound thread, and the bound on kernel
- * threads is reached. */
+ * THRUM_STACK_MIN or above 1 TiB. -EAGAIN: a bound thread, and the bound on kernel
+ * threads is reached. -ECANCELED: the scope is cancelled. */
 THRUM_API int thrum_spawn_with(thrum_thread *out, const thrum_options *options, thrum_fn *fn, void *arg);
 
 /* Runs fn(arg) as a light thread and waits for it: the body of a program whose main should be as light as
@@ -105,7 +105,8 @@ THRUM_API bool thrum_is_alive(thrum_thread t);
 THRUM_API int thrum_detach(thrum_thread t);
 
 /* Ends the calling thread as if its function had returned `result`. C++ destructors and cleanup attributes of
- * the frames in between do not run. In the main thread: as pthread_exit there, the program goes on until
+ * the frames in between do not run; scopes that it has open are cancelled and closed, and its clean-up handlers run (scope.h).
+ * In the main thread: as pthread_exit there, the program goes on until
  * its threads have ended, and then exits with `result` as its status. Aborts in a foreign thread. */
 THRUM_API THRUM_NORETURN void thrum_exit(intptr_t result);
 

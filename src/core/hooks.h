@@ -48,6 +48,11 @@ struct thrumi_hooks {
   void (*_Atomic executor_fork)(void);
   void (*_Atomic executor_end)(void); /* main has ended: threads that wait for tasks are to end. Outside */
 
+  /* Scopes: a thread of one whose threads are restarted has returned: true: it calls its function again; a thread that has opened
+   * scopes or pushed clean-up handlers ends by thrum_exit. Both outside. */
+  bool (*scope_restarts)(struct thrumi_thread *t, intptr_t result);
+  void (*scope_exit)(struct thrumi_thread *t);
+
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);
 };

@@ -12,6 +12,7 @@
 #include <sched/exit.h>
 #include <sched/object.h>
 #include <sched/self.h>
+#include <sched/tree.h>
 #include <unistd.h>
 
 /* Whoever forks is known to the runtime from here on. */
@@ -26,6 +27,7 @@ static void after_in_parent(void) { thrumi_self()->forking = false; }
 static void end_others(struct thrumi_thread *survivor) {
   for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
     struct thrumi_thread *t = thrumi_record(slot);
+    if (t != survivor) thrumi_tree_forget(t);
     if (t == survivor || THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_FREE) continue;
     thrumi_or(&t->life, (uint64_t)THRUMI_FINISHED);
     t->kthread = NULL;
@@ -123,6 +125,7 @@ static void after_in_child(void) {
   if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
   if (thrumi_hooks.executor_fork) thrumi_hooks.executor_fork();
   end_others(survivor);
+  thrumi_tree_survive(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)
     pthread_sigmask(SIG_SETMASK, &thrumi_sched.main_mask, NULL);
   make_main(survivor);

@@ -1,9 +1,8 @@
 /* The one sleep and wake: every blocking call arms a wait, tells wakers its ticket, and parks here. Whether a wake, the
  * deadline or a cancellation ended it is decided by one compare-and-swap on the wait word (core/wait.h).
  *
- * Cancellation. `cancel` says that the thread is cancelled, `shield` that it does not want to know yet. A
- * cancellable wait looks at `cancel` after it armed; thrumi_cancel sets it and then claims whatever wait is
- * armed. Both sides have a full fence in between, so one of the two sees the other. */
+ * Cancellation. `cancel` says that the thread is cancelled, and behind no shield (tree.h). A cancellable wait looks at it
+ * after it armed; thrumi_cancel sets it and then claims whatever wait is armed. Both sides have a full fence in between, so one of the two sees the other. */
 #include <core/fatal.h>
 #include <sched/self.h>
 #include <sched/timeout.h>
@@ -117,5 +116,5 @@ void thrumi_cancel(struct thrumi_thread *t) {
   uint64_t word = thrumi_load(&t->wait);
   enum thrumi_wait_state state = thrumi_wait_state(word);
   bool waits = state == THRUMI_WAIT_ARMED || state == THRUMI_WAIT_PARKED;
-  if (waits && t->cancellable && !t->shield) thrumi_wake(t, word - state, THRUMI_CANCELLED);
+  if (waits && t->cancellable) thrumi_wake(t, word - state, THRUMI_CANCELLED);
 }

@@ -95,7 +95,7 @@ static inline void thrumi_record_reset(struct thrumi_thread *t) {
   t->daemon = false;
   t->kind = THRUMI_LIGHT;
   t->hog = t->own_stack = false;
-  t->shield = 0;
+  t->scoped = 0;
   thrumi_store_relaxed(&t->guest_of, NULL);
 }
 

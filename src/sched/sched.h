@@ -51,9 +51,18 @@ enum thrumi_state { THRUMI_NEW, THRUMI_READY, THRUMI_RUNNING, THRUMI_WAITING, TH
  *   FINISHED  the thread's end                         its result is there, nothing of it runs any more
  *   RELEASED  spawn, detach, join (the one who wins)   nobody holds the handle; FINISHED and RELEASED: free it
  *   WAITED    a joiner, under its parking bucket       somebody must be woken at the end
+ *   CANCELLED thrum_cancel, unless FINISHED            it is cancelled for the rest of its life. The same two hold \
+ *   TOLD      whoever cancels the scope it belongs to  so is the scope (cleared when that is restarted)  > the lock `tree`
  *
  * Who sets the second of FINISHED and RELEASED frees the record. */
-enum thrumi_life { THRUMI_FREE = 1, THRUMI_FINISHED = 2, THRUMI_RELEASED = 4, THRUMI_WAITED = 8 };
+enum thrumi_life {
+  THRUMI_FREE = 1,
+  THRUMI_FINISHED = 2,
+  THRUMI_RELEASED = 4,
+  THRUMI_WAITED = 8,
+  THRUMI_LIFE_CANCELLED = 16,
+  THRUMI_LIFE_TOLD = 32,
+};
 enum { THRUMI_LIFE_BITS = 24, THRUMI_SENTENCE_MAX = 256 };
 #define THRUMI_GENERATION(life) ((life) >> THRUMI_LIFE_BITS)
 #define THRUMI_FLAGS(life) ((life) & ((1u << THRUMI_LIFE_BITS) - 1))
@@ -62,11 +71,20 @@ struct thrumi_kthread;
 struct thrumi_worker;
 struct thrumi_queue;
 struct thrumi_waiter;
+struct thrumi_scope;
+struct thrum_cleanup;
+
+/* What a thread has to do with scopes: says at its end, without a look at the last line, that there is something to do. */
+enum thrumi_scoped {
+  THRUMI_MEMBER = 1,   /* it belongs to one */
+  THRUMI_OPENER = 2,   /* it has opened one, or pushed a clean-up handler; stays set */
+  THRUMI_RESTARTS = 4, /* it belongs to one whose threads are restarted */
+};
 
 /* The record of a thread: in a table, never freed, not on its stack (an overflow must not reach it). By line of the
  * cache: a switch needs the first, spawn and join the first two, a run on a stack of its own the third, what few threads have
- * the fourth. A wait writes to the third and the fifth, and to the fourth if it is for an object. What only the last three
- * lines hold is cleared when a thread ends, or means nothing without a wait; the rest when the record is used again. */
+ * the fourth. A wait writes to the third and the fifth, and to the fourth if it is for an object. The sixth is for scopes. What
+ * only the last four lines hold is cleared when a thread ends, or means nothing without a wait; the rest when the record is used again. */
 struct thrumi_thread {
   _Alignas(64) void *sp;      /* saved context; NULL: none */
   struct thrumi_thread *next; /* neighbours on the run queue; in the free list */
@@ -78,13 +96,13 @@ struct thrumi_thread {
   int saved_errno;
   uint32_t pins;
   _Atomic uint8_t state;  /* enum thrumi_state; for dumps and queues */
-  _Atomic uint8_t cancel; /* cancelled; see park.c */
+  _Atomic uint8_t cancel; /* it is cancelled, and not shielded; see tree.h */
   _Atomic bool extras;    /* it has, or had, some of what the fourth line holds */
   bool daemon;
   uint8_t kind;   /* enum thrumi_kind */
   bool hog;       /* used up its last interval */
   bool own_stack; /* of a size of its own, there since the spawn */
-  uint8_t shield; /* > 0: cancellation waits */
+  uint8_t scoped; /* enum thrumi_scoped */
 
   _Alignas(64) _Atomic uint64_t life;
   thrumi_wait_word wait;
@@ -120,8 +138,19 @@ struct thrumi_thread {
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */
+
+  /* Scopes: see tree.h. All-zero in who has nothing to do with any, and again at the end. */
+  _Alignas(64) struct thrumi_scope
+      *scope; /* that it belongs to; this and its place there: under the opener's `tree` */
+  struct thrumi_thread *elder, *younger; /* neighbours in that scope */
+  _Atomic(struct thrumi_scope *)
+      scopes;                     /* the innermost that it has open; from here on under its own `tree` */
+  struct thrum_cleanup *cleanups; /* the last one pushed; its own */
+  _Atomic uint64_t scope_of;      /* the handle of who opened `scope`; for dumps */
+  struct thrumi_spin tree;
 };
-_Static_assert(sizeof(struct thrumi_thread) == 5 * 64 && offsetof(struct thrumi_thread, waiter) == 4 * 64,
+_Static_assert(sizeof(struct thrumi_thread) == 6 * 64 && offsetof(struct thrumi_thread, waiter) == 4 * 64 &&
+                   offsetof(struct thrumi_thread, scope) == 5 * 64,
                "the lines of the cache");
 
 /* Classes of ready threads, and in which order a worker looks. Fairness between them: pick.c. */
@@ -393,8 +422,8 @@ bool thrumi_claim(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wai
                   bool *parked);
 /* The armed thread itself ends its wait instead of parking. False: somebody has claimed it, for *outcome. */
 bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state *outcome);
-void thrumi_cancel(struct thrumi_thread *t);
-void thrumi_less_outside(void); /* one foreign thread less that might wake somebody */
+void thrumi_cancel(struct thrumi_thread *t); /* sets its `cancel`; tree.h says who may */
+void thrumi_less_outside(void);              /* one foreign thread less that might wake somebody */
 
 /* timeout.c: deadlines of waits, and of alarms (alarm.c) */
 int64_t thrumi_timeouts_expire(int64_t now); /* wakes who is due; returns when to come again */
@@ -455,6 +484,8 @@ struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg); /* see there
 void thrumi_thread_drop(struct thrumi_thread *t); /* one that never ran, and is on no queue any more, ends */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
 intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
+void thrumi_check_closed(
+    struct thrumi_thread *t); /* ends the program unless its scopes are closed; outside */
 struct thrumi_waiter;
 int thrumi_end_poll(thrum_thread handle); /* 0: it has ended; -EAGAIN; else as join */
 bool thrumi_end_enlist(thrum_thread handle,

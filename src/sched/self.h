@@ -83,10 +83,10 @@ static inline void thrumi_leave_in_handler(struct thrumi_kthread *k) {
   if (thrumi_unlikely(thrumi_load_relaxed(&k->lease.attention) & THRUMI_PREEMPT)) thrumi_leave_handler_slow();
 }
 
-/* Whether the calling thread is cancelled and wants to know. A call that may wait asks it before it begins, or lets
+/* Whether the calling thread is cancelled, and not shielded. A call that may wait asks it before it begins, or lets
  * thrumi_park ask: after ARMED, with a fence in between, since from then on it is the canceller who must see the wait. */
 static inline bool thrumi_is_cancelled(const struct thrumi_thread *me) {
-  return thrumi_unlikely(thrumi_load(&me->cancel)) && !me->shield;
+  return thrumi_unlikely(thrumi_load(&me->cancel));
 }
 
 /* What a poll that found nothing says: one who is cancelled would not have waited either. */

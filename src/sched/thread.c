@@ -1,7 +1,4 @@
-/* Threads begin, end, and are waited for.
- *
- * Spawning fills a record and queues it. A stack is bound when the thread first runs (switch.c), so a thread that is
- * spawned and runs to its end on a busy worker costs no stack of its own.
+/* Threads run, end, and are waited for. How they begin is in spawn.c.
  *
  * Joining a thread that never ran, and lies on the caller's own queue, runs it there and then as a guest on the
  * joiner's stack: the joiner could do nothing else anyway, and fork-join recursion goes depth first. The guest may
@@ -16,229 +13,34 @@
 #include <sched/exit.h>
 #include <sched/queue.h>
 #include <sched/self.h>
+#include <sched/tree.h>
 #include <stdio.h>
 #include <string.h>
 #include <thrum/time.h>
 
-enum { NUMBER_BLOCK = 64, STACK_SHARE = 8 };
+enum { STACK_SHARE = 8 };
 
-/* ---- Spawning ------------------------------------------------------------------------------------------------- */
-
-/* N of Thread-N: light threads take blocks for their worker, others one at a time so that a program which
- * spawns from main counts 1, 2, 3. */
-static inline uint32_t number_for(struct thrumi_worker *w, const struct thrumi_thread *creator) {
-  if (thrumi_unlikely(!w || creator->kind != THRUMI_LIGHT)) return thrumi_add(&thrumi_sched.number, 1u) + 1;
-  if (thrumi_unlikely(w->number == w->number_end)) {
-    w->number = thrumi_add(&thrumi_sched.number, (uint32_t)NUMBER_BLOCK);
-    w->number_end = w->number + NUMBER_BLOCK;
-  }
-  return ++w->number;
+/* Its function has returned: what it opened lay in frames that are gone. */
+void thrumi_check_closed(struct thrumi_thread *t) {
+  bool open = thrumi_load_relaxed(&t->scopes);
+  if (!open && !t->cleanups) return;
+  char name[THRUM_NAME_MAX];
+  thrumi_name_in_handler(t, name, sizeof name);
+  thrumi_fatal("thread %s has ended with a %s", name, open ? "scope open" : "clean-up handler left");
 }
 
-/* A record for fn(arg), not queued yet; NULL: no memory. */
-static inline struct thrumi_thread *prepare(struct thrumi_worker *w, thrum_fn *fn, void *arg, bool daemon,
-                                            bool detached) {
-  struct thrumi_thread *t = thrumi_record_take(w);
-  if (thrumi_unlikely(!t)) return NULL;
-  thrumi_record_reset(t);
-  t->fn = fn;
-  t->arg = arg;
-  t->daemon = daemon;
-  uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
-  thrumi_store_relaxed(&t->mark, (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot));
-  thrumi_store(&t->life, generation << THRUMI_LIFE_BITS | (detached ? THRUMI_RELEASED : 0));
-  return t;
-}
-
-static bool inherited_daemon(const struct thrumi_thread *creator) {
-  return creator->kind != THRUMI_FOREIGN && creator->daemon;
-}
-
-/* Makes it run some time. */
-static inline void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
-  thrumi_announce(t);
-  thrumi_trace(THRUMI_EVENT_SPAWN, thrumi_handle(k->current).value, thrumi_handle(t).value);
-  if (thrumi_likely(k->worker != NULL)) {
-    thrumi_bump(&k->worker->spawned);
-    thrumi_queue_append(&k->worker->queues, t, THRUMI_CLASS_NEW);
-    thrumi_ring_for_new(k->worker);
-  } else {
-    thrumi_add(&thrumi_sched.spawned_outside, 1u);
-    thrumi_push_global(t, THRUMI_CLASS_NEW);
-    thrumi_ring(NULL);
-  }
-}
-
-int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg) {
-  if (thrumi_unlikely(!fn)) return -EINVAL;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
-  if (thrumi_likely(t != NULL)) {
-    t->number = number_for(k->worker, k->current);
-    if (out) *out = thrumi_handle(t);
-    launch(k, t);
-  }
-  thrumi_leave(k);
-  return thrumi_likely(t != NULL) ? 0 : -ENOMEM;
-}
-
-/* A thread that nobody holds, no daemon, for the caller to make ready. By any kernel thread inside the runtime, also one that
- * runs no thread: it takes nothing of libc's. NULL: no memory. */
-struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg) {
-  struct thrumi_kthread *k = thrumi_self();
-  struct thrumi_worker *w = k ? k->worker : NULL;
-  struct thrumi_thread *t = prepare(w, fn, arg, false, true);
-  if (!t) return NULL;
-  t->number = number_for(w, t);
-  thrumi_trace(THRUMI_EVENT_SPAWN, 0, thrumi_handle(t).value);
-  if (w)
-    thrumi_bump(&w->spawned);
-  else
-    thrumi_add(&thrumi_sched.spawned_outside, (uint64_t)1);
-  return t;
-}
-
-/* What a thread is born with beside its function; owned by the thread once it is launched. */
-struct birth {
-  struct thrumi_name *name;
-  void *copy;
-  size_t stack_size;
-  struct thrumi_kthread *kthread; /* of a bound thread */
-  int daemon;
-};
-
-static void abort_birth(struct birth *birth) {
-  thrumi_name_free(birth->name);
-  if (birth->copy) thrumi_os.free(birth->copy);
-  if (birth->kthread) thrumi_kthread_discard(birth->kthread);
-}
-
-static void *bound_main(void *arg);
-
-/* Inside: gives the record what it was born with. False: no memory for its stack. */
-static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struct birth *birth) {
-  if (birth->stack_size || birth->kthread) {
-    if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0)
-      return false;
-    t->own_stack = true;
-  }
-  if (birth->name || birth->copy) thrumi_store_relaxed(&t->extras, true);
-  t->name = birth->name;
-  t->number = birth->name ? 0 : number_for(k->worker, k->current);
-  t->copy = birth->copy;
-  if (birth->daemon) t->daemon = birth->daemon == THRUM_YES;
-  if (birth->kthread) {
-    t->kind = THRUMI_BOUND;
-    t->kthread = birth->kthread;
-    thrumi_store_relaxed(&birth->kthread->current, t);
-  }
-  return true;
-}
-
-/* A kernel thread that has not come up yet may have to wait for a lock of libc's, or of a sanitizer's, whose holder has been
- * preempted. It must not be given a worker before: it would take the one that the holder waits for, and the monitor does not take
- * a worker from who is inside. (It could queue itself when it is up, as main does, and nobody would wait for it. But then it would
- * begin behind threads that were spawned after it.) */
-static void await_up(struct thrumi_kthread *k) {
-  while (!thrumi_load(&k->up)) thrumi_os.futex_wait(&k->up, 0, INT64_MAX);
-}
-
-static int spawn_born(thrum_thread *out, thrum_fn *fn, void *arg, struct birth *birth) {
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = prepare(k->worker, fn, arg, inherited_daemon(k->current), !out);
-  if (t && !endow(k, t, birth)) {
-    thrumi_record_free(k->worker, t);
-    t = NULL;
-  }
-  if (!t) {
-    thrumi_leave(k);
-    abort_birth(birth);
-    return -ENOMEM;
-  }
-  if (out) *out = thrumi_handle(t);
-  if (!birth->kthread) {
-    launch(k, t);
-    thrumi_leave(k);
-    return 0;
-  }
-  thrumi_leave(k);
-  if (thrumi_kthread_start(birth->kthread, bound_main) != 0) {
-    k = thrumi_enter();
-    t->name = NULL;
-    t->copy = NULL;
-    thrumi_store_relaxed(&t->extras, false);
-    thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
-    thrumi_record_free(k->worker, t);
-    thrumi_leave(k);
-    if (out) *out = (thrum_thread){0};
-    abort_birth(birth);
-    return -EAGAIN;
-  }
-  await_up(birth->kthread);
-  k = thrumi_enter();
-  launch(k, t);
-  thrumi_leave(k);
-  return 0;
-}
-
-int thrum_spawn_named(thrum_thread *out, thrum_fn *fn, void *arg, const char *format, ...) {
-  if (!fn || !format) return -EINVAL;
-  va_list args;
-  va_start(args, format);
-  struct birth birth = {.name = thrumi_name_make(format, args)};
-  va_end(args);
-  return birth.name ? spawn_born(out, fn, arg, &birth) : -ENOMEM;
-}
-
-int thrum_spawn_copy(thrum_thread *out, thrum_fn *fn, const void *value, size_t size) {
-  if (!fn || (!value && size)) return -EINVAL;
-  struct birth birth = {.copy = thrumi_os.allocate(size ? size : 1)};
-  if (!birth.copy) return -ENOMEM;
-  if (size) memcpy(birth.copy, value, size);
-  return spawn_born(out, fn, birth.copy, &birth);
-}
-
-static struct thrumi_name *name_once(const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  struct thrumi_name *name = thrumi_name_make(format, args);
-  va_end(args);
-  return name;
-}
-
-static bool good_options(const thrum_options *o) {
-  bool stack = o->stack_size == 0 || (o->stack_size >= THRUM_STACK_MIN && o->stack_size <= (size_t)1 << 40);
-  return o->size == sizeof *o && stack && o->daemon >= THRUM_NO && o->daemon <= THRUM_YES && !o->scope;
-}
-
-int thrum_spawn_with(thrum_thread *out, const thrum_options *options, thrum_fn *fn, void *arg) {
-  if (!fn || !options || !good_options(options)) return -EINVAL;
-  struct birth birth = {.stack_size = options->stack_size, .daemon = options->daemon};
-  if (options->name && *options->name && !(birth.name = name_once("%s", options->name))) return -ENOMEM;
-  if (options->bound) {
-    thrumi_leave(thrumi_enter()); /* the runtime must have started */
-    birth.kthread = thrumi_kthread_new(THRUMI_ROLE_OWNED);
-    if (!birth.kthread) {
-      abort_birth(&birth);
-      return -EAGAIN;
-    }
-  }
-  return spawn_born(out, fn, arg, &birth);
-}
-
-intptr_t thrum_run(thrum_fn *fn, void *arg) {
-  thrum_thread t;
-  int error = thrum_spawn(&t, fn, arg);
-  if (error) return error;
-  intptr_t result;
-  error = thrum_join(t, &result);
-  return error ? error : result;
+static inline intptr_t call_once(struct thrumi_thread *t) {
+  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  if (thrumi_unlikely(t->scoped & THRUMI_OPENER)) thrumi_check_closed(t);
+  return result;
 }
 
 /* Calls its function. The child of a fork goes on as main on whatever stack it was forked: it never returns
  * to the runtime that was there. */
 intptr_t thrumi_thread_call(struct thrumi_thread *t) {
-  intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
+  intptr_t result = call_once(t);
+  while (thrumi_unlikely(t->scoped & THRUMI_RESTARTS) && thrumi_hooks.scope_restarts(t, result))
+    result = call_once(t);
   if (thrumi_unlikely(t->kind == THRUMI_MAIN)) thrumi_exit_main(result);
   return result;
 }
@@ -279,6 +81,7 @@ static inline void bury(struct thrumi_thread *t) {
     free_extras(t);
     k = thrumi_enter();
   }
+  thrumi_tree_settle(t);
   thrumi_record_free(k->worker, t);
 }
 
@@ -291,14 +94,17 @@ static void wake_joiners(struct thrumi_thread *t) {
 /* The user's code that runs at a thread's end: destructors, the uncaught hook. Outside. */
 static void last_rites(struct thrumi_thread *t, intptr_t result) {
   thrumi_locals_destroy(t);
-  if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
+  if (thrum_failed(result) && t->scoped & THRUMI_MEMBER)
+    thrumi_member_failed(t, result);
+  else if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
     thrumi_load (&thrumi_uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
 }
 
-/* Marks the end with `flags` and wakes who waits for it. Returns the flags before. */
+/* Marks the end with `flags`, leaving its scope, and wakes who waits for it. Returns the flags before. */
 static inline uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
   thrumi_announce(&t->life);
-  uint64_t before = thrumi_or(&t->life, flags);
+  bool member = t->scoped & THRUMI_MEMBER;
+  uint64_t before = thrumi_unlikely(member) ? thrumi_scope_quit(t, flags) : thrumi_or(&t->life, flags);
   if (thrumi_unlikely(before & THRUMI_WAITED)) wake_joiners(t);
   return before;
 }
@@ -335,18 +141,6 @@ void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
   if (mark_finished(t, THRUMI_FINISHED) & THRUMI_RELEASED) bury(t);
 }
 
-static void *bound_main(void *arg) {
-  struct thrumi_kthread *k = arg;
-  thrumi_kthread_adopt(k);
-  thrumi_store(&k->up, 1);
-  thrumi_os.futex_wake(&k->up, 1);
-  thrumi_wait_given(k);
-  thrumi_run_bound(k);
-  thrumi_surrender(k);
-  thrumi_kthread_end(k);
-  return NULL;
-}
-
 void thrum_exit(intptr_t result) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
@@ -357,6 +151,7 @@ void thrum_exit(intptr_t result) {
     thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there",
                  name);
   }
+  if (t->scoped & THRUMI_OPENER) thrumi_hooks.scope_exit(t);
   if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
 #if THRUMI_ASAN
   __asan_handle_no_return();
@@ -596,4 +391,13 @@ int thrum_detach(thrum_thread handle) {
   if (!error && THRUMI_FLAGS(life) & THRUMI_FINISHED) bury(t);
   thrumi_leave(thrumi_self());
   return error;
+}
+
+intptr_t thrum_run(thrum_fn *fn, void *arg) {
+  thrum_thread t;
+  int error = thrum_spawn(&t, fn, arg);
+  if (error) return error;
+  intptr_t result;
+  error = thrum_join(t, &result);
+  return error ? error : result;
 }

@@ -12,12 +12,7 @@ static intptr_t wait_plainly(void *arg) { return (void)arg, thrum_barrier_wait(&
 static intptr_t wait_long(void *arg) { return (void)arg, thrum_barrier_wait_for(&barrier, INT64_MAX - 1); }
 static intptr_t wait_shortly(void *arg) { return (void)arg, thrum_barrier_wait_for(&barrier, THRUM_MS(3)); }
 
-static void cancel(thrum_thread t) {
-  uint64_t life;
-  struct thrumi_kthread *k = thrumi_enter();
-  thrumi_cancel(thrumi_lookup(t, &life));
-  thrumi_leave(k);
-}
+static void cancel(thrum_thread t) { CHECK_EQ(thrum_cancel(t), 0); }
 
 /* n of them wait, the second one in a bound thread. */
 static void start(thrum_thread *threads, int n, thrum_fn *fn) {

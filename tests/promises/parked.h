@@ -1,4 +1,4 @@
-/* Who waits, and cancelling, neither of which the public headers have. */
+/* Who waits, and taking a cancellation back, neither of which the public headers have. */
 #ifndef TESTS_PARKED_H
 #define TESTS_PARKED_H
 
@@ -21,15 +21,14 @@ static inline bool is_parked(thrum_thread t) {
 }
 
 static inline void cancel_thread(thrum_thread t) {
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *record = parked_record(t);
-  if (record) thrumi_cancel(record);
-  thrumi_leave(k);
+  int error = thrum_cancel(t);
+  CHECK(error == 0 || error == -ESRCH);
 }
 
 static inline void take_back_cancel(thrum_thread t) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *record = parked_record(t);
+  if (record) thrumi_and(&record->life, ~(uint64_t)THRUMI_LIFE_CANCELLED);
   if (record) thrumi_store(&record->cancel, 0);
   thrumi_leave(k);
 }

@@ -21,13 +21,7 @@ __attribute__((no_sanitize_thread)) static inline size_t queue_waiters(thrum_que
   return n;
 }
 
-static inline void queue_cancel(thrum_thread t) {
-  uint64_t life;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *record = thrumi_lookup(t, &life);
-  if (record) thrumi_cancel(record);
-  thrumi_leave(k);
-}
+static inline void queue_cancel(thrum_thread t) { CHECK_EQ(thrum_cancel(t), 0); }
 
 /* Whatever it is that it waits in. */
 static inline bool queue_parked(thrum_thread t) {

@@ -172,12 +172,7 @@ static intptr_t read_impatiently(void *arg) {
   return thrum_rwlock_acquire_read_for(&lock, patience);
 }
 
-static void cancel(thrum_thread t) {
-  uint64_t life;
-  struct thrumi_kthread *k = thrumi_enter();
-  thrumi_cancel(thrumi_lookup(t, &life));
-  thrumi_leave(k);
-}
+static void cancel(thrum_thread t) { CHECK_EQ(thrum_cancel(t), 0); }
 
 /* One whose time is limited may have given up before anybody looked. */
 static bool waits_or_gave_up(thrum_thread t) {

@@ -1,10 +1,10 @@
-/* There is no public cancel yet. */
+/* A cancellation that is taken back, which the public headers do not have. */
 #ifndef TESTS_STRESS_CANCEL_H
 #define TESTS_STRESS_CANCEL_H
 
 #include <sched/self.h>
 
-/* Cancels a thread, and takes that back, as if its scope were another one. False: it is gone. */
+/* Cancels a thread, and takes that back, as if its scope had been closed. False: it is gone. */
 static bool cancel_and_take_back(thrum_thread thread) {
   uint64_t life;
   struct thrumi_kthread *k = thrumi_enter();

@@ -1,4 +1,4 @@
-/* Cancellation as park.c gives it to later parts: what a cancelled thread waits in ends with -ECANCELED if it is a
+/* Cancellation of a thread: what a cancelled thread waits in ends with -ECANCELED if it is a
  * cancellation point, before, while and after it waits, and not while it is shielded. */
 #include "../support.h"
 
@@ -15,18 +15,10 @@ static struct thrumi_thread *record(thrum_thread t) {
   return found;
 }
 
-static void cancel(thrum_thread t) {
-  struct thrumi_kthread *k = thrumi_enter();
-  thrumi_cancel(record(t));
-  thrumi_leave(k);
-}
+static void cancel(thrum_thread t) { CHECK_EQ(thrum_cancel(t), 0); }
 
 static bool waits(thrum_thread t) {
   return thrumi_wait_state(thrumi_load(&record(t)->wait)) == THRUMI_WAIT_PARKED;
-}
-
-static void shield(int by) {
-  record(thrum_current())->shield = (uint8_t)(record(thrum_current())->shield + by);
 }
 
 /* ---- The waits ------------------------------------------------------------------------------------------ */
@@ -110,13 +102,14 @@ static void cancelled_at_any_moment(void *point) {
 
 static intptr_t shielded_sleep(void *arg) {
   (void)arg;
-  shield(+1);
-  intptr_t error = thrum_sleep(THRUM_MS(20));
-  CHECK_EQ(thrum_sleep(0), 0);
-  STORE(parked, true);
-  while (!LOAD(gate)) thrum_yield();
-  CHECK_EQ(thrum_sleep(THRUM_US(10)), 0);
-  shield(-1);
+  intptr_t error = -1;
+  THRUM_SHIELD(0) {
+    error = thrum_sleep(THRUM_MS(20));
+    CHECK_EQ(thrum_sleep(0), 0);
+    STORE(parked, true);
+    while (!LOAD(gate)) thrum_yield();
+    CHECK_EQ(thrum_sleep(THRUM_US(10)), 0);
+  }
   CHECK_EQ(sleep_not_at_all(), -ECANCELED);
   CHECK_EQ(sleep_long(), -ECANCELED);
   return error;

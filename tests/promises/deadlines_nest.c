@@ -1,0 +1,127 @@
+/* A scope's deadline cancels it, and what is nested in it; of deadlines around each other the earliest counts for who is inside, and
+ * each close says whether it was its own. */
+#include "scopes.h"
+
+static intptr_t own_and_outer(void *arg) {
+  int outer = 1, inner = 1;
+  int64_t before = wall_now();
+  THRUM_SCOPE(o, .timeout = THRUM_MS(10), .status = &outer) {
+    THRUM_SCOPE(i, .timeout = THRUM_S(3600), .status = &inner) {
+      spawn_if_in_time(&i, until_cancelled, NULL);
+      CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+      CHECK_EQ(thrum_scope_spawn(&i, NULL, return_it, NULL), -ECANCELED);
+    }
+  }
+  CHECK(wall_now() - before >= THRUM_MS(10));
+  CHECK_EQ(inner, -ECANCELED);
+  CHECK_EQ(outer, -ETIMEDOUT);
+  THRUM_SCOPE(o, .timeout = THRUM_S(3600), .status = &outer) {
+    THRUM_SCOPE(i, .timeout = THRUM_MS(5), .status = &inner) { spawn_if_in_time(&i, sleep_for_ever, NULL); }
+    CHECK_EQ(thrum_sleep(0), 0);
+  }
+  CHECK_EQ(inner, -ETIMEDOUT);
+  CHECK_EQ(outer, 0);
+  return (intptr_t)arg;
+}
+
+static int with(thrum_scope_options options) {
+  thrum_scope s;
+  options.size = sizeof options;
+  CHECK_EQ(thrum_scope_open(&s, &options), 0);
+  spawn_if_in_time(&s, until_cancelled, NULL);
+  return thrum_scope_close(&s);
+}
+
+/* The earlier one of the two that may be given counts. */
+static intptr_t earlier(void *arg) {
+  CHECK_EQ(with((thrum_scope_options){.timeout = THRUM_MS(2), .deadline = thrum_after(THRUM_S(3600))}),
+           -ETIMEDOUT);
+  CHECK_EQ(with((thrum_scope_options){.timeout = THRUM_S(3600), .deadline = thrum_after(THRUM_MS(2))}),
+           -ETIMEDOUT);
+  CHECK_EQ(with((thrum_scope_options){.deadline = thrum_after(THRUM_MS(2))}), -ETIMEDOUT);
+  return (intptr_t)arg;
+}
+
+static intptr_t passed(void *arg) {
+  const thrum_scope_options at_once[] = {{.timeout = -1},
+                                         {.deadline = thrum_now()},
+                                         {.deadline = 1},
+                                         {.timeout = -THRUM_S(5), .deadline = THRUM_FOREVER}};
+  for (int i = 0; i < 4; i++) {
+    thrum_scope_options options = at_once[i];
+    options.size = sizeof options;
+    thrum_scope s;
+    CHECK_EQ(thrum_scope_open(&s, &options), 0);
+    CHECK(thrum_scope_cancelled(&s));
+    CHECK_EQ(thrum_sleep(0), -ECANCELED);
+    CHECK_EQ(thrum_scope_spawn(&s, NULL, return_it, NULL), -ECANCELED);
+    CHECK_EQ(thrum_scope_close(&s), -ETIMEDOUT);
+    CHECK_EQ(thrum_sleep(0), 0);
+  }
+  return (intptr_t)arg;
+}
+
+static intptr_t never(void *arg) {
+  int error = 1;
+  THRUM_SCOPE(s, .timeout = THRUM_FOREVER, .deadline = THRUM_FOREVER, .status = &error) {
+    spawn_away(&s, return_it, NULL);
+    CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0);
+  }
+  CHECK_EQ(error, 0);
+  THRUM_SCOPE(s, .timeout = THRUM_S(3600), .status = &error) { spawn_away(&s, return_it, NULL); }
+  CHECK_EQ(error, 0); /* it was not in time to matter */
+  return (intptr_t)arg;
+}
+
+static intptr_t moved(void *arg) {
+  thrum_scope s;
+  open_plainly(&s);
+  thrum_scope_set_deadline(&s, thrum_after(THRUM_S(3600)));
+  spawn_away(&s, until_cancelled, NULL);
+  CHECK_EQ(thrum_sleep(THRUM_US(10)), 0);
+  thrum_scope_set_deadline(&s, thrum_after(THRUM_MS(1)));
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+  thrum_scope_set_deadline(&s, THRUM_FOREVER); /* too late */
+  CHECK_EQ(thrum_scope_close(&s), -ETIMEDOUT);
+  open_with_timeout(&s, THRUM_MS(200));
+  thrum_scope_set_deadline(&s, THRUM_FOREVER);
+  CHECK_EQ(thrum_sleep(THRUM_MS(220)), 0);
+  CHECK_EQ(thrum_scope_close(&s), 0);
+  return (intptr_t)arg;
+}
+
+/* What came first is what the close says: of cancellations, not of failures. */
+static intptr_t first_cause(void *arg) {
+  thrum_scope s;
+  open_with_timeout(&s, THRUM_MS(1));
+  thrum_scope_cancel(&s);
+  THRUM_SHIELD(0) CHECK_EQ(thrum_sleep(THRUM_MS(3)), 0);
+  CHECK_EQ(thrum_scope_close(&s), 0);
+  open_with_timeout(&s, THRUM_MS(1));
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+  thrum_scope_fail(&s, EIO, "while cleaning up");
+  CHECK_EQ(thrum_scope_close(&s), -EIO);
+  return (intptr_t)arg;
+}
+
+/* A deadline that falls on the close of its scope, over and over, does no harm. */
+static intptr_t as_it_closes(void *arg) {
+  int late = 0;
+  for (int i = 0; i < 300; i++) {
+    int error = 1;
+    THRUM_SCOPE(s, .timeout = THRUM_US(1 + i % 60), .status = &error) {
+      spawn_if_in_time(&s, return_it, NULL);
+    }
+    CHECK(error == 0 || error == -ETIMEDOUT);
+    late += error != 0;
+    CHECK_EQ(thrum_sleep(0), 0);
+  }
+  return late >= 0 ? (intptr_t)arg : -1;
+}
+
+int main(void) {
+  thrum_fn *const tests[] = {own_and_outer, earlier, passed, never, moved, first_cause};
+  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) run_in_each_kind(tests[i], NULL);
+  run_in_each_kind(as_it_closes, NULL);
+  return 0;
+}

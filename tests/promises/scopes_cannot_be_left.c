@@ -1,0 +1,91 @@
+/* A block with a scope is not left while a thread of it runs: at its end, by break, continue, return, goto, thrum_exit from far
+ * below. */
+#include "scopes.h"
+
+enum { END, BREAK, CONTINUE, RETURN, GOTO, EXIT, WAYS };
+
+static bool ended;
+
+static intptr_t end_late(void *arg) {
+  CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0);
+  STORE(ended, true);
+  return (intptr_t)arg;
+}
+
+/* An exit does not wait for who runs on: it cancels. */
+static intptr_t end_when_cancelled(void *arg) {
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+  STORE(ended, true);
+  return (intptr_t)arg;
+}
+
+static int compare_and_exit(const void *a, const void *b) {
+  (void)a, (void)b;
+  thrum_exit(0);
+}
+
+/* Through frames of libc's. */
+static void exit_from_below(void) {
+  int two[2] = {2, 1};
+  qsort(two, 2, sizeof *two, compare_and_exit);
+}
+
+static intptr_t leave_by(int way) {
+  for (int i = 0; i < 1; i++) {
+    THRUM_SCOPE(s) {
+      spawn_away(&s, way == EXIT ? end_when_cancelled : end_late, NULL);
+      if (way == BREAK) break;
+      if (way == CONTINUE) continue;
+      if (way == RETURN) return way;
+      if (way == GOTO) goto out;
+      if (way == EXIT) THRUM_SCOPE(inner, .status = &way) exit_from_below();
+    }
+    CHECK(LOAD(ended)); /* break and continue leave the block, not the loop */
+  }
+  return way;
+out:
+  CHECK(LOAD(ended));
+  return way;
+}
+
+static intptr_t leave(void *way) {
+  leave_by((int)(intptr_t)way);
+  return 0;
+}
+
+static intptr_t each_way(void *arg) {
+  for (int way = 0; way < EXIT; way++) {
+    STORE(ended, false);
+    CHECK_EQ(leave_by(way), way);
+    CHECK(LOAD(ended));
+    CHECK_EQ(thrum_sleep(0), 0);
+  }
+  return (intptr_t)arg;
+}
+
+static void exits(thrum_thread (*spawn)(thrum_fn *, void *)) {
+  STORE(ended, false);
+  CHECK_EQ(must_join(spawn(leave, (void *)EXIT)), 0);
+  CHECK(LOAD(ended));
+}
+
+/* While it is closed it waits also for what cannot be cancelled, and says after a second whom it waits for: see
+ * misuse of that in bad_scopes.c. */
+static int after_block(void) {
+  int error = 1;
+  THRUM_SCOPE(s, .status = &error) spawn_away(&s, return_it, (void *)-EIO);
+  return error;
+}
+
+static intptr_t a_statement_is_a_block(void *arg) {
+  CHECK_EQ(after_block(), -EIO);
+  return (intptr_t)arg;
+}
+
+int main(void) {
+  run_in_each_kind(each_way, NULL);
+  run_in_each_kind(a_statement_is_a_block, NULL);
+  exits(must_spawn);
+  exits(must_spawn_bound);
+  return 0;
+}
