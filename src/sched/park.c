@@ -110,6 +110,7 @@ bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wa
 }
 
 void thrumi_cancel(struct thrumi_thread *t) {
+  thrumi_announce(&t->cancel);
   thrumi_store(&t->cancel, 1);
   atomic_thread_fence(
       memory_order_seq_cst); /* with ends_at_once: a swap orders no later load where memory is weak */

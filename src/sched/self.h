@@ -86,7 +86,9 @@ static inline void thrumi_leave_in_handler(struct thrumi_kthread *k) {
 /* Whether the calling thread is cancelled, and not shielded. A call that may wait asks it before it begins, or lets
  * thrumi_park ask: after ARMED, with a fence in between, since from then on it is the canceller who must see the wait. */
 static inline bool thrumi_is_cancelled(const struct thrumi_thread *me) {
-  return thrumi_unlikely(thrumi_load(&me->cancel));
+  bool cancelled = thrumi_unlikely(thrumi_load(&me->cancel));
+  if (cancelled) thrumi_rely_on(&me->cancel); /* what the canceller did before has happened */
+  return cancelled;
 }
 
 /* What a poll that found nothing says: one who is cancelled would not have waited either. */

@@ -47,6 +47,7 @@ static void rouse_stopped(struct thrumi_scope *s) {
 static void mark(struct thrumi_scope *s, enum thrumi_cause why, struct errand *errand) {
   uint8_t before = thrumi_load_relaxed(&s->cancelled);
   if (why == THRUMI_CAUSE_DEADLINE && before & ~(unsigned)THRUMI_CAUSE_RESTART) return;
+  thrumi_announce(&s->cancelled);
   thrumi_store(&s->cancelled, (uint8_t)(before | why));
   if (before) {
     if (s->stopped) rouse_stopped(s); /* they will not go on after all */
@@ -131,7 +132,6 @@ static void run_errand(struct errand *errand) {
 void thrumi_scope_cancel(struct thrumi_scope *s, enum thrumi_cause why) {
   struct errand errand = {0};
   struct thrumi_thread *opener = thrumi_load_relaxed(&s->opener);
-  thrumi_announce(&opener->cancel);
   thrumi_spin_lock(&opener->tree);
   mark_inward(s, why, &errand);
   settle(opener);
@@ -157,7 +157,6 @@ int thrum_cancel(thrum_thread handle) {
   struct thrumi_thread *t = thrumi_lookup(handle, &life);
   int done = t ? 0 : -ESRCH;
   if (t) {
-    thrumi_announce(&t->cancel);
     thrumi_spin_lock(&t->tree);
     done = set_cancelled(t, THRUMI_GENERATION(handle.value));
     if (done == 1) mark_thread(t, &errand);
@@ -172,9 +171,7 @@ int thrum_cancel(thrum_thread handle) {
 bool thrum_cancelled(void) {
   struct thrumi_kthread *k = thrumi_self();
   struct thrumi_thread *me = k ? thrumi_running_on(k) : NULL;
-  bool cancelled = me && thrumi_is_cancelled(me);
-  if (cancelled) thrumi_rely_on(&me->cancel);
-  return cancelled;
+  return me && thrumi_is_cancelled(me);
 }
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------------- */

@@ -195,7 +195,10 @@ void thrum_scope_cancel(thrum_scope *scope) {
 }
 
 bool thrum_scope_cancelled(const thrum_scope *scope) {
-  return is_cancelled((const struct thrumi_scope *)scope);
+  const struct thrumi_scope *s = (const struct thrumi_scope *)scope;
+  bool cancelled = is_cancelled(s);
+  if (cancelled) thrumi_rely_on(&s->cancelled);
+  return cancelled;
 }
 
 size_t thrum_scope_count(const thrum_scope *scope) {

@@ -216,11 +216,6 @@ static void names_who_runs_on(void) {
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
-  bad_options();
-  bad_spawns();
-  not_the_opener();
-  stale_handles();
-  going_stale();
   ends_badly("left-open", "scope open");
   ends_badly("left-open-outside", "scope open");
   ends_badly("left-handler", "clean-up handler left");
@@ -229,5 +224,10 @@ int main(int argc, char **argv) {
   ends_badly("block-closed", "has closed");
   ends_badly("bad-options", "cannot be right");
   names_who_runs_on();
+  bad_options();
+  bad_spawns();
+  not_the_opener();
+  stale_handles();
+  going_stale();
   return 0;
 }
