@@ -1,6 +1,7 @@
 /* Scopes: opening, closing, deadlines. The tree that they make, and cancellation in it, is in sched/tree.h; docs/design/scopes.md
  * has it all. */
 #include <core/fatal.h>
+#include <sched/part.h>
 #include <scope/scope.h>
 #include <sched/self.h>
 #include <stdarg.h>
@@ -260,5 +261,5 @@ void thrumi_scope_leave(thrum_scope *scope) {
     thrumi_fatal("thread %s leaves a block whose scope it has closed", thrum_current_name());
   thrumi_leave(thrumi_self());
   thrum_scope_close(scope);
-  if (s->failure && !s->status) thrumi_load (&thrumi_uncaught)(thrum_current(), s->failure, thrum_failure());
+  if (s->failure && !s->status) thrumi_tell_uncaught(me, s->failure, thrum_failure());
 }
