@@ -40,6 +40,7 @@ static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64
   thrumi_futex *half = (thrumi_futex *)&t->wait; /* little-endian: the half with the state */
   uint32_t parked = (uint32_t)(ticket + THRUMI_WAIT_PARKED);
   struct thrumi_kthread *k = thrumi_self();
+  thrumi_set_state(t, THRUMI_WAITING); /* who wants what it holds need not spin for it */
   if (deadline != INT64_MAX) thrumi_add(&thrumi_sched.outside, 1u); /* it will wake by itself */
   thrumi_store(&k->resting, true);
   thrumi_less_outside();
@@ -54,12 +55,17 @@ static void suspend_foreign(struct thrumi_thread *t, thrumi_ticket ticket, int64
   if (deadline != INT64_MAX) thrumi_less_outside();
 }
 
+/* Who can be moved to another queue has said so before it was queued, in its flags: whoever moves it writes them, too. */
+static void note_deadline(struct thrumi_thread *t) {
+  uint8_t how = thrumi_load_relaxed(&t->waits_how);
+  if (!(how & THRUMI_TIMED)) thrumi_store_relaxed(&t->waits_how, (uint8_t)(how | THRUMI_TIMED));
+}
+
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   struct thrumi_kthread *k = thrumi_self();
   thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value,
                (uint64_t)(uintptr_t)thrumi_load_relaxed(&t->waits_on));
-  if (deadline != INT64_MAX)
-    thrumi_store_relaxed(&t->waits_how, (uint8_t)(thrumi_load_relaxed(&t->waits_how) | THRUMI_TIMED));
+  if (deadline != INT64_MAX) note_deadline(t);
   if (ends_at_once(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
   if (t->kind == THRUMI_FOREIGN) {
     suspend_foreign(t, ticket, deadline);

@@ -399,7 +399,7 @@ void thrumi_remain_hog(
  *   BY_SIGNAL    a signal handler may end it
  *   OWNED        with HELD: nobody but the holder can release it
  *   THREAD       the object is a thread's handle: its end is waited for
- *   TIMED        it has a deadline; set by park itself
+ *   TIMED        it has a deadline; set by park itself, and before by who may be moved to another queue
  *   HOSTS        with THREAD: no wait that is armed; that thread runs on this one's stack */
 enum thrumi_wait_flags {
   THRUMI_CANCELLABLE = 1,

@@ -96,7 +96,8 @@ static int wait_in(thrum_cond *cond, const struct thrumi_lock_wait *wait, int64_
   struct thrumi_bucket *bucket = thrumi_bucket_lock(cond);
   c.number = cond->number++;
   thrumi_store_relaxed(waiters_of(cond), 1);
-  thrumi_enqueue(bucket, &c.wait.waiter, cond, "a condition", cond, flags);
+  int timed = deadline == INT64_MAX ? 0 : THRUMI_TIMED; /* a notify may come before it parks, and keeps it */
+  thrumi_enqueue(bucket, &c.wait.waiter, cond, "a condition", cond, flags | timed);
   thrumi_bucket_unlock(bucket);
   thrumi_lock_release(lock);
   enum thrumi_wait_state outcome = thrumi_await_queued(&c.wait.waiter, deadline);

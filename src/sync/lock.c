@@ -111,10 +111,16 @@ static bool take_or_queue(struct thrumi_lock_wait *wait, const struct thrumi_thr
   return taken;
 }
 
+/* Who is to set FAIR if it fails: until it does, releases help nobody, so it does not spin before. */
+static bool is_impatient(const struct thrumi_lock_wait *wait) {
+  return wait->woken && thrumi_os.now() - wait->since >= FAIR_AFTER;
+}
+
 /* One round. 0: it is ours. -EAGAIN: woken, so once more. */
 static int try_and_wait(struct thrumi_lock_wait *wait, int64_t deadline, int flags) {
   struct thrumi_thread *me = thrumi_self()->current;
-  uint64_t seen = spin(wait, me, thrumi_load(word_of(wait->lock)));
+  uint64_t seen = thrumi_load(word_of(wait->lock));
+  if ((seen & HELD) && !is_impatient(wait)) seen = spin(wait, me, seen);
   if (take(wait->lock, me, wait->woken, &seen)) return 0;
   thrumi_acquire_waits(&wait->acquire);
   if (take_or_queue(wait, me, flags)) return 0;

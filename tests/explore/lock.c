@@ -13,9 +13,12 @@ static _Atomic uint32_t taken;
 
 static struct thrumi_thread *me(void) { return thrumi_self()->current; }
 
+/* Whether the holder runs, for who spins: it does not. Nobody who is to set FAIR asks. */
 struct thrumi_thread *thrumi_record(uint32_t slot) {
+  const struct thrumi_lock_wait *wait = (const struct thrumi_lock_wait *)atomic_load(&me()->waiter);
+  EXPECT(!time_passes || !wait || !wait->woken || time_now - wait->since < THRUM_MS(1));
   return (void)slot, NULL;
-} /* nobody spins */
+}
 
 /* Waiting in a circle is the model of cycle.c. */
 void thrumi_cycle_moved(struct thrumi_thread *t, uint32_t mark) { (void)t, (void)mark; }

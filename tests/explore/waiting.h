@@ -39,9 +39,11 @@ void thrumi_make_ready(struct thrumi_thread *t) { thrumi_add(&ready[number_of(t)
 
 void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ticket ticket) {
   (void)k;
+  bool timed = atomic_load(&t->waits_how) & THRUMI_TIMED;
   if (!thrumi_wait_park(&t->wait, ticket)) thrumi_make_ready(t);
   explore_await(&ready[number_of(t)]);
   EXPECT(thrumi_swap(&ready[number_of(t)], 0) == 1);
+  EXPECT(!timed || atomic_load(&t->waits_how) & THRUMI_TIMED); /* also if it was moved meanwhile */
 }
 
 /* Deadlines: each caller has one at most, and the actor `deadline` lets it come at any moment once its wait has begun, or

@@ -2,6 +2,8 @@
  * */
 #include "../support.h"
 
+#include "../dumped.h"
+
 enum { THREADS = 8, ROUNDS = 40 };
 
 static thrum_thread light;
@@ -140,12 +142,49 @@ static void takes_no_worker(void) {
   CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
+static char holder[THRUM_NAME_MAX + 2];
+static thrum_lock held;
+static thrum_event may_release;
+
+static intptr_t hold_and_wait(void *arg) {
+  (void)arg;
+  char name[THRUM_NAME_MAX];
+  CHECK(thrum_name(thrum_current(), name, sizeof name) > 0);
+  snprintf(holder, sizeof holder, "\"%s\"", name);
+  thrum_lock_acquire(&held);
+  STORE(ready, 4);
+  thrum_event_wait(&may_release);
+  CHECK_EQ(thrum_lock_release(&held), 0);
+  return 0;
+}
+
+/* As others see it: who wants what it holds need not look whether it releases that soon. */
+static bool seems_to_wait(void) {
+  const char *entry = strstr(dumped(), holder);
+  CHECK(entry);
+  return strstr(entry, "foreign daemon, waiting, waits for event") == strstr(entry, "foreign daemon, ");
+}
+
+static void waits_like_others(void) {
+  pthread_t thread;
+  struct outsider outsider = {hold_and_wait, NULL, 1};
+  CHECK_EQ(pthread_create(&thread, NULL, outsider_run, &outsider), 0);
+  AWAIT(LOAD(ready) == 4);
+  AWAIT(seems_to_wait());
+  CHECK_EQ(thrum_lock_acquire_for(&held, THRUM_MS(1)), -ETIMEDOUT);
+  thrum_event_set(&may_release);
+  thrum_lock_acquire(&held);
+  CHECK_EQ(thrum_lock_release(&held), 0);
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
 int main(void) {
   light = must_spawn(stay, NULL);
   none_is_left_behind();
   all_at_once();
   cannot_be_joined();
   takes_no_worker();
+  waits_like_others();
   CHECK_EQ(must_join(light), 5);
   CHECK_EQ(thrum_active_count(), 1);
   return 0;
