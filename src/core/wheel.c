@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { NO_LEVEL = -1 };
+enum {
+  NO_LEVEL = -1,
+  AHEAD = (THRUMI_WHEEL_MOVES + 7) / 8, /* timers that move ahead of time from each level's first slot */
+};
 
 static const uint64_t tick_end = UINT64_C(1) << (63 - THRUMI_WHEEL_TICK_BITS); /* past the last of int64 */
 
@@ -113,8 +116,9 @@ static int first_slot(const struct thrumi_wheel *wheel, uint64_t *tick) {
 }
 
 /* Moves the youngest timers of a slot to the level below, `most` of them. Not further, although they may fit
- * there: they would overtake younger ones of their tick that are on the way. */
-static void move_down(struct thrumi_wheel *wheel, int i, uint64_t number, size_t most) {
+ * there: they would overtake younger ones of their tick that are on the way. Returns how many more it might have moved: 0, and
+ * the slot is used still, or is not any more. */
+static size_t move_down(struct thrumi_wheel *wheel, int i, uint64_t number, size_t most) {
   size_t slot = number % THRUMI_WHEEL_SLOTS;
   struct thrumi_timer *head = &wheel->levels[i].slots[slot], *timer = head->prev;
   for (; timer != head && most > 0; most--) {
@@ -125,28 +129,32 @@ static void move_down(struct thrumi_wheel *wheel, int i, uint64_t number, size_t
   timer->next = head;
   head->prev = timer;
   if (timer == head) mark_unused(&wheel->levels[i], slot);
+  return most;
 }
 
 /* Some timers ahead of time, from each slot over which the level below reaches. */
 static void move_ahead(struct thrumi_wheel *wheel) {
-  enum { AT_ONCE = 128 };
   uint64_t number;
   for (int i = 1; i < THRUMI_WHEEL_LEVELS; i++) {
     if (!first_in_level(wheel, i, &number)) continue;
     uint64_t last = ((number + 1) << shift_of(i)) - 1;
-    if (distance(wheel, last, i - 1) < THRUMI_WHEEL_SLOTS) move_down(wheel, i, number, AT_ONCE);
+    if (distance(wheel, last, i - 1) < THRUMI_WHEEL_SLOTS) move_down(wheel, i, number, AHEAD);
   }
 }
 
 /* Lets all ticks up to `last` pass. A slot that begins just after it moves down as well, since the wheel's
- * tick will be there. */
+ * tick will be there. Whoever starts or stops a timer waits meanwhile: so no more than MOVES move down, and then the wheel stays at
+ * the beginning of the slot. What is in that slot is in front of what comes there later, as ever: a timer of its ticks
+ * that is added now goes to a lower level, behind those that have moved. */
 static void advance(struct thrumi_wheel *wheel, uint64_t last) {
+  size_t left = THRUMI_WHEEL_MOVES;
   uint64_t tick;
   int level;
   while ((level = first_slot(wheel, &tick)) != NO_LEVEL && tick <= last + (level > 0)) {
     wheel->tick = tick;
     if (level > 0) {
-      move_down(wheel, level, tick >> shift_of(level), SIZE_MAX);
+      left = move_down(wheel, level, tick >> shift_of(level), left);
+      if (!left) return;
     } else {
       append_all(&wheel->due, &wheel->levels[0].slots[tick % THRUMI_WHEEL_SLOTS]);
       mark_unused(&wheel->levels[0], tick % THRUMI_WHEEL_SLOTS);

@@ -17,7 +17,9 @@
  * moves some timers from the first slot of each level ahead of time, as soon as the level below reaches over
  * all of it. So a million timers of a second move down once, a few at a time, and delay nobody. (A classic
  * wheel, whose levels do not overlap, moves all timers of a slot at once when it gets there: stalls of many
- * milliseconds.)
+ * milliseconds.) Where few expire before, as with half a million that were all begun within a tenth of a second, most are left
+ * there; then each call moves 1,024 and leaves time where the slot begins, so that thrumi_wheel_next says to come
+ * again at once.
  *
  * Of two timers with one tick the older is never in a lower level; moving down takes the youngest of a slot
  * and puts it before those that are there. So timers of a tick come out in the order in which they were
@@ -36,6 +38,11 @@ struct thrumi_timer {
   struct thrumi_timer *next, *prev; /* prev is NULL iff it is in no wheel */
   int64_t when;
 };
+
+/* Timers that a call moves down because their slot has been reached, at most. (Tests that have few timers have another one.) */
+#ifndef THRUMI_WHEEL_MOVES
+#define THRUMI_WHEEL_MOVES 1024
+#endif
 
 enum {
   THRUMI_WHEEL_TICK_BITS = 15,
@@ -56,7 +63,8 @@ struct thrumi_wheel_level {
 /* Invariants between calls:
  *  - every timer in a slot has a tick >= tick; every timer in `due` had one below it
  *  - used slots of level 0 have numbers from the wheel's own up to 1023 above it; of other levels, from one
- * above */
+ *    above; or the wheel's own too, and then `tick` is where that slot begins: time that has passed since is still to come
+ *    for the wheel */
 struct thrumi_wheel {
   uint64_t tick;           /* the first that has not passed */
   struct thrumi_timer due; /* head of a list like the slots' */
@@ -72,7 +80,8 @@ void thrumi_wheel_add(struct thrumi_wheel *wheel, struct thrumi_timer *timer, in
 bool thrumi_wheel_remove(struct thrumi_wheel *wheel, struct thrumi_timer *timer);
 
 /* When to call thrumi_wheel_expire again at the latest: never after the tick at which the first timer is due,
- * but possibly before it, when timers have to move down. -1: at once. INT64_MAX: nothing is in. */
+ * but possibly before it, when timers have to move down; that may be in the past, if more had to than move in one call.
+ * -1: at once. INT64_MAX: nothing is in. */
 int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel);
 
 /* When a timer for `when` is due: the tick that is not before it. Who has just added the first of all timers
@@ -80,7 +89,8 @@ int64_t thrumi_wheel_next(const struct thrumi_wheel *wheel);
 int64_t thrumi_wheel_due(int64_t when);
 
 /* Takes out the timers that are due, `max` of them at most, and chains them by `next`: in the order of their
- * ticks, and within a tick in the order in which they were added. Returns how many. `now` never goes back. */
+ * ticks, and within a tick in the order in which they were added. Returns how many; fewer are all that there are,
+ * unless thrumi_wheel_next is not behind `now`. `now` never goes back. */
 size_t thrumi_wheel_expire(struct thrumi_wheel *wheel, int64_t now, struct thrumi_timer **list, size_t max);
 
 /* The same in steps, for who takes timers out one at a time, and some later. thrumi_wheel_advance lets time pass up to `now`;

@@ -158,7 +158,7 @@ static void take_due(uint32_t i, int64_t now, struct due *due) {
  * run before. So a worker that finds many due wakes a batch of each shard, runs it, and comes back; others leave the rest in the
  * wheel while PLENTY woken ones lie on the global queue, behind which they would have to wait anyway. Those alone count: who has
  * timed out is woken, and goes before the many that lie there because they yielded or never ran. `earliest` has passed then, so
- * whoever looks next takes them, and a worker does before it sleeps. */
+ * whoever looks next takes them, and a worker does before it sleeps. So it has when timers are left that must move down first. */
 bool thrumi_timeouts_wait(void) { return thrumi_load_relaxed(&thrumi_sched.global_woken) >= PLENTY; }
 
 static void expire(uint32_t i, int64_t now) {

@@ -1,4 +1,5 @@
-/* The timing wheel against a model: a sorted list of what is in, by the order in which it must come out. */
+/* The timing wheel against a model: a sorted list of what is in, by the order in which it must come out. Built twice, as it is,
+ * and with a wheel that moves next to nothing in one call, so that what is left halfway is left halfway everywhere. */
 #include "../check.h"
 
 #include <core/wheel.h>
@@ -9,7 +10,8 @@ static struct thrumi_wheel wheel;
 static int64_t clock_now;
 static uint64_t seed;
 
-/* The model. A timer's rank is its due tick, or for one that was late already the tick of the wheel then. */
+/* The model. A timer's rank is its due tick, or for one that was late already the tick of the wheel then, which may be
+ * behind the clock while timers have yet to move. */
 static struct item {
   struct thrumi_timer timer;
   bool in;
@@ -34,7 +36,8 @@ static uint64_t due_tick(int64_t when) {
 static void add(struct item *item, int64_t when) {
   item->in = true;
   item->order = added++;
-  item->rank = due_tick(when) > passed ? due_tick(when) : passed;
+  uint64_t tick = wheel.tick - 1;
+  item->rank = due_tick(when) > tick ? due_tick(when) : tick;
   count_in++;
   thrumi_wheel_add(&wheel, &item->timer, when);
 }
@@ -56,10 +59,11 @@ static struct item *first(void) {
   return best;
 }
 
-static void expire(int64_t now, size_t max) {
+/* Time has not passed up to now in the wheel: timers have yet to move. */
+static bool lags(void) { return wheel.tick <= passed; }
+
+static size_t expire_once(int64_t now, size_t max) {
   struct thrumi_timer *list;
-  passed = (uint64_t)now >> THRUMI_WHEEL_TICK_BITS;
-  clock_now = now;
   size_t n = thrumi_wheel_expire(&wheel, now, &list, max), seen = 0;
   CHECK(n <= max);
   for (; list; list = list->next, seen++) {
@@ -71,6 +75,15 @@ static void expire(int64_t now, size_t max) {
     count_in--;
   }
   CHECK_EQ(seen, n);
+  return n;
+}
+
+/* As who has a wheel does: comes again while it says so. */
+static void expire(int64_t now, size_t max) {
+  passed = (uint64_t)now >> THRUMI_WHEEL_TICK_BITS;
+  clock_now = now;
+  size_t n = expire_once(now, max);
+  while (n < max && thrumi_wheel_next(&wheel) <= now) n += expire_once(now, max - n);
   struct item *rest = first();
   if (n < max) CHECK(!rest || rest->rank > passed);
 }
@@ -81,7 +94,9 @@ static void check_next(void) {
   if (!item)
     CHECK_EQ(next, INT64_MAX);
   else if (item->rank <= passed)
-    CHECK(next == -1);
+    CHECK(next == -1 || (lags() && next <= clock_now));
+  else if (lags() && next <= clock_now) /* others have to move */
+    CHECK(next >= 0);
   else if (item->rank < UINT64_C(1) << 48) {
     CHECK(next <= (int64_t)(item->rank << THRUMI_WHEEL_TICK_BITS));
     CHECK(next > clock_now); /* so that whoever sleeps until then makes progress */
@@ -205,7 +220,8 @@ static void one_at_a_time(void) {
   while (count_in) {
     clock_now = later(27);
     passed = (uint64_t)clock_now >> THRUMI_WHEEL_TICK_BITS;
-    thrumi_wheel_advance(&wheel, clock_now);
+    do thrumi_wheel_advance(&wheel, clock_now);
+    while (thrumi_wheel_upcoming(&wheel) <= clock_now);
     for (int n = (int)(draw() % 40); n; n--) {
       struct item *expected = first();
       bool due = expected && expected->rank <= passed;
@@ -258,6 +274,28 @@ static void crowd_comes_out_in_order(uint64_t step) {
   CHECK_EQ(thrumi_wheel_next(&wheel), INT64_MAX);
 }
 
+/* All of one slot, due at one moment: nobody who starts or stops a timer waits until all have moved. Those that are added
+ * meanwhile for the same tick come last. */
+static void crowd_moves_piece_by_piece(void) {
+  enum { CROWD = 20000, AT_ONCE = THRUMI_WHEEL_MOVES + THRUMI_WHEEL_LEVELS * ((THRUMI_WHEEL_MOVES + 7) / 8) };
+  static struct thrumi_timer crowd[CROWD];
+  const int64_t when = INT64_C(60000000000);
+  size_t out = 0, in = CROWD / 2, calls = 0;
+  reset(0);
+  memset(crowd, 0, sizeof crowd);
+  for (size_t i = 0; i < in; i++) thrumi_wheel_add(&wheel, &crowd[i], when);
+  for (; out < in; calls++) {
+    struct thrumi_timer *list;
+    if (calls % 2 && in < CROWD) thrumi_wheel_add(&wheel, &crowd[in++], when);
+    size_t n = thrumi_wheel_expire(&wheel, when + 40000, &list, SIZE_MAX);
+    for (; list; list = list->next) CHECK(list == &crowd[out++]);
+    CHECK(n <= out);
+    if (out < in) CHECK(thrumi_wheel_next(&wheel) >= 0 && thrumi_wheel_next(&wheel) <= when + 40000);
+  }
+  CHECK(calls >= CROWD / 2 / AT_ONCE);
+  CHECK_EQ(thrumi_wheel_next(&wheel), INT64_MAX);
+}
+
 int main(void) {
   seed = 1;
   extremes();
@@ -267,6 +305,7 @@ int main(void) {
   crowd_comes_out_in_order(0);
   crowd_comes_out_in_order(1000000);
   crowd_comes_out_in_order(3000000000);
+  crowd_moves_piece_by_piece();
   for (uint64_t round = 1; round <= 20; round++) {
     seed = round * UINT64_C(0x9E3779B97F4A7C15);
     one_at_a_time();
