@@ -6,14 +6,13 @@
  * that back first. */
 #include <sched/part.h>
 #include <string.h>
-#include <thrum/local.h>
 
 #include <future/pool.h>
 
-static thrum_local current;
-
+/* A member's thread is known by its function, and has the member as its argument from the beginning on. */
 struct thrumi_member *thrumi_member_current(void) {
-  struct thrumi_member *me = thrum_local_get(&current);
+  const struct thrumi_thread *t = thrumi_me();
+  struct thrumi_member *me = t->fn == thrumi_member_main ? t->arg : NULL;
   return me && me->forks == thrumi_forks ? me : NULL;
 }
 
@@ -22,6 +21,7 @@ struct thrumi_member *thrumi_member_current(void) {
 static void join_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   struct thrumi_kthread *k = thrumi_enter();
   me->thread = k->current;
+  me->thread->arg = me;
   thrumi_spin_lock(&p->lock);
   if ((me->next = p->members)) me->next->prev = me;
   p->members = me;
@@ -185,7 +185,6 @@ intptr_t thrumi_member_main(void *pool) {
   join_pool(p, me);
   intptr_t failure = p->initializer ? thrumi_part_call(me->thread, p->initializer, p->initializer_arg) : 0;
   if (thrumi_unlikely(me->forks != thrumi_forks)) return failure;
-  if (!thrum_failed(failure)) failure = thrum_local_set(&current, me);
   if (thrum_failed(failure)) return break_pool(p, me, failure);
   bool comes = true;
   for (struct thrumi_work *work; (work = next_work(p, me, comes)); comes = false)

@@ -98,7 +98,7 @@ static void unheard(void) {
   CHECK_EQ(thrum_submit(x, NULL, fails, (void *)7), 0);
   CHECK_EQ(thrum_submit(x, NULL, square, (void *)7), 0);
   shut_and_release(x);
-  CHECK_EQ(uncaught, 1);
+  CHECK_EQ(LOAD(uncaught), 1);
   thrum_on_uncaught(former);
 }
 
@@ -279,7 +279,7 @@ static void a_broken_pool(void) {
   CHECK_EQ(thrum_submit(x, &late, square, NULL), -EPIPE);
   CHECK(!late);
   shut_and_release(x);
-  CHECK_EQ(uncaught, 1);
+  CHECK_EQ(LOAD(uncaught), 1);
   thrum_on_uncaught(former);
 }
 
