@@ -43,4 +43,10 @@ void thrumi_work_give(struct thrumi_work *work) {
   if (!kept) thrumi_os.free(work);
 }
 
+size_t thrumi_works_kept(void) {
+  size_t n = 0;
+  for (int i = 0; i < THRUM_WORKERS_MAX; i++) n += caches[i].count;
+  return n;
+}
+
 void thrumi_works_fork(void) { memset(caches, 0, sizeof caches); }

@@ -50,6 +50,7 @@ struct thrumi_work *thrumi_work_new(struct thrum_executor *executor, size_t size
 struct thrumi_work *thrumi_work_take(void);
 void thrumi_work_give(struct thrumi_work *work);
 void thrumi_works_fork(void);
+size_t thrumi_works_kept(void); /* for tests, while nobody submits */
 
 /* Submits a work that has one reference for the executor and one for *out (NULL: none). Frees it when that fails. */
 int thrumi_work_submit(struct thrum_executor *executor, struct thrumi_work *work, thrum_future **out);

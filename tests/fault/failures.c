@@ -16,6 +16,7 @@
 #include "workload.h"
 
 #include <dirent.h>
+#include <future/executor.h>
 #include <sched/sched.h>
 #include <sys/resource.h>
 
@@ -75,7 +76,9 @@ static void check_quiet(void) {
 /* The last that runs in the process: registered before thrum was used. */
 static void check_end(void) {
   CHECK_EQ(workload_at_exit_ran, workload_at_exit_given);
-  CHECK_AT_MOST(inject_balance().blocks, statistics().kernel_threads_peak); /* their records are kept */
+  long kept =
+      (long)statistics().kernel_threads_peak + (long)thrumi_works_kept(); /* records of theirs; works */
+  CHECK_AT_MOST(inject_balance().blocks, kept);
   dprintf(1, "\ninjected: %ld\n", inject_count());
 }
 
@@ -131,7 +134,8 @@ struct size {
 
 static struct size size_now(void) {
   struct inject_balance balance = inject_balance();
-  return (struct size){balance.blocks, thrumi_record_count(), (long)statistics().stacks};
+  long blocks = balance.blocks - (long)thrumi_works_kept();
+  return (struct size){blocks, thrumi_record_count(), (long)statistics().stacks};
 }
 
 static void fail_again_and_again(const struct step *step) {

@@ -2,7 +2,6 @@
 #include "inject.h"
 #include "workload.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -590,6 +589,7 @@ const struct step workload[] = {
     {.name = "failing", failing, {-ENOMEM}, .again = true},
     {.name = "pinning", pinning, {-ENOMEM, -EAGAIN}},
     {.name = "queues", queues, {-ENOMEM}, .again = true},
+    {.name = "tasks", workload_tasks, {-ENOMEM, -EAGAIN}, .again = true},
     {.name = "workers", workers, {-ENOMEM, -EAGAIN}},
     {.name = "printing", printing, {-ENOMEM}},
     {.name = "dumping", dumping, {-ENOMEM}},

@@ -21,6 +21,9 @@ int workload_connecting(void);
 int workload_resolving(void);
 int workload_children(void);
 
+/* Of tasks.c. */
+int workload_tasks(void);
+
 /* The last one has no name. */
 extern const struct step workload[];
 
