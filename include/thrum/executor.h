@@ -16,7 +16,8 @@
  * If the further thread cannot be had and nobody else is left to run what is queued, the call that would have waited says -ENOMEM, or
  * -EAGAIN for a bound thread. A task that waits for something else (a lock, a queue, a thread) keeps its place.
  *
- * In a task, thrum_exit(result) ends the task. */
+ * In a task of a pool thrum_exit(result) ends the task; a scope that it leaves open aborts. A task
+ * whose thread was cancelled is that thread's last one: the next begins in another. */
 #ifndef THRUM_EXECUTOR_H
 #define THRUM_EXECUTOR_H
 
@@ -51,7 +52,8 @@ typedef struct thrum_executor_options {
  * thrum_spawn_with would not take, another version's options. -ENOMEM. */
 THRUM_API int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options);
 
-/* Runs each task within thrum_submit, in the caller: for tests, and for who is asked for an executor and wants none. -ENOMEM. */
+/* Runs each task within thrum_submit, in the caller: for tests, and for who is asked for an executor and wants none. thrum_exit in such
+ * a task ends the caller. -ENOMEM. */
 THRUM_API int thrum_executor_inline(thrum_executor **out);
 
 /* ---- Ending them ------------------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* What all executors share: tasks and their futures. And the inline executor. */
 #include <future/executor.h>
+#include <future/pool.h>
 
 #include <sched/part.h>
 #include <sched/self.h>
@@ -54,6 +55,11 @@ int thrum_submit_task(thrum_executor *executor, thrum_future **out, const thrum_
 
 /* ---- Running one ---------------------------------------------------------------------------------------------------- */
 
+/* Elsewhere thrum_exit ends the thread, whose open scopes it closes: they are not the task's. */
+intptr_t thrumi_task_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) {
+  return thrumi_likely(me->fn == thrumi_member_main) ? thrumi_part_call(me, fn, arg) : fn(arg);
+}
+
 struct with_bytes {
   const struct thrumi_work *work;
   thrum_out out;
@@ -66,7 +72,7 @@ static intptr_t call_with_bytes(void *arg) {
 
 static intptr_t run_with_bytes(struct thrumi_work *work, struct thrumi_thread *me) {
   struct with_bytes call = {.work = work};
-  intptr_t result = thrumi_part_call(me, call_with_bytes, &call);
+  intptr_t result = thrumi_task_call(me, call_with_bytes, &call);
   if (call.out.error && !thrum_failed(result)) result = call.out.error;
   if (thrum_failed(result)) {
     if (call.out.data) thrumi_os.free(call.out.data);
@@ -91,7 +97,7 @@ void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me) {
   thrumi_rely_on(work);
   char *outer = thrumi_sentence_swap(me, NULL);
   work->future.result =
-      thrumi_likely(work->fn != NULL) ? thrumi_part_call(me, work->fn, work->arg) : run_with_bytes(work, me);
+      thrumi_likely(work->fn != NULL) ? thrumi_task_call(me, work->fn, work->arg) : run_with_bytes(work, me);
   char *sentence = thrumi_sentence_swap(me, outer);
   if (thrumi_unlikely(sentence || thrum_failed(work->future.result))) keep_failure(work, me, sentence);
 }

@@ -55,6 +55,9 @@ size_t thrumi_works_kept(void); /* for tests, while nobody submits */
 /* Submits a work that has one reference for the executor and one for *out (NULL: none). Frees it when that fails. */
 int thrumi_work_submit(struct thrum_executor *executor, struct thrumi_work *work, thrum_future **out);
 
+/* Calls a function of a task's in the calling thread, me. In a pool's thread thrum_exit ends this call only. */
+intptr_t thrumi_task_call(struct thrumi_thread *me, thrum_fn *fn, void *arg);
+
 /* Runs it in the calling thread, me, and stores the result in its future, which begins and is finished elsewhere. */
 void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me);
 

@@ -70,7 +70,7 @@ static intptr_t call_item(void *arg) {
 
 static void run_item(struct chunk *c, struct thrumi_thread *me, struct item_result *r) {
   struct item_call call = {.chunk = c, .item = c->items + c->done * c->item_size};
-  r->value = thrumi_part_call(me, call_item, &call);
+  r->value = thrumi_task_call(me, call_item, &call);
   if (call.out.error && !thrum_failed(r->value)) r->value = call.out.error;
   r->bytes = call.out.data;
   r->size = call.out.size;
