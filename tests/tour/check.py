@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter7|run TOUR_BUILD_DIR
+"""Checks what each chapter of the tour promises: check.py chapter0|...|chapter9|run TOUR_BUILD_DIR
 
 Threads end in any order and take any time, so lines are compared as sets and counts. What must come last, or
 in a certain order, is said so in the check.
@@ -19,41 +19,13 @@ import tempfile
 import termios
 import time
 import zlib
-from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-TOUR = ROOT / "tour"
+from common import TOUR, expect, in_one_of, run, same_lines
+from futures import chapter9
+
 HELLOS = [f"{n} Hello!" for n in range(5)]
 GOODBYES = [f"{n} Goodbye!" for n in range(5)]
-
-
-def expect(condition, what, output=""):
-    if not condition:
-        sys.exit(f"FAILED: {what}\n{output}")
-
-
-def run(program, *arguments, status=0, **how):
-    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="surrogateescape", timeout=100, **how)
-    expect(done.returncode == status, f"{program} ends with {done.returncode}, not {status}",
-           done.stdout + done.stderr)
-    return done
-
-
-def same_lines(got, wanted, what):
-    expect(Counter(got) == Counter(wanted), f"{what}: the lines, in any order", "\n".join(got))
-
-
-def in_one_of(runs, holds, what):
-    """For what a machine that stands still for a while spoils: it holds in one of so many runs at least."""
-    outputs = []
-    for _ in range(runs):
-        good, output = holds()
-        if good:
-            return
-        outputs.append(output)
-    expect(False, f"{what}, in one of {runs} runs at least", "\n".join(outputs))
 
 
 def lanes_of(text):
@@ -535,7 +507,7 @@ def check_run(build):
         expect(title in output and f"the source: tour/{source.name}" in output, f"title and source of {source}", output)
     output = run(TOUR / "run", build, "0", str(TOUR)).stdout
     expect(f"folders below {TOUR}" in output, "chapter 0 takes a folder", output)
-    expect("no chapter 9" in run(TOUR / "run", build, "9", status=1).stderr, "an unknown chapter is said so")
+    expect("no chapter 10" in run(TOUR / "run", build, "10", status=1).stderr, "an unknown chapter is said so")
     with tempfile.TemporaryDirectory() as empty:
         expect("2-1-serially" in run(TOUR / "run", empty, "2", status=1).stderr, "what is not built is named")
     expect("ended with status 1" in run(TOUR / "run", build, "0", "/nowhere at all", status=1).stdout,
@@ -555,5 +527,6 @@ def check_interrupted_run(build):
 
 if __name__ == "__main__":
     checks = {"run": check_run, "chapter0": chapter0, "chapter1": chapter1, "chapter2": chapter2,
-              "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5, "chapter6": chapter6, "chapter7": chapter7}
+              "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5, "chapter6": chapter6, "chapter7": chapter7,
+              "chapter9": chapter9}
     checks[sys.argv[1]](Path(sys.argv[2]).resolve())
