@@ -2,6 +2,7 @@
 
 #include <arch/arch.h>
 #include <sched/self.h>
+#include <sched/tree.h>
 
 struct thrumi_thread *thrumi_me(void) {
   struct thrumi_kthread *k = thrumi_enter();
@@ -10,11 +11,18 @@ struct thrumi_thread *thrumi_me(void) {
   return me;
 }
 
-/* In main and foreign threads thrum_exit does not look at the mark. */
+/* In main and foreign threads thrum_exit does not look at the mark. In the others it closes the scopes, and runs the clean-up
+ * handlers, that the call has left, up to a handler without a function: what lies around the call is not its own. */
 intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) {
   void *outer = me->exit_mark;
+  const struct thrumi_scope *innermost = thrumi_load_relaxed(&me->scopes);
+  struct thrum_cleanup bound = {.next = me->cleanups};
+  bound.thrumi[0] = (void *)(uintptr_t)(innermost ? innermost->depth : 0);
+  me->cleanups = &bound;
   intptr_t result = thrumi_call(fn, arg, &me->exit_mark);
   me->exit_mark = outer;
+  thrumi_check_closed(me, innermost, &bound);
+  me->cleanups = bound.next;
   return result;
 }
 

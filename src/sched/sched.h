@@ -484,8 +484,9 @@ struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg); /* see there
 void thrumi_thread_drop(struct thrumi_thread *t); /* one that never ran, and is on no queue any more, ends */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result); /* inside; may leave in between */
 intptr_t thrumi_thread_call(struct thrumi_thread *t);                /* its function; outside */
-void thrumi_check_closed(
-    struct thrumi_thread *t); /* ends the program unless its scopes are closed; outside */
+/* Ends the program unless what t has open is what it had open before. Outside. */
+void thrumi_check_closed(struct thrumi_thread *t, const struct thrumi_scope *scopes,
+                         const struct thrum_cleanup *cleanups);
 struct thrumi_waiter;
 int thrumi_end_poll(thrum_thread handle); /* 0: it has ended; -EAGAIN; else as join */
 bool thrumi_end_enlist(thrum_thread handle,

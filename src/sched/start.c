@@ -155,7 +155,7 @@ static void forget_foreign(struct thrumi_kthread *k) {
   struct thrumi_thread *t = k->current;
   thrumi_self_tls = k; /* the destructors of this thread's locals may call thrum */
   thrumi_locals_destroy(t);
-  thrumi_check_closed(t);
+  thrumi_check_closed(t, NULL, NULL);
   thrumi_enter();
   thrumi_thread_finish(t, 0);
   thrumi_become(k, NULL);

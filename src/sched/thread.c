@@ -21,9 +21,10 @@
 enum { STACK_SHARE = 8 };
 
 /* Its function has returned: what it opened lay in frames that are gone. */
-void thrumi_check_closed(struct thrumi_thread *t) {
-  bool open = thrumi_load_relaxed(&t->scopes);
-  if (!open && !t->cleanups) return;
+void thrumi_check_closed(struct thrumi_thread *t, const struct thrumi_scope *scopes,
+                         const struct thrum_cleanup *cleanups) {
+  bool open = thrumi_load_relaxed(&t->scopes) != scopes;
+  if (thrumi_likely(!open && t->cleanups == cleanups)) return;
   char name[THRUM_NAME_MAX];
   thrumi_name_in_handler(t, name, sizeof name);
   thrumi_fatal("thread %s has ended with a %s", name, open ? "scope open" : "clean-up handler left");
@@ -31,7 +32,7 @@ void thrumi_check_closed(struct thrumi_thread *t) {
 
 static inline intptr_t call_once(struct thrumi_thread *t) {
   intptr_t result = thrumi_call(t->fn, t->arg, &t->exit_mark);
-  if (thrumi_unlikely(t->scoped & THRUMI_OPENER)) thrumi_check_closed(t);
+  if (thrumi_unlikely(t->scoped & THRUMI_OPENER)) thrumi_check_closed(t, NULL, NULL);
   return result;
 }
 

@@ -42,14 +42,16 @@ void thrum_cleanup_pop(thrum_cleanup *c, bool runs) {
   if (runs) run(c);
 }
 
-/* A handler that calls thrum_exit itself comes back here: it is out of the list, and its shield is the innermost scope. */
+/* A handler that calls thrum_exit itself comes back here: it is out of the list, and its shield is the innermost scope. One without
+ * a function bounds what ends (sched/part.c); main ends as a whole. */
 void thrumi_scope_exit(struct thrumi_thread *t) {
   for (;;) {
     thrum_cleanup *c = t->cleanups;
     thrum_scope *s = (thrum_scope *)thrumi_load_relaxed(&t->scopes);
     if (c && (uintptr_t)c->thrumi[0] >= depth_of(t)) {
+      if (!c->fn && t->kind != THRUMI_MAIN) return;
       t->cleanups = c->next;
-      run(c);
+      if (c->fn) run(c);
     } else if (s) {
       thrum_scope_cancel(s);
       thrumi_scope_leave(s);
