@@ -191,6 +191,7 @@ CONVOYS = ("convoy", "convoy-malloc")
 ALL = ("spawn", "yield", "forkjoin", "skynet", "parked", "sleepers", "slice", *CONVOYS)
 FORKS = ("nqueens", "uts", "matmul")
 LOOPS = ("for", "for-uneven", "reduce")
+SCOPES = ("scope", "cancel")
 LOCKS = ("lock", "lock-100ns", "lock-10us")
 SYNC = (*LOCKS, "rwlock", "cond", "sem", "barrier", "event")
 QUEUES = ("queue", "pingpong")
@@ -215,7 +216,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -223,7 +224,7 @@ SUBJECTS = [
         "light",
         "goroutines",
         go_program,
-        words(*ALL, *FORKS, *LOOPS, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
         {UNBOUNDED: "a channel has a limit"},
         fixed_slice=True,
     ),

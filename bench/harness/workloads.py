@@ -139,6 +139,8 @@ WORKLOADS = [
     Workload("spawn", "spawn", 1000, (1, 2), "start and join threads in batches of 1000"),
     growth("spawn", 10, "the same in batches of 10"),
     growth("spawn", MILLION, "the same in batches of a million"),
+    Workload("scope", "scope", 1000, (1, 2), "open a scope, start 1000 threads in it, close it"),
+    Workload("cancel", "cancel", 100_000, (1, 2), "cancel 100,000 sleeping threads of a scope, wait for their end"),
     Workload("yield", "yield", 2, (1,), "two threads that yield: one switch"),
     growth("yield", 10, "a ring of 10 threads that yield"),
     growth("yield", 1000, "a ring of 1000"),

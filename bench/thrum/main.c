@@ -27,6 +27,8 @@ static void run_light(void (*run)(long n), long n) {
 #define LIGHT(name) \
   static void name##_light(long n) { run_light(name##_run, n); }
 LIGHT(spawn)
+LIGHT(scope)
+LIGHT(cancel)
 LIGHT(yield)
 LIGHT(forkjoin)
 LIGHT(skynet)
@@ -70,6 +72,8 @@ LIGHT(reduce)
 
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_light},
+                                         {"scope", scope_light},
+                                         {"cancel", cancel_light},
                                          {"yield", yield_light},
                                          {"forkjoin", forkjoin_light},
                                          {"skynet", skynet_light},

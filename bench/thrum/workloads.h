@@ -3,6 +3,8 @@
 #define BENCH_WORKLOADS_H
 
 void spawn_run(long n);
+void scope_run(long n);
+void cancel_run(long n);
 void yield_run(long n);
 void forkjoin_run(long n);
 void skynet_run(long n);

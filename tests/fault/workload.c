@@ -577,6 +577,7 @@ const struct step workload[] = {
     {.name = "detach", detach, {-ENOMEM}, .again = true},
     {.name = "sleeping", sleeping, {-ENOMEM}},
     {.name = "timers", timers, .again = true},
+    {.name = "scopes", workload_scopes, {-ENOMEM}, .again = true},
     {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
     {.name = "connecting", workload_connecting, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
     {.name = "resolving", workload_resolving, {-ENOMEM}, .again = true},

@@ -24,6 +24,9 @@ int workload_children(void);
 /* Of tasks.c. */
 int workload_tasks(void);
 
+/* Of scopes.c. */
+int workload_scopes(void);
+
 /* The last one has no name. */
 extern const struct step workload[];
 

@@ -13,6 +13,7 @@ import (
 
 var workloads = map[string]func(n int){
 	"spawn": spawn, "yield": yield, "forkjoin": forkjoin, "skynet": skynet, "skynet-join": skynetJoin,
+	"scope": scope, "cancel": cancel,
 	"parked": parked, "sleepers": sleepers, "slice": slice,
 	"convoy":        func(n int) { convoy(n, hog) },
 	"convoy-malloc": func(n int) { convoy(n, hogMalloc) },
