@@ -162,7 +162,6 @@ static void tell(struct thrumi_pool *p, struct thrumi_member *me, thrum_future *
 /* False: this is the child of a fork by the task, and nothing of the pool's is here. */
 static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_work *work) {
   thrumi_work_run(work, me->thread);
-  if (thrumi_unlikely(me->thread->scoped & THRUMI_OPENER)) thrumi_check_closed(me->thread);
   if (thrumi_unlikely(me->forks != thrumi_forks)) return false;
   thrumi_store(&me->finishing, 1u);
   if (thrumi_unlikely(thrumi_future_finish(&work->future))) tell(p, me, &work->future);
