@@ -11,7 +11,6 @@ enum { MANY = 40, FEW = 6, WORKERS = 2, CROWD = 1200 };
 /* ---- Starting and joining ------------------------------------------------------------------------------ */
 
 static uint64_t ran;
-
 /* A batch of threads of which each returns its index. */
 struct batch {
   thrum_thread threads[MANY];
