@@ -13,8 +13,8 @@
 
 #include <future/executor.h>
 
-struct item_result {
-  intptr_t value;
+/* What may come with a result beside its value. */
+struct more {
   char *sentence;
   void *bytes;
   size_t size;
@@ -26,7 +26,8 @@ struct chunk {
   char *items;
   size_t count, item_size, done;
   bool keep_going;
-  struct item_result results[];
+  struct more *more; /* of each item; NULL: of none so far */
+  intptr_t values[];
 };
 
 struct thrum_map {
@@ -40,7 +41,8 @@ struct thrum_map {
   int64_t deadline;
   int refused; /* why the next chunk was not submitted */
   bool keep_going, over;
-  struct item_result last; /* was handed out last */
+  intptr_t last;    /* the value that was handed out last, */
+  struct more more; /* and what came with it */
   thrum_future **ring;
 };
 
@@ -48,10 +50,10 @@ static size_t chunks_of(const struct thrum_map *m) { return m->n / m->chunk + (m
 
 static struct chunk *chunk_of(thrum_future *f) { return (struct chunk *)(void *)thrumi_work_of(f)->in; }
 
-static void forget(struct item_result *r) {
-  if (r->sentence) thrumi_os.free(r->sentence);
-  if (r->bytes) thrumi_os.free(r->bytes);
-  *r = (struct item_result){0};
+static void forget(struct more *more) {
+  if (thrumi_unlikely(more->sentence != NULL)) thrumi_os.free(more->sentence);
+  if (thrumi_unlikely(more->bytes != NULL)) thrumi_os.free(more->bytes);
+  *more = (struct more){0};
 }
 
 /* ---- In the executor ------------------------------------------------------------------------------------------------ */
@@ -68,13 +70,23 @@ static intptr_t call_item(void *arg) {
   return c->fn ? c->fn(call->item) : c->task->fn(call->item, c->item_size, &call->out);
 }
 
-static void run_item(struct chunk *c, struct thrumi_thread *me, struct item_result *r) {
+/* False: there is no memory for it, and it is gone. */
+static bool keep_more(struct chunk *c, struct more more) {
+  if (thrumi_likely(!more.sentence && !more.bytes)) return true;
+  if (!c->more) c->more = thrumi_os.allocate(c->count * sizeof *c->more);
+  if (c->more)
+    c->more[c->done] = more;
+  else
+    forget(&more);
+  return c->more;
+}
+
+static intptr_t run_item(struct chunk *c, struct thrumi_thread *me) {
   struct item_call call = {.chunk = c, .item = c->items + c->done * c->item_size};
-  r->value = thrumi_task_call(me, call_item, &call);
-  if (call.out.error && !thrum_failed(r->value)) r->value = call.out.error;
-  r->bytes = call.out.data;
-  r->size = call.out.size;
-  r->sentence = thrumi_sentence_swap(me, NULL);
+  intptr_t value = thrumi_task_call(me, call_item, &call);
+  struct more more = {thrumi_sentence_swap(me, NULL), call.out.data, call.out.size};
+  if (call.out.error && !thrum_failed(value)) value = call.out.error;
+  return keep_more(c, more) || thrum_failed(value) ? value : -ENOMEM;
 }
 
 /* The task: items up to the first failure, unless told to keep going. */
@@ -83,9 +95,9 @@ static intptr_t run_chunk(void *arg) {
   struct thrumi_thread *me = thrumi_me();
   bool failed = false;
   for (uint32_t forks = thrumi_forks; c->done < c->count && !(failed && !c->keep_going); c->done++) {
-    run_item(c, me, &c->results[c->done]);
-    if (thrumi_unlikely(forks != thrumi_forks)) return c->results[c->done].value;
-    failed = thrum_failed(c->results[c->done].value);
+    intptr_t value = c->values[c->done] = run_item(c, me);
+    if (thrumi_unlikely(forks != thrumi_forks)) return value;
+    failed = thrum_failed(value);
   }
   return 0;
 }
@@ -95,7 +107,7 @@ static intptr_t run_chunk(void *arg) {
 static int submit_next(struct thrum_map *m) {
   size_t first = m->submitted * m->chunk, count = m->n - first < m->chunk ? m->n - first : m->chunk;
   struct chunk *c;
-  struct thrumi_work *work = thrumi_work_new(m->executor, sizeof *c + count * sizeof *c->results, 2);
+  struct thrumi_work *work = thrumi_work_new(m->executor, sizeof *c + count * sizeof *c->values, 2);
   if (!work) return -ENOMEM;
   c = (struct chunk *)(void *)work->in;
   c->fn = m->fn;
@@ -121,7 +133,8 @@ static int submit_more(struct thrum_map *m) {
 
 static void release_chunk(thrum_future *f) {
   struct chunk *c = chunk_of(f);
-  for (size_t i = 0; i < c->count; i++) forget(&c->results[i]);
+  for (size_t i = 0; c->more && i < c->count; i++) forget(&c->more[i]);
+  if (c->more) thrumi_os.free(c->more);
   thrum_future_release(f);
 }
 
@@ -148,8 +161,7 @@ static int start(thrum_map **out, struct thrum_map made, const thrum_map_options
   made.ring_size = o->ahead && o->ahead < chunks ? o->ahead : chunks;
   made.deadline = o->timeout ? thrum_after(o->timeout) : INT64_MAX;
   made.keep_going = o->keep_going;
-  if (made.ring_size > SIZE_MAX / sizeof *made.ring ||
-      made.chunk > SIZE_MAX / (2 * sizeof(struct item_result)))
+  if (made.ring_size > SIZE_MAX / sizeof *made.ring || made.chunk > SIZE_MAX / (2 * sizeof(struct more)))
     return -ENOMEM;
   struct thrum_map *m = thrumi_os.allocate(sizeof *m);
   if (!m) return -ENOMEM;
@@ -197,14 +209,19 @@ static void take_one(struct thrum_map *m) {
   thrum_future *f = m->ring[m->taken % m->ring_size];
   struct chunk *c = chunk_of(f);
   if (m->at == c->done) { /* it did not run to its end: the executor broke, or this is the child of a fork */
-    m->last = (struct item_result){.value = f->result, .sentence = f->sentence};
+    m->last = f->result;
+    m->more.sentence = f->sentence;
     f->sentence = NULL;
     finish(m, false);
     return;
   }
-  m->last = c->results[m->at];
-  c->results[m->at++] = (struct item_result){0};
-  if (thrum_failed(m->last.value) && !m->keep_going) finish(m, false);
+  m->last = c->values[m->at];
+  if (thrumi_unlikely(c->more != NULL)) {
+    m->more = c->more[m->at];
+    c->more[m->at] = (struct more){0};
+  }
+  m->at++;
+  if (thrum_failed(m->last) && !m->keep_going) finish(m, false);
   if (m->at < c->count) return;
   m->at = 0;
   m->taken++;
@@ -213,7 +230,7 @@ static void take_one(struct thrum_map *m) {
 
 static int next(struct thrum_map *m) {
   bool cancelled = false;
-  forget(&m->last);
+  forget(&m->more);
   if (!m->over && m->submitted == m->taken && m->refused) {
     m->over = true;
     return m->refused;
@@ -229,28 +246,28 @@ static int next(struct thrum_map *m) {
 
 int thrum_map_next(thrum_map *m, intptr_t *result) {
   int error = next(m);
-  if (!error && result) *result = m->last.value;
+  if (!error && result) *result = m->last;
   return error;
 }
 
 int thrum_map_next_bytes(thrum_map *m, const void **data, size_t *size) {
   int error = next(m);
-  if (!error && thrum_failed(m->last.value)) error = (int)m->last.value;
+  if (!error && thrum_failed(m->last)) error = (int)m->last;
   if (error) return error;
-  *data = m->last.bytes;
-  *size = m->last.size;
+  *data = m->more.bytes;
+  *size = m->more.size;
   return 0;
 }
 
 const char *thrum_map_failure(const thrum_map *m) {
-  bool has = m->last.sentence && thrum_failed(m->last.value);
-  return has ? m->last.sentence : "";
+  bool has = m->more.sentence && thrum_failed(m->last);
+  return has ? m->more.sentence : "";
 }
 
 void thrum_map_end(thrum_map *m) {
   if (!m) return;
   finish(m, true);
-  forget(&m->last);
+  forget(&m->more);
   if (m->ring) thrumi_os.free(m->ring);
   thrumi_os.free(m);
 }
