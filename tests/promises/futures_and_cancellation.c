@@ -128,6 +128,10 @@ static const struct child_case cases[] = {{"scope-left", scope_left}, {0}};
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
+  struct child child = child_run("scope-left");
+  CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
+  CHECK_HAS(child.err_text, "thread open-0 has ended with a scope open");
+  child_free(&child);
   thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
   o.threads = 1;
   CHECK_EQ(thrum_executor_threads(&pool, &o), 0);
@@ -150,9 +154,5 @@ int main(int argc, char **argv) {
   thrum_executor_release(pool);
   thrum_executor_release(busy);
   thrum_future_release(never);
-  struct child child = child_run("scope-left");
-  CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
-  CHECK_HAS(child.err_text, "thread open-0 has ended with a scope open");
-  child_free(&child);
   return 0;
 }
