@@ -236,6 +236,37 @@ static void each_is_initialized(void) {
   shut_and_release(x);
 }
 
+/* Who is idle is not kept from a task because another thread has not got ready yet. */
+static thrum_event ready;
+
+static intptr_t second_is_slow(void *unused) {
+  (void)unused;
+  if (ADD(initialized, 1) == 2) thrum_event_wait(&ready);
+  return 0;
+}
+
+static void a_slow_initializer_holds_nobody_up(void) {
+  thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
+  thrum_executor *x;
+  o.threads = 2;
+  o.initializer = second_is_slow;
+  initialized = 0;
+  thrum_event_clear(&ready);
+  close_gate();
+  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
+  thrum_future *first = must_submit(x, pass_gate, (void *)1);
+  AWAIT(LOAD(begun) == 1);
+  thrum_future *next = must_submit(x, square, (void *)2); /* for which a second one is started */
+  AWAIT(LOAD(initialized) == 2);
+  thrum_event_set(&gate);
+  CHECK_EQ(take(first), 1);
+  CHECK_EQ(take(next), 4);
+  AWAIT(stats_of(x).idle == 1);
+  CHECK_EQ(take(must_submit(x, square, (void *)3)), 9);
+  thrum_event_set(&ready);
+  shut_and_release(x);
+}
+
 static intptr_t fail_at_gate(void *unused) {
   (void)unused;
   ADD(begun, 1);
@@ -497,6 +528,7 @@ static intptr_t all_rules(void *unused) {
   names();
   bound_ones();
   each_is_initialized();
+  a_slow_initializer_holds_nobody_up();
   a_broken_pool();
   cancel_what_has_not_begun();
   cancel_then_shut();
