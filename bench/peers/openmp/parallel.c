@@ -1,5 +1,5 @@
 /* nqueens, uts and matmul with OpenMP tasks; loops with its loop constructs. Even loops have the static schedule, uneven ones the
- * guided one: dynamic,1 was as fast for 1000 iterations. */
+ * guided one. */
 #include "work.h"
 
 static long queens_task(work_board b) {
