@@ -147,7 +147,7 @@ static void shielded(void *unused) {
 static void opens_scope(void *unused) {
   (void)unused;
   struct thrumi_thread *me = &records[CHILD];
-  childs = (struct thrumi_scope){0};
+  memset(&childs, 0, sizeof childs);
   thrumi_scope_push(me, &childs);
   records[OTHER].life = FIRST;
   added = thrumi_scope_add(&childs, &records[OTHER]);
@@ -168,7 +168,7 @@ static void reset(void) {
   }
   explore_private(kthreads, sizeof kthreads);
   added = outcome = closed_as = 1;
-  scope = (struct thrumi_scope){0};
+  memset(&scope, 0, sizeof scope);
   scope.opener = &records[OPENER];
   scope.depth = 1;
   records[OPENER].scopes = &scope;
