@@ -1,7 +1,8 @@
 /* fork in a program with threads.
  *
  * The child has one thread: the one that called fork. It becomes the child's main thread, bound to its kernel
- * thread, on its present stack; all others count as ended. No lock of the runtime is held across the fork: libc takes
+ * thread, on its present stack; all others count as ended. No lock of the runtime is held across the fork (but for two under
+ * AddressSanitizer: see kthread.c): libc takes
  * malloc's and stdio's there, and a preempted thread that holds one of these needs the runtime to go on. So
  * the child may find anything half done. It trusts nothing but the records of threads, forgets queues, pools, kernel
  * threads, timers and descriptors, and starts afresh. */
@@ -19,9 +20,13 @@
 static void before(void) {
   thrumi_leave(thrumi_enter());
   thrumi_self()->forking = true;
+  thrumi_kthreads_hold();
 }
 
-static void after_in_parent(void) { thrumi_self()->forking = false; }
+static void after_in_parent(void) {
+  thrumi_kthreads_go_on();
+  thrumi_self()->forking = false;
+}
 
 /* Everybody but the forker has ended. */
 static void end_others(struct thrumi_thread *survivor) {

@@ -6,6 +6,7 @@
  * of its own, the breeder, makes spares when asked, so that they are there before they are needed. */
 #define _GNU_SOURCE
 #include <core/fatal.h>
+#include <errno.h>
 #include <sched/cycle.h>
 #include <sched/self.h>
 #include <string.h>
@@ -26,9 +27,89 @@ static struct {
       *left[2]; /* by the fork that this process comes from: those of then, and those ended by then */
 } pool;
 
+/* ---- Forks under AddressSanitizer ---------------------------------------------------------------------------- */
+
+/* libc takes malloc's locks around a fork, so that the child finds them free. gcc 12's AddressSanitizer has its own allocator, and does
+ * not: a lock that another kernel thread holds at that moment is held for ever in the child, and what the child starts first
+ * waits for it. That the program's threads may be in malloc then is the program's affair, under any such allocator. But kernel
+ * threads come and go without its doing, and allocate as they do: pthread_create makes their thread-locals, the sanitizer and
+ * thrumi_kthread_adopt ask for more, and all of it is freed when they end. So in these builds a fork waits until none is on its
+ * way, and none sets out meanwhile. In others there is nothing to wait for, and a fork should wait for nobody.
+ *
+ * `nursery`: lower half, how many make a kernel thread or are one that has not been adopted yet; upper half, how many fork.
+ *
+ *   by whom                        what                                         when
+ *   who makes one                  adds 2, if nobody forks; takes off 1         before; when it has been made
+ *   the one that is made           takes off 1                                  adopted
+ *   who allocates a struct for it  adds 1, if nobody forks; takes it off        around that
+ *   who forks                      adds FORKING; waits until nobody makes any   before
+ *   who has forked                 takes FORKING off                            behind, in the parent; in the child it is 0
+ *
+ * `going` is held by a kernel thread that ends, to its very end: it is robust, so that the kernel says when that was.
+ *
+ * Nobody waits in a circle. Who makes one waits for forks alone, before it begins, and forks end by themselves. Who forks waits for
+ * those that have begun. These may have been preempted, or wait for locks of the allocator, whose holders may have been. The
+ * forker waits in a plain call, outside of the runtime and with no lock: if it has a worker the monitor takes that away, as from any
+ * thread that blocks, and the spares that are kept for such calls run those that were preempted. */
+#if THRUMI_ASAN
+enum { FORKING = 1 << 16 };
+
+static _Atomic uint32_t nursery;
+static pthread_mutex_t going;
+
+static void nursery_enter(uint32_t n) {
+  uint32_t seen = thrumi_load(&nursery);
+  while (seen >= FORKING || !thrumi_cas(&nursery, &seen, seen + n)) {
+    if (seen < FORKING) continue;
+    thrumi_os.futex_wait(&nursery, seen, INT64_MAX);
+    seen = thrumi_load(&nursery);
+  }
+}
+
+static void nursery_leave(uint32_t n) {
+  if (thrumi_add(&nursery, -n) >= FORKING) thrumi_os.futex_wake(&nursery, INT32_MAX);
+}
+
+/* The one that held it may have ended so. */
+static void lock_going(void) {
+  if (pthread_mutex_lock(&going) == EOWNERDEAD) pthread_mutex_consistent(&going);
+}
+
+static void nursery_new(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(&going, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+  thrumi_store(&nursery, 0);
+}
+
+void thrumi_kthreads_hold(void) {
+  thrumi_add(&nursery, (uint32_t)FORKING);
+  for (uint32_t seen; (seen = thrumi_load(&nursery)) % FORKING;)
+    thrumi_os.futex_wait(&nursery, seen, INT64_MAX);
+  lock_going();
+}
+
+void thrumi_kthreads_go_on(void) {
+  pthread_mutex_unlock(&going);
+  nursery_leave(FORKING);
+}
+#else
+static void nursery_enter(uint32_t n) { (void)n; }
+static void nursery_leave(uint32_t n) { (void)n; }
+static void nursery_new(void) {}
+static void lock_going(void) {}
+void thrumi_kthreads_hold(void) {}
+void thrumi_kthreads_go_on(void) {}
+#endif
+
+void thrumi_kthreads_start(void) { nursery_new(); }
+
 /* The lists may be half changed, so they are left alone; leak checkers are to see that they are not lost. There is one struct that
  * nobody else can have in hand: the forker's own, which it needs no more once it is made main. */
 void thrumi_kthread_fork(struct thrumi_kthread *own) {
+  nursery_new();
   pool.left[0] = thrumi_sched.all;
   if (pool.free) pool.left[1] = pool.free;
   thrumi_sched.all = NULL;
@@ -72,6 +153,13 @@ static void unlock(struct thrumi_kthread *self) {
   if (self) thrumi_leave(self);
 }
 
+static struct thrumi_kthread *allocate(void) {
+  nursery_enter(1);
+  struct thrumi_kthread *k = thrumi_os.allocate(sizeof *k);
+  nursery_leave(1);
+  return k;
+}
+
 struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role) {
   struct thrumi_kthread *self = lock();
   struct thrumi_kthread *k = pool.free;
@@ -79,7 +167,7 @@ struct thrumi_kthread *thrumi_kthread_new(enum thrumi_role role) {
   if (admitted && k) pool.free = k->next_spare;
   unlock(self);
   if (!admitted) return NULL;
-  if (!k) k = thrumi_os.allocate(sizeof *k);
+  if (!k) k = allocate();
   if (!k) {
     self = lock();
     thrumi_store_relaxed(&thrumi_sched.kthreads, thrumi_load_relaxed(&thrumi_sched.kthreads) - 1);
@@ -155,15 +243,21 @@ void thrumi_kthread_adopt(struct thrumi_kthread *k) {
   pthread_setspecific(thrumi_sched.key, k);
   thrumi_self_tls = k;
   thrumi_add(&thrumi_sched.kthreads_come, 1u);
+  if (k->coming) nursery_leave(1);
+  k->coming = false;
 }
 
 int thrumi_kthread_start(struct thrumi_kthread *k, void *(*body)(void *)) {
   pthread_t id;
+  nursery_enter(2);
+  k->coming = true; /* and then it is the other one's */
   int error = thrumi_os.create(&id, body, k, thrumi_sched.preempt_signal);
+  nursery_leave(error ? 2 : 1);
   return error ? -EAGAIN : 0;
 }
 
 void thrumi_kthread_end(struct thrumi_kthread *k) {
+  if (k->role != THRUMI_ROLE_FOREIGN) lock_going(); /* those have destructors of the program's before them */
   take_signal_stack(k);
   pthread_setspecific(thrumi_sched.key, NULL);
   thrumi_self_tls = NULL;

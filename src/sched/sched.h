@@ -273,6 +273,7 @@ struct thrumi_kthread {
   int64_t lost_cpu, lost_at;          /* the monitor's, while LOST */
   bool released;                      /* LOST of its own will: thrum_blocking */
   bool forking;                       /* in fork: signal handlers must not enter */
+  bool coming;                        /* made, and not adopted yet; see the nursery in kthread.c */
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
   _Atomic(ucontext_t *) interrupted;  /* while it sleeps in the handler; for dumps */
   thrumi_futex dump;                  /* enum thrumi_dump_state; see dump.c */
@@ -453,6 +454,10 @@ void thrumi_kthread_end(struct thrumi_kthread *k); /* the calling one is about t
 int thrumi_schedulers_ensure(uint32_t n); /* that many that are not captured; outside; 0 or -EAGAIN */
 void *thrumi_breeder_main(void *arg);
 void thrumi_kthread_fork(struct thrumi_kthread *own);
+void thrumi_kthreads_start(void); /* before any is made */
+/* Around a fork, in the parent, under AddressSanitizer: no kernel thread of ours comes or goes. */
+void thrumi_kthreads_hold(void);
+void thrumi_kthreads_go_on(void);
 void thrumi_breed(void); /* asks for spares */
 bool thrumi_too_many_spares(void);
 struct thrumi_kthread *thrumi_spare_pop_locked(void);

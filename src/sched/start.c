@@ -298,6 +298,7 @@ static void start_runtime(void) {
   thrumi_sched.pid = getpid();
   thrumi_sched.no_membarrier = !thrumi_os_start();
   if (thrumi_sched.no_membarrier) thrumi_store(&thrumi_sched.bell, (uint32_t)THRUMI_BELL_FENCE);
+  thrumi_kthreads_start();
   thrumi_control_start();
   read_settings(&settings);
   apply_settings(&settings);

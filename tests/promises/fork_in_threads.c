@@ -100,9 +100,10 @@ static intptr_t fork_here(void *arg) {
 
 /* As Python's #13817: many fork at the same time.
  *
- * Not under AddressSanitizer: gcc 12's does not take the locks of its allocator around fork. If another thread is being
- * started at that moment and holds one, the child's first new thread waits for it for ever, in
- * SizeClassAllocator64::GetFromAllocator, before it comes to any code of ours (seen now and then on a busy machine). */
+ * Not under AddressSanitizer: gcc 12's does not take the locks of its allocator around fork. If another thread of the program
+ * holds one at that moment, the child's first new thread waits for it for ever, in SizeClassAllocator64::GetFromAllocator,
+ * before it comes to any code of ours (seen now and then on a busy machine). The runtime's own are kept from that: see
+ * src/sched/kthread.c. */
 static void many_fork(void) {
   if (TESTS_ASAN) return;
   thrum_thread threads[FORKERS];
