@@ -12,7 +12,8 @@
  *
  * Waiting in a pool. A task may wait for futures, also for those of its own pool, that have not begun, however deep. While it waits in a
  * call of future.h, or in a select with a future, it does not count among the pool's `threads`: another task may run in its place, on a
- * further thread if need be. So such waits cannot use up a pool. When it goes on, for a moment one task more than `threads` may run.
+ * further thread if need be. So such waits cannot use up a pool. When it goes on it does not wait for a
+ * place: as many tasks more than `threads` may run as come back from waits together.
  * If the further thread cannot be had and nobody else is left to run what is queued, the call that would have waited says -ENOMEM, or
  * -EAGAIN for a bound thread. A task that waits for something else (a lock, a queue, a thread) keeps its place.
  *

@@ -77,7 +77,7 @@ typedef intptr_t thrum_done_fn(thrum_future *f, void *arg);
 
 /* Calls fn(f, arg) once f is done, behind those that were added before: in the thread that finished or cancelled it, after
  * those who wait for it have been let go; or, if it is done already, at once in the caller, who waits for it then. It may call anything, and may block; it
- * then holds up those behind it, and its thread. -ENOMEM. -EINVAL: fn is NULL. */
+ * then holds up those behind it, and its thread. thrum_exit ends it alone, but in main and foreign threads. -ENOMEM. -EINVAL: fn is NULL. */
 THRUM_API int thrum_future_add_done_callback(thrum_future *f, thrum_done_fn *fn, void *arg);
 
 /* ---- Making the result of thrum_future_new --------------------------------------------------------------- */
@@ -117,7 +117,7 @@ THRUM_API ssize_t thrum_future_wait_many(thrum_future *const *futures, size_t n,
  *     for (ssize_t i; (i = thrum_completion_next(&c)) >= 0;) ... futures[i] ...
  *     thrum_completion_end(&c);
  *
- * Those that are done already come first. One that is named several times comes once, with its first index. The time runs from
+ * Those that are done already come first; one that was cancelled comes when its maker has been told, as in thrum_future_wait_many. One that is named several times comes once, with its first index. The time runs from
  * thrum_as_completed on. A future must stay valid until it has come, or thrum_completion_end. All calls by one thread at a time. */
 typedef struct thrum_completion {
   void *thrumi[8];

@@ -46,7 +46,8 @@ struct thrumi_hooks {
   /* Futures as cases of a select (queue/selectable.h); and executors in the child of a fork. */
   const struct thrumi_selectable *_Atomic case_future;
   void (*_Atomic executor_fork)(void);
-  void (*_Atomic executor_end)(void); /* main has ended: threads that wait for tasks are to end. Outside */
+  /* The program ends. `waits`: for all threads, so those that wait for tasks are to end; else they are not to be named. Outside. */
+  void (*_Atomic executor_end)(bool waits);
 
   /* Scopes: a thread of one whose threads are restarted has returned: true: it calls its function again; a thread that has opened
    * scopes or pushed clean-up handlers ends by thrum_exit. Both outside. */

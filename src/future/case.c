@@ -12,8 +12,9 @@ static struct thrumi_place *place_of(thrum_case *c) {
   return (struct thrumi_place *)(void *)&thrumi_entry_of(c)->box;
 }
 
-/* Why it could not be lent: the status of the case, unless the future is done. */
+/* Why it could not be lent, as a positive number. That becomes the status of the case when the select is about to wait. */
 static size_t *error_of(thrum_case *c) { return &c->size; }
+#define ABOUT_TO_WAIT ((size_t)1 << 16)
 
 static int prepare(thrum_case *c) {
   *place_of(c) = (struct thrumi_place){NULL};
@@ -29,10 +30,14 @@ static void release(thrum_case *c, bool fired) {
 
 static int poll(thrum_case *c) {
   if (thrumi_future_is_done(thrumi_future_look(future_in(c)))) return 0;
-  return *error_of(c) ? -(int)*error_of(c) : -EAGAIN;
+  return *error_of(c) & ABOUT_TO_WAIT ? (int)(*error_of(c) & ~ABOUT_TO_WAIT) : -EAGAIN;
 }
 
 static bool enlist(thrum_case *c, struct thrumi_selection *s) {
+  if (*error_of(c)) {
+    *error_of(c) |= ABOUT_TO_WAIT;
+    return false; /* the next poll says why */
+  }
   struct thrumi_waiter *w = &thrumi_entry_of(c)->waiter;
   w->thread = s->thread;
   w->ticket = s->ticket;

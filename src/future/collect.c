@@ -24,7 +24,8 @@ static bool is_enough(const struct thrumi_collector *c) {
 }
 
 static bool has_failed(thrum_future *f) {
-  return thrumi_future_state(thrumi_load(&f->word)) == THRUMI_DONE && thrum_failed(f->result);
+  uint64_t word = thrumi_load(&f->word);
+  return thrumi_future_state(word) == THRUMI_DONE && thrum_failed(thrumi_future_result(f, word));
 }
 
 /* Under the collector's lock. */
@@ -73,7 +74,7 @@ static void seat_all(struct thrumi_collector *c, thrum_future *const *futures, s
 }
 
 static void observe(struct thrumi_collector *c, struct thrumi_seat *seat) {
-  seat->observer.tell = tell;
+  seat->observer = (struct thrumi_observer){.tell = tell};
   if (thrumi_future_observe(seat->future, &seat->observer)) return;
   thrumi_rely_on(seat->future);
   thrumi_spin_lock(&c->lock);
@@ -81,21 +82,40 @@ static void observe(struct thrumi_collector *c, struct thrumi_seat *seat) {
   thrumi_spin_unlock(&c->lock);
 }
 
+static void observe_all(struct thrumi_collector *c) {
+  for (size_t i = 0; i < c->n; i++) {
+    struct thrumi_seat *seat = &c->seats[i];
+    struct thrumi_kthread *k = thrumi_enter();
+    if (seat->future) observe(c, seat);
+    thrumi_leave(k);
+  }
+}
+
 int thrumi_collector_start(struct thrumi_collector *c, thrum_future *const *futures, size_t n) {
-  *c = (struct thrumi_collector){.end = &c->first};
+  *c = (struct thrumi_collector){.end = &c->first, .forks = thrumi_forks};
   if (n > SIZE_MAX / sizeof *c->seats) return -ENOMEM;
   if (n && !(c->seats = thrumi_os.allocate(n * sizeof *c->seats))) return -ENOMEM;
   seat_all(c, futures, n);
-  for (size_t i = 0; i < c->n; i++) {
-    struct thrumi_kthread *k = thrumi_enter();
-    observe(c, &c->seats[i]);
-    thrumi_leave(k);
-  }
+  observe_all(c);
   return 0;
+}
+
+/* In the child of a fork: a thread of the parent's may have been about to tell, and none will any more. So each seat that has not
+ * been taken observes anew, which sees what is done, and what has lost its maker. Those done come in the order of their indices. */
+static void forget_parent(struct thrumi_collector *c) {
+  if (thrumi_likely(c->forks == thrumi_forks)) return;
+  c->forks = thrumi_forks;
+  c->lock = (struct thrumi_spin){0};
+  c->waits = c->failed = false;
+  c->done = c->taken;
+  c->end = &c->first;
+  c->first = NULL;
+  observe_all(c);
 }
 
 /* Those that have been taken may be gone. */
 void thrumi_collector_end(struct thrumi_collector *c) {
+  forget_parent(c);
   for (size_t i = 0; i < c->n; i++) {
     struct thrumi_seat *seat = &c->seats[i];
     struct thrumi_kthread *k = thrumi_enter();
@@ -150,6 +170,7 @@ static bool look(struct thrumi_collector *c) {
 int thrumi_collector_wait(struct thrumi_collector *c, size_t needed, bool until_failure, int64_t deadline) {
   c->needed = needed;
   c->until_failure = until_failure;
+  forget_parent(c);
   if (look(c)) return 0;
   if (deadline <= thrumi_os.now()) return thrumi_poll_failed();
   struct thrumi_place place;

@@ -17,6 +17,7 @@ struct thrumi_seat {
 /* Fields are under the lock, which is taken inside only, under a bucket's; `thread` and `ticket` while `waits`. */
 struct thrumi_collector {
   struct thrumi_spin lock;
+  uint32_t forks; /* thrumi_forks when it was last touched */
   bool waits;
   bool failed;        /* one of them has */
   bool until_failure; /* a failure is what is waited for as well */

@@ -4,7 +4,7 @@
  * a whole list, whatever they were at. */
 #include <future/pool.h>
 
-#include <thrum/time.h>
+#include <future/place.h>
 
 static struct {
   struct thrumi_spin lock;
@@ -35,37 +35,66 @@ void thrumi_pools_remove(struct thrumi_pool *p) {
 
 /* ---- The end of the program ---------------------------------------------------------------------------------------------- */
 
-/* Wakes one member that is idle, of any pool. */
-static bool wake_any(thrum_thread *out) {
+/* Inside. Claims one member that is idle, of any pool. False: there is none. *parked: to be made ready, unless NULL. */
+static bool claim_any(struct thrumi_thread **parked) {
   bool any = false;
-  struct thrumi_thread *t = NULL;
-  struct thrumi_kthread *k = thrumi_enter();
+  *parked = NULL;
   thrumi_spin_lock(&pools.lock);
   for (struct thrumi_pool *p = thrumi_load(&pools.first); p && !any; p = thrumi_load(&p->next_pool)) {
     thrumi_spin_lock(&p->lock);
-    if ((any = p->idle)) {
-      *out = thrumi_handle(p->idle->thread);
-      t = thrumi_pool_claim_idle(p);
-    }
+    if ((any = p->idle)) *parked = thrumi_pool_claim_idle(p);
     thrumi_spin_unlock(&p->lock);
   }
   thrumi_spin_unlock(&pools.lock);
-  if (t) thrumi_make_ready(t);
-  thrumi_leave(k);
   return any;
 }
 
-/* Those who are idle end at once, so that they are neither waited for nor named; those who work end when nothing is left. What is
- * submitted meanwhile is still done. */
-static void end(void) {
-  thrum_thread idle;
+static void wake_all(void) {
+  for (bool any = true; any;) {
+    struct thrumi_thread *parked;
+    struct thrumi_kthread *k = thrumi_enter();
+    any = claim_any(&parked);
+    if (parked) thrumi_make_ready(parked);
+    thrumi_leave(k);
+  }
+}
+
+/* Those who are idle are not named as abandoned. They may still be woken, by who submits, until the process ends. */
+static void make_idle_daemons(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&pools.lock);
+  for (struct thrumi_pool *p = thrumi_load(&pools.first); p; p = thrumi_load(&p->next_pool)) {
+    thrumi_spin_lock(&p->lock);
+    for (struct thrumi_member *m = p->idle; m; m = m->next_idle) m->thread->daemon = true;
+    thrumi_spin_unlock(&p->lock);
+  }
+  thrumi_spin_unlock(&pools.lock);
+  thrumi_leave(k);
+}
+
+/* Who calls exit in a task never comes back to its pool: another does what is queued there. */
+static void give_place_away(void) {
+  struct thrumi_place place;
+  int error = thrumi_place_lend(&place);
+  (void)error; /* there is no thread to be had: what is queued stays undone */
+}
+
+/* With a wait those who are idle end at once, and those who work when nothing is left; what is submitted meanwhile is still done.
+ * Without one nobody is waited for here either: a task may come to any of them at any moment. */
+static void end(bool waits) {
+  if (!waits) {
+    make_idle_daemons();
+    return;
+  }
   thrumi_store(&pools.end, true);
-  while (wake_any(&idle)) thrum_wait(idle);
+  wake_all();
+  give_place_away();
 }
 
 /* ---- The child of a fork --------------------------------------------------------------------------------------------------- */
 
-/* Nobody is there but the caller. What was queued is the parent's: here it counts as finished (future.h). If the lock was
+/* Outside, and behind make_main of fork.c: it gives futures back, for which the runtime is entered, and the forker's former kernel
+ * thread may have lost its worker during the fork. Nobody is there but the caller. What was queued is the parent's: here it counts as finished (future.h). If the lock was
  * held the queue may be in pieces, and is forgotten. */
 static void forget_parent(struct thrumi_pool *p) {
   bool whole = thrumi_load(&p->lock.word) == THRUMI_SPIN_FREE;

@@ -102,14 +102,18 @@ void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me) {
   if (thrumi_unlikely(sentence || thrum_failed(work->future.result))) keep_failure(work, me, sentence);
 }
 
+static void finish(thrum_future *f) {
+  if (!thrumi_future_finish(f)) return;
+  if (thrumi_future_tell(f)) thrumi_future_call_back(f);
+  thrum_future_release(f);
+}
+
 void thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence) {
   work->future.result = failure;
   work->future.sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
   if (work->future.sentence) strncpy(work->future.sentence, sentence, THRUMI_SENTENCE_MAX - 1);
   if (work->unheard) thrumi_tell_uncaught(thrumi_me(), failure, sentence);
-  if (!thrumi_future_finish(&work->future)) return;
-  if (thrumi_future_tell(&work->future)) thrumi_future_call_back(&work->future);
-  thrum_future_release(&work->future);
+  finish(&work->future);
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------------------------------- */
@@ -154,7 +158,7 @@ static int inline_submit(struct thrum_executor *executor, struct thrumi_work *wo
   thrumi_future_begin(&work->future);
   thrumi_work_run(work, thrumi_me());
   thrumi_add(&x->finished, (uint64_t)1);
-  thrumi_future_finish(&work->future); /* nobody else has it yet, so there is nobody to tell */
+  finish(&work->future); /* the task may have handed its future to others */
   return 0;
 }
 

@@ -91,8 +91,8 @@ void thrum_future_release(thrum_future *f) {
 /* In the child of a fork: nobody is there to finish what threads of the parent's had not. */
 static uint64_t disown(thrum_future *f, uint64_t seen) {
   while (!thrumi_future_is_told(seen)) {
-    f->result = -EOWNERDEAD;
-    if (thrumi_cas(&f->word, &seen, (seen & ~STATE) | FINISHED)) return thrumi_load(&f->word);
+    uint64_t orphaned = (seen & ~STATE) | FINISHED | THRUMI_FUTURE_ORPHANED;
+    if (thrumi_cas(&f->word, &seen, orphaned)) return orphaned;
   }
   return seen;
 }
@@ -119,7 +119,8 @@ bool thrum_future_running(const thrum_future *f) {
 bool thrum_future_done(const thrum_future *f) { return thrumi_future_is_done(look(f)); }
 
 const char *thrum_future_failure(const thrum_future *f) {
-  bool has = thrumi_future_state(look(f)) == THRUMI_DONE && f->sentence;
+  uint64_t word = look(f);
+  bool has = thrumi_future_state(word) == THRUMI_DONE && !(word & THRUMI_FUTURE_ORPHANED) && f->sentence;
   return has ? f->sentence : "";
 }
 
@@ -183,7 +184,7 @@ int thrum_future_wait_for(thrum_future *f, thrum_duration timeout) { return awai
 static int get_result(thrum_future *f, int error, intptr_t *result) {
   if (error) return error;
   if (thrum_future_cancelled(f)) return -ECANCELED;
-  if (result) *result = f->result;
+  if (result) *result = thrumi_future_result(f, thrumi_load(&f->word));
   return 0;
 }
 
@@ -224,7 +225,16 @@ static bool let_some_go(struct thrumi_bucket *bucket, const thrum_future *f) {
   return w;
 }
 
+/* In the bucket. In the child of a fork observers that were there before may be gone with their threads, and their list in pieces;
+ * collectors of the child come anew (collect.c). */
+static void forget_parent(thrum_future *f) {
+  if (thrumi_likely(f->executor || f->forks == thrumi_forks)) return;
+  f->observers = NULL;
+  f->forks = thrumi_forks;
+}
+
 static bool tell_some(thrum_future *f) {
+  forget_parent(f);
   for (int n = 0; f->observers && n < THRUMI_BATCH; n++) {
     struct thrumi_observer *o = f->observers;
     if ((f->observers = o->next)) o->next->at = &f->observers;
@@ -234,23 +244,40 @@ static bool tell_some(thrum_future *f) {
   return f->observers;
 }
 
-bool thrumi_future_tell(thrum_future *f) {
-  bool more, told = thrumi_future_is_told(thrumi_load(&f->word)), calls;
+void thrumi_future_tell_waiters(thrum_future *f) {
+  bool more, told = thrumi_future_is_told(thrumi_load(&f->word));
   struct thrumi_kthread *k = thrumi_enter();
   do {
     struct thrumi_bucket *bucket = thrumi_bucket_lock(f);
     more = let_some_go(bucket, f) || (told && tell_some(f));
-    calls = f->callbacks;
     thrumi_bucket_unlock(bucket);
   } while (more);
   thrumi_leave(k);
-  return calls;
 }
 
+/* Nobody adds a callback to what is done, and who added one did so in the bucket, before the caller was there. */
+bool thrumi_future_tell(thrum_future *f) {
+  thrumi_future_tell_waiters(f);
+  return f->callbacks;
+}
+
+struct call {
+  thrum_future *f;
+  thrum_done_fn *fn;
+  void *arg;
+};
+
+static intptr_t make_call(void *arg) {
+  const struct call *call = arg;
+  return call->fn(call->f, call->arg);
+}
+
+/* A part of the thread: thrum_exit ends the callback, not those behind it, nor what the thread has to do for its pool. */
 static void call_back(thrum_future *f, thrum_done_fn *fn, void *arg) {
   struct thrumi_thread *me = thrumi_me();
+  struct call call = {f, fn, arg};
   char *outer = thrumi_sentence_swap(me, NULL);
-  intptr_t result = fn(f, arg);
+  intptr_t result = thrumi_part_call(me, make_call, &call);
   char *sentence = thrumi_sentence_swap(me, outer);
   if (thrum_failed(result)) thrumi_tell_uncaught(me, result, sentence);
   if (sentence) thrumi_os.free(sentence);
@@ -295,6 +322,7 @@ int thrum_future_add_done_callback(thrum_future *f, thrum_done_fn *fn, void *arg
 bool thrumi_future_observe(thrum_future *f, struct thrumi_observer *o) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(f);
   bool watches = set_flag(f, WATCHED, is_told);
+  forget_parent(f);
   if (watches) {
     if ((o->next = f->observers)) o->next->at = &o->next;
     o->at = &f->observers;
@@ -332,7 +360,8 @@ bool thrumi_future_drop(thrum_future *f) {
 /* The maker has been told: those who wait for several futures hear of it. */
 static void tell_maker(thrum_future *f) {
   uint64_t seen;
-  if (change(f, THRUMI_DROPPED, THRUMI_TOLD, &seen) && seen & (WATCHED | WAITED)) thrumi_future_tell(f);
+  if (change(f, THRUMI_DROPPED, THRUMI_TOLD, &seen) && seen & (WATCHED | WAITED))
+    thrumi_future_tell_waiters(f);
 }
 
 void thrumi_future_dropped(thrum_future *f) {
@@ -369,7 +398,7 @@ int thrum_future_start(thrum_future *f) {
   if (f->executor) return -EPERM;
   if (change(f, THRUMI_PENDING, THRUMI_IN_PROGRESS, &seen)) return 1;
   if (!change(f, THRUMI_DROPPED, THRUMI_TOLD, &seen)) return -EALREADY;
-  if (seen & WATCHED) thrumi_future_tell(f);
+  if (seen & WATCHED) thrumi_future_tell_waiters(f); /* the callbacks are the canceller's */
   return 0;
 }
 

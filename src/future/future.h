@@ -11,13 +11,16 @@
  *                     GONE       freed; seen by who released too often
  *   3       WAITED    threads may wait in the table on its address     who queues, under the bucket's lock, unless it is done
  *   4       WATCHED   it has callbacks or observers, or had            who adds one, likewise: an observer unless it is told
+ *   5       ORPHANED  in the child of a fork: it was to be finished    who looks, with FINISHED, unless it was told
+ *                     by a thread of the parent's
  *   32-63   holders   references                                       anybody who has one
  *
- * WAITED and WATCHED are never cleared. States only go down this list, but for the two that end at TOLD and FINISHED.
+ * WAITED, WATCHED and ORPHANED are never cleared. States only go down this list, but for the two that end at TOLD and FINISHED.
  *
  *  - result, bytes and sentence are written before FINISHED and not after: by the one thread that runs a task, or, where
  *    anybody may finish it (thrum_future_new), under the bucket's lock by who then changes PENDING or RUNNING to FINISHED; if
- *    a cancellation was faster, what was written is never looked at.
+ *    a cancellation was faster, what was written is never looked at. Beside ORPHANED none of them is: a fork may have cut their
+ *    writing short, and several threads of the child may find that at once.
  *  - Who ends a future (changes it to CANCELLED or FINISHED) by a compare-and-swap that found neither flag set has nothing more to
  *    do. With a flag it takes the bucket's lock: who set the flag did so under that lock, and has queued before it let go of it.
  *  - References and state are one word, so that finishing and giving the maker's reference back is one step; and who finds
@@ -39,6 +42,7 @@ enum thrumi_future_state {
 #define THRUMI_FUTURE_STATE UINT64_C(7)
 #define THRUMI_FUTURE_WAITED UINT64_C(8)
 #define THRUMI_FUTURE_WATCHED UINT64_C(16)
+#define THRUMI_FUTURE_ORPHANED UINT64_C(32)
 #define THRUMI_FUTURE_ONE (UINT64_C(1) << 32) /* reference */
 
 struct thrumi_callback;
@@ -54,7 +58,8 @@ struct thrum_future {
   struct thrumi_callback *callbacks,
       **callbacks_end; /* in order of adding; these and the next under the bucket's lock */
   struct thrumi_observer *observers;
-  uint32_t forks; /* thrumi_forks when it was submitted */
+  uint32_t
+      forks; /* thrumi_forks when it was submitted; without an executor: when its observers were last touched */
 };
 
 /* Somebody who waits for several futures. `tell` is called once, under the future's bucket, when it is told or finished; the
@@ -66,6 +71,11 @@ struct thrumi_observer {
 
 static inline enum thrumi_future_state thrumi_future_state(uint64_t word) {
   return (enum thrumi_future_state)(word & THRUMI_FUTURE_STATE);
+}
+
+/* The result of one that is finished, whose word this is. */
+static inline intptr_t thrumi_future_result(const thrum_future *f, uint64_t word) {
+  return thrumi_unlikely(word & THRUMI_FUTURE_ORPHANED) ? -EOWNERDEAD : f->result;
 }
 
 /* Its word; in the child of a fork that of a future whose maker is not there says so. */
@@ -81,7 +91,10 @@ bool thrumi_future_begin(thrum_future *f);
 /* Its result is there. Gives the maker's reference back if nobody is to be told, else returns true: then thrumi_future_tell. */
 bool thrumi_future_finish(thrum_future *f);
 
-/* Lets those go who wait for it, and tells observers. True: it has callbacks, for thrumi_future_call_back. Outside. */
+/* Lets those go who wait for it, and tells observers. Outside. */
+void thrumi_future_tell_waiters(thrum_future *f);
+
+/* The same, by the one who ended it. True: it has callbacks, for thrumi_future_call_back. */
 bool thrumi_future_tell(thrum_future *f);
 void thrumi_future_call_back(thrum_future *f);
 

@@ -3,8 +3,7 @@
  * A chunk's results lie in its work, behind what it needs to know, and go with its future. A chunk that is cancelled never
  * touches the items; one that runs may, so the end waits for it.
  *
- * With `ahead` the ring holds so many futures: the next chunk is submitted when the oldest one's results begin to be handed out, as
- * Python's buffersize does it. */
+ * With `ahead` the ring holds so many futures: the next chunk is submitted when the oldest one's last result has been handed out. */
 #include <limits.h>
 #include <sched/part.h>
 #include <sched/self.h>
@@ -209,9 +208,12 @@ static void take_one(struct thrum_map *m) {
   thrum_future *f = m->ring[m->taken % m->ring_size];
   struct chunk *c = chunk_of(f);
   if (m->at == c->done) { /* it did not run to its end: the executor broke, or this is the child of a fork */
-    m->last = f->result;
-    m->more.sentence = f->sentence;
-    f->sentence = NULL;
+    uint64_t word = thrumi_load(&f->word);
+    m->last = thrumi_future_result(f, word);
+    if (!(word & THRUMI_FUTURE_ORPHANED)) {
+      m->more.sentence = f->sentence;
+      f->sentence = NULL;
+    }
     finish(m, false);
     return;
   }

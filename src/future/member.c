@@ -29,21 +29,17 @@ static void join_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_leave(k);
 }
 
-static void wake_who_waits(struct thrumi_pool *p) {
-  struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
-  for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, &p->count));) thrumi_let_go(bucket, w, 0);
-  thrumi_bucket_unlock(bucket);
-}
-
 /* Under the lock: it counts no more. */
 static void resign(struct thrumi_pool *p, struct thrumi_member *me) {
   if (me->next) me->next->prev = me->prev;
   *(me->prev ? &me->prev->next : &p->members) = me->next;
   p->count--;
+  me->waiting = true;
 }
 
 /* Who waits for the end is woken before the pin is given back: the pool is there until then. The thread ends behind the one
- * that left before it, so the last one's end is the end of all. */
+ * that left before it, so the last one's end is the end of all. What the thread runs
+ * behind that, destructors of its locals, finds no member: this one's memory goes with the frame. */
 static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrum_thread self = thrum_current();
   thrumi_announce(p); /* what its tasks did is seen by who waits for the end */
@@ -56,7 +52,7 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   bool none_left = p->count == 0;
   thrumi_spin_unlock(&p->lock);
   thrumi_pool_wake(need);
-  if (none_left) wake_who_waits(p);
+  if (none_left) thrumi_pool_has_ended(p);
   thrumi_leave(k);
   int error = need.start ? thrumi_pool_start(p, need) : 0;
   if (error) thrumi_pool_forsake(p, error);
@@ -66,6 +62,7 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   if (last) thrumi_pool_free(p);
+  me->thread->arg = NULL;
   thrum_wait(former);
 }
 
@@ -172,6 +169,7 @@ static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intp
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   p->coming--;
+  me->initialized = true; /* it counts as working, at callbacks of what fails now */
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   thrumi_pool_break(p);
@@ -179,16 +177,23 @@ static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intp
   return failure; /* goes to the hook, with its sentence */
 }
 
+/* In the child of a fork. */
+static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
+  me->thread->arg = NULL;
+  return result;
+}
+
 intptr_t thrumi_member_main(void *pool) {
   struct thrumi_pool *p = pool;
   struct thrumi_member self = {.pool = p, .forks = thrumi_forks}, *me = &self;
   join_pool(p, me);
   intptr_t failure = p->initializer ? thrumi_part_call(me->thread, p->initializer, p->initializer_arg) : 0;
-  if (thrumi_unlikely(me->forks != thrumi_forks)) return failure;
+  if (thrumi_unlikely(me->forks != thrumi_forks)) return forget_member(me, failure);
   if (thrum_failed(failure)) return break_pool(p, me, failure);
+  me->initialized = true;
   bool comes = true;
   for (struct thrumi_work *work; (work = next_work(p, me, comes)); comes = false)
-    if (!run(p, me, work)) return work->future.result;
+    if (!run(p, me, work)) return forget_member(me, work->future.result);
   leave_pool(p, me);
   return 0;
 }

@@ -102,7 +102,9 @@ int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
   p->count--;
   p->started--;
   thrumi_pool_unpin(p); /* the caller has another */
+  bool none_left = p->count == 0;
   thrumi_spin_unlock(&p->lock);
+  if (none_left) thrumi_pool_has_ended(p); /* somebody may have waited for that thread's end */
   thrumi_leave(k);
   return error;
 }
@@ -256,6 +258,12 @@ static void pool_shut(struct thrum_executor *executor, bool cancel_pending) {
   }
 }
 
+void thrumi_pool_has_ended(struct thrumi_pool *p) {
+  struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
+  for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, &p->count));) thrumi_let_go(bucket, w, 0);
+  thrumi_bucket_unlock(bucket);
+}
+
 /* Waits once for `count` to become 0. Inside. */
 static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
@@ -271,6 +279,12 @@ static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
       thrumi_await(bucket, &waiter, &p->count, "the end of executor", p, deadline, flags));
 }
 
+/* The end of a thread that has left its pool. With flags for a cancellation point: no longer than until then. */
+static int await_end(thrum_thread t, int64_t deadline, int flags) {
+  int error = flags & THRUMI_CANCELLABLE ? thrum_wait_for(t, thrum_left(deadline)) : thrum_wait(t);
+  return error == -ETIMEDOUT || error == -ECANCELED ? error : 0;
+}
+
 static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flags) {
   struct thrumi_pool *p = thrumi_pool_of(executor);
   struct thrumi_member *me = thrumi_member_current();
@@ -281,12 +295,20 @@ static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flag
   thrum_thread last_gone = p->last_gone;
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(thrumi_self());
-  if (!error) thrum_wait(last_gone); /* it has left, and will end; as all before it */
+  if (!error) error = await_end(last_gone, deadline, flags); /* it has left, and will end; as all before it */
   if (!error) thrumi_rely_on(p);
   return error;
 }
 
 /* ---- Places ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Under the lock. In its initializer it is one of those coming, but while it waits no task may count on it. */
+static void set_waiting(struct thrumi_pool *p, struct thrumi_member *me, bool waiting) {
+  uint32_t one = waiting ? 1 : -1u;
+  me->waiting = waiting;
+  p->waiting += one;
+  if (!me->initialized) p->coming -= one;
+}
 
 int thrumi_place_lend(struct thrumi_place *place) {
   struct thrumi_member *me = thrumi_member_current();
@@ -295,8 +317,7 @@ int thrumi_place_lend(struct thrumi_place *place) {
   struct thrumi_pool *p = me->pool;
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  me->waiting = true;
-  p->waiting++;
+  set_waiting(p, me, true);
   struct thrumi_need need = thrumi_pool_need(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_pool_wake(need);
@@ -307,8 +328,7 @@ int thrumi_place_lend(struct thrumi_place *place) {
   thrumi_spin_lock(&p->lock);
   bool alone = p->queued && !thrumi_pool_busy(p);
   if (alone) {
-    me->waiting = false;
-    p->waiting--;
+    set_waiting(p, me, false);
   }
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
@@ -321,8 +341,7 @@ void thrumi_place_take_back(struct thrumi_place *place) {
   if (!me || me->forks != thrumi_forks) return;
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&me->pool->lock);
-  me->waiting = false;
-  me->pool->waiting--;
+  set_waiting(me->pool, me, false);
   thrumi_spin_unlock(&me->pool->lock);
   thrumi_leave(k);
 }

@@ -32,7 +32,7 @@ struct thrumi_member {
   struct thrumi_member *next_idle;
   struct thrumi_thread *thread;
   thrumi_ticket ticket; /* while idle */
-  bool waiting;
+  bool waiting;         /* and when it has left: it has no place to lend */
   bool initialized;
   uint32_t forks;
   _Atomic uint32_t finishing; /* written by itself; read under the lock */
@@ -101,6 +101,9 @@ void thrumi_pool_forsake(struct thrumi_pool *p, int error);
 /* Under the lock: one pin less; true: the caller frees it once it has let go of the lock. */
 bool thrumi_pool_unpin(struct thrumi_pool *p);
 void thrumi_pool_free(struct thrumi_pool *p); /* outside */
+
+/* Inside: `count` is 0; wakes who waits for that. The caller has a pin. */
+void thrumi_pool_has_ended(struct thrumi_pool *p);
 
 /* Takes a work out of the queue. */
 void thrumi_pool_unqueue(struct thrumi_pool *p, struct thrumi_work *work);

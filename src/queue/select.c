@@ -348,7 +348,7 @@ static int poll_all(struct select *x) {
     int status = of(c)->poll(c);
     if (status == -EAGAIN) continue;
     if (status == -ENOMEM) return -ENOMEM;
-    c->status = status;
+    c->status = status > 0 ? -status : status;
     return (int)at;
   }
   return -EAGAIN;

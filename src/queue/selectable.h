@@ -42,7 +42,8 @@ struct thrumi_selectable {
   void (*release)(thrum_case *c, bool fired);
 
   /* Inside, not armed; may leave, and switch. Lets the case happen if it is ready: the status, 0 or an error of the thing.
-   * -EAGAIN: it is not ready. -ENOMEM ends the select. */
+   * -EAGAIN: it is not ready. -ENOMEM ends the select.
+   * A positive number: these two as a status are told so. */
   int (*poll)(thrum_case *c);
 
   /* Inside, armed: may neither leave nor wait. Enlists the wait, in this case and those of `more` in one step, unless one of

@@ -106,11 +106,11 @@ static void wait_for_all(void) {
   }
 }
 
-/* Main has ended; nor is anybody waited for, or named, who only waits for tasks. */
-static void main_ends(intptr_t result) {
+/* Main has ended; nor is anybody waited for for long, or named, who only waits for tasks. */
+static void main_ends(intptr_t result, bool waits) {
   thrumi_main_ends(result);
-  void (*end)(void) = thrumi_load(&thrumi_hooks.executor_end);
-  if (end) end();
+  void (*end)(bool) = thrumi_load(&thrumi_hooks.executor_end);
+  if (end) end(waits);
 }
 
 static void end_in_order(int status) {
@@ -118,7 +118,7 @@ static void end_in_order(int status) {
     a->fn(a->arg);
     thrumi_os.free(a);
   }
-  main_ends(status);
+  main_ends(status, status == 0);
   if (status == 0)
     wait_for_all();
   else
@@ -146,7 +146,7 @@ void thrumi_exit_start(void) {
 }
 
 void thrumi_exit_main(intptr_t result) {
-  main_ends(result);
+  main_ends(result, true);
   wait_for_all();
   exit((int)result);
 }

@@ -128,13 +128,13 @@ static void after_in_child(void) {
   if (thrumi_hooks.signal_fork) thrumi_hooks.signal_fork();
   if (thrumi_hooks.resolve_fork) thrumi_hooks.resolve_fork();
   if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
-  if (thrumi_hooks.executor_fork) thrumi_hooks.executor_fork();
   end_others(survivor);
   thrumi_tree_survive(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)
     pthread_sigmask(SIG_SETMASK, &thrumi_sched.main_mask, NULL);
   make_main(survivor);
   thrumi_leave(thrumi_self());
+  if (thrumi_hooks.executor_fork) thrumi_hooks.executor_fork();
   thrumi_start_kthreads_again();
 }
 

@@ -518,6 +518,45 @@ static void inline_ones(void) {
   thrum_executor_release(x);
 }
 
+/* thrum_exit ends a callback, not those behind it, nor its thread. */
+static intptr_t leave_callback(thrum_future *f, void *calls) {
+  (void)f;
+  ADD(*(int *)calls, 1);
+  thrum_exit(7);
+}
+
+static void callbacks_that_leave(void) {
+  int calls = 0;
+  thrum_executor *x = must_make(1);
+  close_gate();
+  thrum_future *f = must_submit(x, pass_gate, NULL);
+  for (int i = 0; i < 2; i++) CHECK_EQ(thrum_future_add_done_callback(f, leave_callback, &calls), 0);
+  thrum_event_set(&gate);
+  CHECK_EQ(take(f), 0);
+  CHECK_EQ(take(must_submit(x, square, (void *)3)), 9);
+  shut_and_release(x);
+  CHECK_EQ(LOAD(calls), 2);
+}
+
+/* The task of an inline executor may use its own future. */
+static int inline_calls;
+static thrum_future *own;
+
+static intptr_t count_call(thrum_future *f, void *arg) {
+  return CHECK(f == own), (void)arg, inline_calls++, 0;
+}
+static intptr_t add_to_own(void *arg) { return thrum_future_add_done_callback(own, count_call, arg); }
+
+static void inline_with_its_own_future(void) {
+  thrum_executor *x;
+  inline_calls = 0;
+  CHECK_EQ(thrum_executor_inline(&x), 0);
+  CHECK_EQ(thrum_submit(x, &own, add_to_own, NULL), 0);
+  CHECK_EQ(inline_calls, 1);
+  CHECK_EQ(take(own), 0);
+  thrum_executor_release(x);
+}
+
 static intptr_t all_rules(void *unused) {
   (void)unused;
   results_and_failures();
@@ -539,6 +578,8 @@ static intptr_t all_rules(void *unused) {
   callbacks_run_in_the_thread();
   with_bytes();
   inline_ones();
+  callbacks_that_leave();
+  inline_with_its_own_future();
   return 0;
 }
 

@@ -98,6 +98,22 @@ static int by_a_daemon(void) {
   return 0;
 }
 
+/* The task never comes back to its pool; what is queued behind it is done all the same. */
+static intptr_t leave_the_program(void *queued) {
+  thrum_event_wait(queued);
+  exit(0);
+}
+
+static int exit_in_a_task(void) {
+  static thrum_event queued;
+  thrum_executor *x = must_make(1);
+  CHECK_EQ(thrum_submit(x, NULL, leave_the_program, &queued), 0);
+  submit(x, 1);
+  thrum_event_set(&queued);
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), 0);
+  return 0;
+}
+
 /* ---- Forks -------------------------------------------------------------------------------------------------------------- */
 
 static thrum_event gate;
@@ -148,12 +164,18 @@ static int fork_beside(void) {
   queued = must_submit(x, square, 2);
   CHECK_EQ(thrum_future_add_done_callback(queued, never, &parent), 0);
   AWAIT(LOAD(begun) == 1);
+  thrum_completion all;
+  CHECK_EQ(thrum_as_completed(&all, (thrum_future *[]){queued, done, runs}, 3, THRUM_FOREVER), 0);
   pid_t pid = fork();
   if (pid == 0) {
     CHECK_EQ(stats_of(x).threads, 0);
     CHECK_EQ(stats_of(x).queued, 0);
     CHECK(thrum_future_done(runs) && thrum_future_done(queued));
     CHECK(!thrum_future_cancel(queued));
+    for (int i = 0; i < 3; i++)
+      CHECK(thrum_completion_next(&all) >= 0); /* as those were that the parent collects */
+    CHECK_EQ(thrum_completion_next(&all), -EPIPE);
+    thrum_completion_end(&all);
     CHECK_EQ(take(done), 9);
     CHECK_EQ(take(runs), -EOWNERDEAD);
     CHECK_EQ(take(queued), -EOWNERDEAD);
@@ -165,6 +187,8 @@ static int fork_beside(void) {
   }
   await_child(pid, 41);
   CHECK_EQ(thrum_future_running(runs), true);
+  CHECK_EQ(thrum_completion_next(&all), 1);
+  thrum_completion_end(&all);
   thrum_event_set(&gate);
   CHECK_EQ(take(runs), 1);
   CHECK_EQ(take(queued), 4);
@@ -205,6 +229,7 @@ static const struct child_case cases[] = {
     {"main-exits", main_exits},
     {"late-ones", late_ones},
     {"by-a-daemon", by_a_daemon},
+    {"exit-in-a-task", exit_in_a_task},
     {"fork-beside", fork_beside},
     {"fork-within", fork_within},
     {0},
@@ -230,6 +255,7 @@ int main(int argc, char **argv) {
   check("main-exits", 0, five, "");
   check("late-ones", 0, "done;done;done;done;done;done;", "");
   check("by-a-daemon", 0, five, "");
+  check("exit-in-a-task", 0, "done;", "");
   if (TESTS_TSAN) return 0; /* it starts no threads in the child of a fork */
   check("fork-beside", 0, "parent;", "");
   check("fork-within", 0, "parent;", "");
