@@ -29,7 +29,7 @@ static intptr_t nested(void *arg) {
   return error ? error == -ECANCELED ? -ENOMEM : error : thrum_failed(result) ? result : result + 1;
 }
 
-static intptr_t count(thrum_future *f, void *n) { return (void)f, ++*(int *)n, 0; }
+static intptr_t count(thrum_future *f, void *n) { return (void)f, ADD(*(int *)n, 1), 0; }
 
 /* The first error of n futures' results, each of which is `expected` otherwise. Gives them back. */
 static int results_of(thrum_future **f, int n, intptr_t expected) {
