@@ -21,7 +21,12 @@
  * thrum_scope_cancel reach it.
  *
  * Threads of any kind may open scopes. In the child of a fork the scopes that the forking thread has open go on, without
- * threads; their deadlines are off. */
+ * threads; their deadlines are off. Scopes that others have opened are gone there: nothing is spawned into them.
+ *
+ * exit() may be called within a scope. A main that returns with one open aborts the program, as any function of a thread does.
+ *
+ * Under THRUM_RESTART_ALL threads of the scope do not join each other: one that waits so cannot stop, and the other, which has stopped,
+ * does not end. What a thread of it spawns and joins belongs in a scope of that thread's own. */
 #ifndef THRUM_SCOPE_H
 #define THRUM_SCOPE_H
 
@@ -116,7 +121,8 @@ THRUM_API bool thrum_cancelled(void);
 /* A call that is due when this part of the thread's work ends, however it ends but by return, goto or an exception, for which C and
  * C++ have means of their own: by thrum_cleanup_pop, or by thrum_exit from anywhere below. Last pushed, first run; behind a shield.
  * thrum_exit runs handlers and closes scopes in the order in which they lie within each other. A handler lies in the caller's
- * memory from push to pop. A function that returns from its thread with a handler left aborts the program. */
+ * memory from push to pop. One pushed within a scope is popped before that is closed, or the close aborts. A handler throws no
+ * exception of C++. A function that returns from its thread with a handler left aborts the program. */
 typedef struct thrum_cleanup {
   struct thrum_cleanup *next;
   void (*fn)(void *);
@@ -146,7 +152,8 @@ THRUM_API void thrumi_scope_leave(thrum_scope *s);
 /* THRUM_SCOPE_WITH(s, &options) { ... } is a block with a scope `s` of its own, which is closed however the block is left: at its
  * end, by return, goto or an exception of C++, by break or continue, which leave this block and no loop around it, and by
  * thrum_exit. Leaving it does not cancel it: it waits. What the close returns is put into *options.status; without that a failure
- * of the scope goes to thrum_on_uncaught, with the handle of the opener. Aborts if an option cannot be right. */
+ * of the scope goes to thrum_on_uncaught, with the handle of the opener. Aborts if an option cannot be right. In C++ the expression
+ * `options` must not throw: have the options ready before the block. */
 #define THRUM_SCOPE_WITH(s, options) THRUMI_SCOPE(__COUNTER__, s, thrumi_scope_enter(&s, options))
 
 /* THRUM_SCOPE(s) { ... }, in C also THRUM_SCOPE(s, .timeout = THRUM_S(2), ...) { ... }, in C++ also THRUM_SCOPE(s, &options) { ... } */

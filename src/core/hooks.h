@@ -51,8 +51,8 @@ struct thrumi_hooks {
 
   /* Scopes: a thread of one whose threads are restarted has returned: true: it calls its function again; a thread that has opened
    * scopes or pushed clean-up handlers ends by thrum_exit. Both outside. */
-  bool (*scope_restarts)(struct thrumi_thread *t, intptr_t result);
-  void (*scope_exit)(struct thrumi_thread *t);
+  bool (*_Atomic scope_restarts)(struct thrumi_thread *t, intptr_t result);
+  void (*_Atomic scope_exit)(struct thrumi_thread *t);
 
   /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
   void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);

@@ -27,6 +27,7 @@ static struct {
   struct thrumi_spin lock;
   struct at_exit *first;
   bool ending;
+  bool forked; /* main may be on any stack */
 } ending;
 
 int thrum_at_exit(void (*fn)(void *), void *arg) {
@@ -47,7 +48,10 @@ int thrum_at_exit(void (*fn)(void *), void *arg) {
   return late ? -ECANCELED : 0;
 }
 
-void thrumi_exit_fork(void) { ending.lock = (struct thrumi_spin){0}; }
+void thrumi_exit_fork(void) {
+  ending.lock = (struct thrumi_spin){0};
+  ending.forked = true;
+}
 
 static struct at_exit *pop_at_exit(void) {
   struct thrumi_kthread *k = thrumi_enter();
@@ -95,12 +99,13 @@ static void say_whom(const char *what) {
   }
 }
 
-/* Until a pass over the table finds nobody: threads may start others while we wait. */
+/* Until a pass over the table finds nobody: threads may start others while we wait. Whoever ends the program may have been cancelled,
+ * and waits all the same. */
 static void wait_for_all(void) {
   thrum_time patience = thrum_after(PATIENCE);
   thrum_thread t;
   for (uint32_t slot = 1; next_awaited(&slot, &t); slot = 1) {
-    if (thrum_wait_for(t, thrum_left(patience)) != -ETIMEDOUT) continue;
+    if (thrumi_end_await(t, patience) != -ETIMEDOUT) continue;
     if (patience != THRUM_FOREVER) say_whom("the program ends when these threads have ended");
     patience = THRUM_FOREVER;
   }
@@ -126,9 +131,28 @@ static void end_in_order(int status) {
   if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();
 }
 
+/* Whether it lay in a frame that is gone. The stack grows downwards: what main has left lies below our own frame, and what it called
+ * exit within above. Beside the stack there is nothing else within this distance. Main's own frame began where libc's two frames above
+ * ours do; a scope there is larger than these, and so it begins below us. */
+static bool was_left(const void *frame, const void *object) {
+  const uintptr_t depth = (uintptr_t)1 << 20, at = (uintptr_t)object, live = (uintptr_t)frame;
+  return object && at < live && live - at < depth;
+}
+
+static void check_main_closed(const void *frame) {
+  struct thrumi_kthread *k = thrumi_self();
+  struct thrumi_thread *main = thrumi_sched.main;
+  if (ending.forked || !k || !main || k->current != main) return;
+  bool open = was_left(frame, thrumi_load_relaxed(&main->scopes));
+  if (!open && !was_left(frame, main->cleanups)) return;
+  thrumi_fatal("thread %s has ended with a %s", thrum_current_name(),
+               open ? "scope open" : "clean-up handler left");
+}
+
 static void on_program_exit(int status, void *arg) {
   (void)arg;
   if (getpid() != thrumi_sched.pid) return; /* a child that thrum does not know of */
+  check_main_closed(__builtin_frame_address(0));
   end_in_order(status);
 }
 

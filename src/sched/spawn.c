@@ -156,6 +156,7 @@ static void unmake(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_store_relaxed(&t->extras, false);
   if (t->own_stack) thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
   if (t->scoped & THRUMI_MEMBER) thrumi_scope_remove(t);
+  thrumi_tree_settle(t); /* it may have been told meanwhile */
   thrumi_record_free(k->worker, t);
 }
 

@@ -40,7 +40,7 @@ static inline intptr_t call_once(struct thrumi_thread *t) {
  * to the runtime that was there. */
 intptr_t thrumi_thread_call(struct thrumi_thread *t) {
   intptr_t result = call_once(t);
-  while (thrumi_unlikely(t->scoped & THRUMI_RESTARTS) && thrumi_hooks.scope_restarts(t, result))
+  while (thrumi_unlikely(t->scoped & THRUMI_RESTARTS) && thrumi_load(&thrumi_hooks.scope_restarts)(t, result))
     result = call_once(t);
   if (thrumi_unlikely(t->kind == THRUMI_MAIN)) thrumi_exit_main(result);
   return result;
@@ -152,7 +152,7 @@ void thrum_exit(intptr_t result) {
     thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there",
                  name);
   }
-  if (t->scoped & THRUMI_OPENER) thrumi_hooks.scope_exit(t);
+  if (t->scoped & THRUMI_OPENER) thrumi_load (&thrumi_hooks.scope_exit)(t);
   if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
 #if THRUMI_ASAN
   __asan_handle_no_return();
@@ -370,6 +370,8 @@ int thrum_join(thrum_thread t, intptr_t *result) { return join_until(t, result, 
 int thrum_join_for(thrum_thread t, intptr_t *result, thrum_duration timeout) {
   return join_until(t, result, thrum_after(timeout), THRUMI_CANCELLABLE);
 }
+
+int thrumi_end_await(thrum_thread t, int64_t deadline) { return wait_until(t, deadline, 0); }
 
 int thrum_wait(thrum_thread t) { return wait_until(t, INT64_MAX, 0); }
 

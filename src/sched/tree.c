@@ -49,6 +49,7 @@ static void mark(struct thrumi_scope *s, enum thrumi_cause why, struct errand *e
   if (why == THRUMI_CAUSE_DEADLINE && before & ~(unsigned)THRUMI_CAUSE_RESTART) return;
   thrumi_announce(&s->cancelled);
   thrumi_store(&s->cancelled, (uint8_t)(before | why));
+  if (!(before & ~(unsigned)THRUMI_CAUSE_RESTART)) rouse_opener(s);
   if (before) {
     if (s->stopped) rouse_stopped(s); /* they will not go on after all */
     return;
@@ -58,7 +59,6 @@ static void mark(struct thrumi_scope *s, enum thrumi_cause why, struct errand *e
     s->work = errand->first;
     errand->first = s;
   }
-  rouse_opener(s);
 }
 
 /* The scope, and those within it, as far as no shield is between. */
@@ -357,6 +357,20 @@ void thrumi_tree_forget(struct thrumi_thread *t) {
   t->tree = (struct thrumi_spin){0};
 }
 
+/* Whoever was cancelling it may have come as far as some scope: from there inwards, up to a shield. */
+static void carry_inward(struct thrumi_thread *t) {
+  bool reached = thrumi_load_relaxed(&t->life) & (THRUMI_LIFE_CANCELLED | THRUMI_LIFE_TOLD);
+  struct thrumi_scope *s = thrumi_load_relaxed(&t->scopes);
+  while (s && s->outer) s = s->outer;
+  for (; s; s = s->inner) {
+    uint8_t cancelled = thrumi_load_relaxed(&s->cancelled);
+    if (reached && !s->shield)
+      thrumi_store(&s->cancelled, cancelled | THRUMI_CAUSE_OUTSIDE);
+    else
+      reached = cancelled;
+  }
+}
+
 /* Its scopes are as it opened them; what others did to them may be half done. */
 void thrumi_tree_survive(struct thrumi_thread *t) {
   t->tree = (struct thrumi_spin){0};
@@ -371,5 +385,6 @@ void thrumi_tree_survive(struct thrumi_thread *t) {
     thrumi_store(&s->count, 0);
     thrumi_and(&s->cancelled, (uint8_t)~THRUMI_CAUSE_RESTART);
   }
+  carry_inward(t);
   settle(t);
 }

@@ -25,7 +25,7 @@ void thrum_cleanup_push(thrum_cleanup *c, void (*fn)(void *), void *arg) {
       (void *)depth_of(me); /* NOLINT(performance-no-int-to-ptr): a number that is never followed */
   me->cleanups = c;
   me->scoped |= THRUMI_OPENER;
-  thrumi_hooks.scope_exit = thrumi_scope_exit;
+  thrumi_scope_hook_exit();
 }
 
 /* It has been taken out. */

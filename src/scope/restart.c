@@ -67,14 +67,20 @@ static bool stop(struct thrumi_scope *s, struct thrumi_thread *opener) {
   return true;
 }
 
+/* By thrum_cancel: it does not begin again, and the others do not wait for it. */
+static bool is_cancelled_for_life(struct thrumi_thread *t) {
+  return thrumi_load(&t->life) & THRUMI_LIFE_CANCELLED;
+}
+
 /* Under the lock, which is free in between. */
 static bool stops_with_all(struct thrumi_thread *t, struct thrumi_scope *s, struct thrumi_thread *opener,
                            bool failed) {
+  if (is_cancelled_for_life(t)) return false;
   if (!(thrumi_load_relaxed(&s->cancelled) & THRUMI_CAUSE_RESTART)) {
     if (!failed || !begins_anew(t, s)) return false;
     thrumi_scope_stop(s);
   }
-  return stop(s, opener);
+  return stop(s, opener) && !is_cancelled_for_life(t);
 }
 
 bool thrumi_scope_restarts(struct thrumi_thread *t, intptr_t result) {

@@ -64,8 +64,9 @@ int thrum_scope_open(thrum_scope *scope, const thrum_scope_options *options) {
   if (!scope || !good_options(o)) return -EINVAL;
   struct thrumi_scope *s = thrumi_scope_of(scope);
   thrum_time deadline = deadline_of(o);
-  if (o->restart) thrumi_hooks.scope_restarts = thrumi_scope_restarts;
-  thrumi_hooks.scope_exit = thrumi_scope_exit;
+  if (o->restart && !thrumi_load_relaxed(&thrumi_hooks.scope_restarts))
+    thrumi_store(&thrumi_hooks.scope_restarts, thrumi_scope_restarts);
+  thrumi_scope_hook_exit();
   struct thrumi_kthread *k = thrumi_enter();
   fill(s, o, deadline);
   thrumi_scope_push(k->current, s);
@@ -146,6 +147,14 @@ static void check_innermost(struct thrumi_thread *me, const struct thrumi_scope 
   thrumi_fatal("thread %s closes a scope while one is open that it opened later", thrum_current_name());
 }
 
+/* One that was pushed within the scope, and stayed, would run among the scopes that are opened next. */
+static void check_handlers(struct thrumi_thread *me, const struct thrumi_scope *s) {
+  const thrum_cleanup *c = me->cleanups;
+  if (thrumi_likely(!c || (uintptr_t)c->thrumi[0] < s->depth)) return;
+  thrumi_leave(thrumi_self());
+  thrumi_fatal("thread %s closes a scope with a clean-up handler left in it", thrum_current_name());
+}
+
 static int result_of(const struct thrumi_scope *s) {
   uint8_t cancelled = thrumi_load_relaxed(&s->cancelled);
   if (s->failure) return s->failure;
@@ -169,6 +178,7 @@ int thrum_scope_close(thrum_scope *scope) {
   struct thrumi_scope *s = own(scope, &me);
   if (!s) return -EPERM;
   check_innermost(me, s);
+  check_handlers(me, s);
   thrumi_spin_lock(&me->tree);
   await_all(me, s);
   if (s->timed) {

@@ -187,6 +187,80 @@ static int deaf(void) {
   return error;
 }
 
+/* The same while all of its threads stop to begin again. */
+static intptr_t hear_restart(void *end) {
+  AWAIT(thrum_cancelled());
+  return hear_nothing(end);
+}
+
+static intptr_t fail_once(void *arg) {
+  (void)arg;
+  return -EIO;
+}
+
+static intptr_t cancel_later(void *s) {
+  CHECK_EQ(thrum_sleep(THRUM_MS(50)), 0); /* the opener waits by then, most likely */
+  thrum_scope_cancel((thrum_scope *)s);
+  return 0;
+}
+
+static int deaf_in_restart(void) {
+  int64_t end = wall_now() + THRUM_MS(2500);
+  int error = 1;
+  thrum_thread canceller;
+  THRUM_SCOPE(s, .status = &error, .restart = THRUM_RESTART_ALL) {
+    CHECK_EQ(thrum_scope_spawn_named(&s, NULL, hear_restart, &end, "the-culprit"), 0);
+    CHECK_EQ(thrum_scope_spawn(&s, NULL, fail_once, NULL), 0);
+    canceller = must_spawn(cancel_later, &s);
+  }
+  must_join(canceller);
+  return error == -EIO ? 0 : 1;
+}
+
+/* ---- The end of the program ------------------------------------------------------------------------------------------- */
+
+static void name_main(void) { CHECK_EQ(thrum_set_name(thrum_current(), "the-culprit"), 0); }
+
+static int main_left_open(void) {
+  thrum_scope s;
+  name_main();
+  return thrum_scope_open(&s, NULL);
+}
+
+/* One among little else can lie where frames of libc's are then. */
+static int main_left_handler(void) {
+  thrum_cleanup c[32];
+  name_main();
+  thrum_cleanup_push(c, free, NULL);
+  return 0;
+}
+
+static int exit_within(void) {
+  thrum_cleanup c;
+  thrum_cleanup_push(&c, free, NULL);
+  THRUM_SCOPE(s) exit(0);
+  return 1;
+}
+
+static intptr_t end_late(void *ms) {
+  THRUM_SHIELD(0) CHECK_EQ(thrum_sleep(THRUM_MS((intptr_t)ms)), 0);
+  return 0;
+}
+
+static int cancelled_main(void) {
+  CHECK_EQ(thrum_spawn_named(NULL, end_late, (void *)1500, "the-culprit"), 0);
+  CHECK_EQ(thrum_cancel(thrum_current()), 0);
+  return 0;
+}
+
+static intptr_t keep_handler(void *arg) {
+  thrum_cleanup c;
+  THRUM_SCOPE(s) thrum_cleanup_push(&c, free, NULL);
+  return (intptr_t)arg;
+}
+
+static int kept_handler(void) { return with_culprit(keep_handler); }
+
 static const struct child_case cases[] = {{"left-open", left_open},
                                           {"left-handler", left_handler},
                                           {"outer-first", outer_first},
@@ -195,6 +269,12 @@ static const struct child_case cases[] = {{"left-open", left_open},
                                           {"bad-options", bad_options_of_block},
                                           {"left-open-outside", left_open_outside},
                                           {"deaf", deaf},
+                                          {"deaf-in-restart", deaf_in_restart},
+                                          {"main-left-open", main_left_open},
+                                          {"main-left-handler", main_left_handler},
+                                          {"exit-within", exit_within},
+                                          {"cancelled-main", cancelled_main},
+                                          {"kept-handler", kept_handler},
                                           {0}};
 
 static void ends_badly(const char *name, const char *what) {
@@ -205,8 +285,8 @@ static void ends_badly(const char *name, const char *what) {
   child_free(&child);
 }
 
-static void names_who_runs_on(void) {
-  struct child child = child_run("deaf");
+static void names_who_runs_on(const char *name) {
+  struct child child = child_run(name);
   CHECK_STATUS(child, 0);
   const char *said = strstr(child.err_text, "the-culprit");
   CHECK(said);
@@ -223,7 +303,15 @@ int main(int argc, char **argv) {
   ends_badly("wrong-one", "not the last one");
   ends_badly("block-closed", "has closed");
   ends_badly("bad-options", "cannot be right");
-  names_who_runs_on();
+  ends_badly("main-left-open", "scope open");
+  ends_badly("main-left-handler", "clean-up handler left");
+  ends_badly("kept-handler", "handler left in it");
+  names_who_runs_on("deaf");
+  names_who_runs_on("deaf-in-restart");
+  names_who_runs_on("cancelled-main");
+  struct child child = child_run("exit-within");
+  CHECK_STATUS(child, 0);
+  child_free(&child);
   bad_options();
   bad_spawns();
   not_the_opener();

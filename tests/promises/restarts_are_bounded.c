@@ -228,6 +228,36 @@ static intptr_t spawned_meanwhile(void *arg) {
   return (intptr_t)arg;
 }
 
+/* Who was cancelled for life ends, while the others begin again. */
+static intptr_t once_cancelled(void *victim) {
+  ADD(calls, 1);
+  *(thrum_thread *)victim = thrum_current();
+  CHECK_EQ(thrum_cancel(thrum_current()), 0);
+  ADD(ends, 1);
+  AWAIT(LOAD(ends) > 1);
+  return -ECANCELED;
+}
+
+static intptr_t fail_behind(void *arg) {
+  (void)arg;
+  AWAIT(LOAD(ends));
+  return ADD(ends, 1) == 2 ? -EIO : 0;
+}
+
+static intptr_t cancelled_for_life(void *arg) {
+  int error = 1;
+  thrum_thread victim;
+  calls = ends = 0;
+  THRUM_SCOPE(s, .restart = THRUM_RESTART_ALL, .status = &error) {
+    spawn_away(&s, once_cancelled, &victim);
+    spawn_away(&s, fail_behind, NULL);
+  }
+  CHECK_EQ(error, 0);
+  CHECK_EQ(calls, 1);
+  CHECK_EQ(ends, 3);
+  return (intptr_t)arg;
+}
+
 int main(void) {
   thrum_fn *const tests[] = {one,
                              exits,
@@ -236,7 +266,8 @@ int main(void) {
                              all_bounded,
                              not_when_cancelled,
                              cancelled_at_any_moment,
-                             spawned_meanwhile};
+                             spawned_meanwhile,
+                             cancelled_for_life};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) run_in_each_kind(tests[i], NULL);
   return 0;
 }
