@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <thrum.h>
 
-#include "../check.h"
+#include "../support.h"
 
 enum { TASKS = 6, DEPTH = 3 };
 
