@@ -10,10 +10,13 @@
  *   next, end       its participant raises `next` (claims), by compare-and-swap
  *                   a thief, with the loop's lock, lowers `end`, by compare-and-swap
  *   0, 0            the place is free, or its participant has been told to stop: it stores that
- *                   its participant stores a new range when it is empty, with the loop's lock
+ *                   its participant stores a new range when it is empty, with the loop's lock: what it has stolen, but for
+ *                   the first unit, which it has claimed thereby
  *
  *  - Each unit is claimed once: it is in one range, and leaves it by one compare-and-swap. (The same range never comes back, for its
  *    first unit is claimed or has moved; and if it did, that swap would still be right.)
+ *  - Whoever steals claims, so each theft gets something done. (Were the last unit stolen only, and claimed later, two could
+ *    steal it from each other for ever: the model found that.)
  *  - With the lock held each unit that was not claimed is in one range. So who looks at all ranges then, and finds nothing, knows
  *    that all has been claimed, and need not look again. When all participants have left everything is done.
  *
@@ -44,6 +47,7 @@
 #include "crew.h"
 
 #include <sched/await.h>
+#include <sched/object.h>
 #include <sched/self.h>
 #include <string.h>
 #include <thrum/parallel.h>
@@ -128,14 +132,9 @@ static bool halve(_Atomic uint64_t *range, struct span *out) {
   return true;
 }
 
-static bool must_stop(struct loop *l, uint32_t unit) {
-  return unit >= thrumi_load(&l->failed) >> 32 || thrumi_load_relaxed(&l->cancelled);
-}
-
-/* The next step of a participant. False: its range is empty. */
-static bool claim(struct loop *l, struct place *p, uint32_t most, struct span *out) {
-  if (!take(&p->range, most, out)) return false;
-  if (thrumi_likely(!must_stop(l, out->from))) return true;
+/* Whether a participant may begin a step that it has claimed. Else it stops, and what it has left is left out. */
+static bool may_begin(struct loop *l, struct place *p, uint32_t unit) {
+  if (thrumi_likely(unit < thrumi_load(&l->failed) >> 32 && !thrumi_load_relaxed(&l->cancelled))) return true;
   thrumi_swap(&p->range, 0);
   thrumi_store(&l->left_out, true);
   return false;
@@ -201,8 +200,9 @@ static struct place *larger(struct place *a, struct place *b) {
   return !a || left_of(thrumi_load(&b->range)) > left_of(thrumi_load(&a->range)) ? b : a;
 }
 
-/* With the lock: the upper half of the largest range becomes the thief's. False: all are empty. */
-static bool steal(struct loop *l, struct place *thief) {
+/* With the lock: the upper half of the largest range becomes the thief's, and its first unit a step of the thief's, so that
+ * two cannot steal the last one from each other for ever. False: all are empty. */
+static bool steal(struct loop *l, struct place *thief, struct span *first) {
   struct span span;
   for (;;) {
     struct place *victim = &l->own;
@@ -211,7 +211,8 @@ static bool steal(struct loop *l, struct place *thief) {
     if (!left_of(thrumi_load(&victim->range))) return false;
     if (!halve(&victim->range, &span)) continue;
     if (l->how) begin_segment(l, thief, victim->segment);
-    thrumi_store(&thief->range, range_of(span.from, span.to));
+    *first = (struct span){span.from, span.from + 1};
+    thrumi_store(&thief->range, range_of(first->to, span.to));
     return true;
   }
 }
@@ -294,27 +295,29 @@ static bool is_worth_calling(const struct place *p, uint32_t n, int64_t took) {
   return (double)left_of(thrumi_load_relaxed(&p->range)) * (double)took >= (double)WORTH_CALLING_NS * n;
 }
 
-/* Works at its range, step by step. `caller`: it is the loop's. */
-static void work_off(struct loop *l, struct place *p, bool caller) {
-  struct span s;
+/* Works at its range, step by step; the first one, s, is claimed. `caller`: it is the loop's. */
+static void work_off(struct loop *l, struct place *p, struct span s, bool caller) {
   uint32_t step = 1;
-  for (int64_t at = thrumi_os.now(), now; claim(l, p, step, &s); at = now) {
+  int64_t at = thrumi_os.now();
+  do {
+    if (!may_begin(l, p, s.from)) return;
     run(l, p, s);
-    now = thrumi_os.now();
+    int64_t now = thrumi_os.now();
     step = next_step(s.to - s.from, now - at);
     if (caller && thrumi_unlikely(thrumi_poll_failed() == -ECANCELED)) thrumi_store(&l->cancelled, true);
     if (is_worth_calling(p, s.to - s.from, now - at)) call_helper(l, caller);
-  }
+    at = now;
+  } while (take(&p->range, step, &s));
 }
 
-/* What the caller does, and a helper that has a range. */
-static void work(struct loop *l, struct place *p, bool caller) {
+/* What the caller does, and a helper that has a range, from a step on that is claimed. */
+static void work(struct loop *l, struct place *p, struct span first, bool caller) {
   bool more;
   do {
-    work_off(l, p, caller);
+    work_off(l, p, first, caller);
     thrum_lock_acquire(&l->lock);
     if (l->how) finish_segment(l, p);
-    more = steal(l, p);
+    more = steal(l, p, &first);
     thrum_lock_release(&l->lock);
   } while (more);
 }
@@ -323,9 +326,10 @@ static void help(void *job) {
   struct loop *l = job;
   thrum_lock_acquire(&l->lock);
   struct place *p = take_place(l);
-  bool some = steal(l, p);
+  struct span first;
+  bool some = steal(l, p, &first);
   thrum_lock_release(&l->lock);
-  if (some) work(l, p, false);
+  if (some) work(l, p, first, false);
   thrum_lock_acquire(&l->lock);
   p->taken = false;
   thrum_lock_release(&l->lock);
@@ -352,14 +356,15 @@ static int run_loop(struct loop *l) {
   l->unit = n / UINT32_MAX + 1;
   l->units = (uint32_t)(n / l->unit + (n % l->unit != 0));
   thrumi_store_relaxed(&l->failed, NONE_FAILED);
-  thrumi_store_relaxed(&l->own.range, range_of(0, l->units));
+  thrumi_store_relaxed(&l->own.range, range_of(1, l->units)); /* the first step is the caller's */
   if (thrumi_poll_failed() == -ECANCELED) thrumi_store(&l->cancelled, true);
   offer_part(l);
-  work(l, &l->own, true);
+  work(l, &l->own, (struct span){0, 1}, true);
   if (l->team) {
     thrumi_crew_wait(&l->team->crew);
     thrumi_crew_dismiss(&l->team->crew);
   }
+  thrumi_object_forget(&l->lock); /* another lock may come to lie where it lay */
   return outcome(l);
 }
 

@@ -71,9 +71,9 @@ void thrumi_timeout_stop(struct thrumi_thread *t, uint32_t shard) {
   set_pending(t, false);
 }
 
-static void has_ended(int i) { thrumi_store(&begun[i], 1u); }
+static inline void has_ended(int i) { thrumi_store(&begun[i], 1u); }
 
-static void deadline(void *i) {
+static inline void deadline(void *i) {
   int n = *(int *)i;
   explore_await(&begun[n]);
   thrumi_spin_lock(&pending_lock[n]);
