@@ -15,8 +15,8 @@
  *
  * What the caller did before the loop has happened for each call of the function, and what they did has happened for whoever
  * returns from the loop. Which thread calls it for which piece is not known; thrum_current() differs from piece to piece. The
- * function may wait, spawn, join and run loops of its own. It must return: not end its thread (thrum_exit), nor leave by an
- * exception or longjmp. In the child of a fork that it makes nothing of the loop goes on, so that one calls exec or _exit.
+ * function may wait, spawn, join and run loops of its own. It must return: not leave by an exception or longjmp, nor end its
+ * thread (thrum_exit, which says so and aborts). In the child of a fork that it makes nothing of the loop goes on, so that one calls exec or _exit.
  *
  * Failures. A function that returns a negative errno has failed. The loop returns the failure of the lowest piece that
  * failed, as a plain loop would: what lies above it and has not begun does not begin, what lies below is done. So what is returned

@@ -2,6 +2,7 @@
 #include "crew.h"
 
 #include <sched/await.h>
+#include <sched/part.h>
 #include <sched/queue.h>
 #include <sched/record.h>
 #include <sched/self.h>
@@ -58,7 +59,10 @@ static void leave(struct thrumi_crew *crew) {
 static intptr_t parallel_helper(void *arg) {
   struct thrumi_crew *crew = arg;
   if (enter(crew)) {
+    struct thrumi_thread *me = thrumi_me();
+    me->in_loop = true;
     crew->help(crew->job);
+    me->in_loop = false;
     leave(crew);
   }
   return 0;

@@ -343,12 +343,14 @@ static int outcome(struct loop *l) {
   return thrumi_load(&l->left_out) ? -ECANCELED : 0;
 }
 
-/* Nobody but the caller is there yet. */
-static void offer_part(struct loop *l) {
+/* Nobody but the caller is there yet, who is returned. */
+static struct thrumi_thread *offer_part(struct loop *l) {
   struct thrumi_kthread *k = thrumi_enter();
+  struct thrumi_thread *me = k->current;
   uint32_t limit = thrumi_crew_limit(k, 1);
   thrumi_leave(k);
   if (limit && l->units > 1 && form_team(l)) thrumi_crew_offer(&l->team->crew);
+  return me;
 }
 
 static int run_loop(struct loop *l) {
@@ -358,8 +360,11 @@ static int run_loop(struct loop *l) {
   thrumi_store_relaxed(&l->failed, NONE_FAILED);
   thrumi_store_relaxed(&l->own.range, range_of(1, l->units)); /* the first step is the caller's */
   if (thrumi_poll_failed() == -ECANCELED) thrumi_store(&l->cancelled, true);
-  offer_part(l);
+  struct thrumi_thread *me = offer_part(l);
+  bool in_loop = me->in_loop;
+  me->in_loop = true;
   work(l, &l->own, (struct span){0, 1}, true);
+  me->in_loop = in_loop;
   if (l->team) {
     thrumi_crew_wait(&l->team->crew);
     thrumi_crew_dismiss(&l->team->crew);

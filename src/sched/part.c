@@ -15,12 +15,15 @@ struct thrumi_thread *thrumi_me(void) {
  * handlers, that the call has left, up to a handler without a function: what lies around the call is not its own. */
 intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) {
   void *outer = me->exit_mark;
+  bool in_loop = me->in_loop;
   const struct thrumi_scope *innermost = thrumi_load_relaxed(&me->scopes);
   struct thrum_cleanup bound = {.next = me->cleanups};
   bound.thrumi[0] = (void *)(uintptr_t)(innermost ? innermost->depth : 0);
   me->cleanups = &bound;
+  me->in_loop = false;
   intptr_t result = thrumi_call(fn, arg, &me->exit_mark);
   me->exit_mark = outer;
+  me->in_loop = in_loop;
   thrumi_check_closed(me, innermost, &bound);
   me->cleanups = bound.next;
   return result;

@@ -135,6 +135,7 @@ struct thrumi_thread {
   _Atomic uint8_t waits_how; /* flags of the present wait */
   bool by_signal;            /* THRUMI_BY_SIGNAL of the present wait */
   bool cancellable;          /* the present wait is a cancellation point; set before it is armed */
+  bool in_loop;              /* its own: it runs a parallel loop, which thrum_exit must not leave */
   _Atomic uint64_t
       former_runner; /* of a timer's callback: the handle of the thread that ran it before; see alarm.c */
   uint64_t random;   /* its own numbers, for select */

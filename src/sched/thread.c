@@ -142,6 +142,14 @@ void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
   if (mark_finished(t, THRUMI_FINISHED) & THRUMI_RELEASED) bury(t);
 }
 
+/* The others would work on at what is on its stack, or wait for it for ever. */
+static _Noreturn void fail_in_loop(const struct thrumi_thread *t) {
+  char name[THRUM_NAME_MAX];
+  thrumi_name_in_handler(t, name, sizeof name);
+  thrumi_fatal("thrum_exit was called in a piece of a parallel loop, by %s; return from the piece instead",
+               name);
+}
+
 void thrum_exit(intptr_t result) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
@@ -152,6 +160,7 @@ void thrum_exit(intptr_t result) {
     thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there",
                  name);
   }
+  if (t->in_loop) fail_in_loop(t);
   if (t->scoped & THRUMI_OPENER) thrumi_load (&thrumi_hooks.scope_exit)(t);
   if (t->kind == THRUMI_MAIN) thrumi_exit_main(result);
 #if THRUMI_ASAN

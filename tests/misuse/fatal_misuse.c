@@ -1,5 +1,5 @@
 /* What has no error to return aborts, and names the thread: a kernel thread killed under a light thread, and
- * thrum_exit where nothing was started by thrum. */
+ * thrum_exit where nothing was started by thrum, and in a piece of a parallel loop. */
 #include "../child.h"
 #include "../support.h"
 
@@ -77,9 +77,27 @@ static int negative_barrier(void) { return spawn_culprit(use_negative_barrier, f
 static int write_block(void) { return spawn_culprit(leave_write_block, false); }
 static int read_block(void) { return spawn_culprit(leave_read_block, true); }
 
+/* In the caller's piece, or in the first one of a helper's. */
+static int exit_piece(size_t begin, size_t end, void *by_helper) {
+  (void)end;
+  if (!by_helper) thrum_exit(0);
+  if (begin == 0)
+    for (;;) thrum_yield(); /* so that a helper has the rest */
+  CHECK_EQ(thrum_set_name(thrum_current(), "the-culprit"), 0);
+  thrum_exit(0);
+}
+
+static intptr_t exit_in_loop(void *by_helper) { return thrum_parallel_for(0, 10, exit_piece, by_helper); }
+
+static int piece_exit(void) { return spawn_culprit(exit_in_loop, false); }
+static int helper_exit(void) {
+  CHECK_EQ(thrum_set_workers(2), 0);
+  return (int)exit_in_loop(&(int){1});
+}
+
 static bool is_of_pthreads(int (*fn)(void)) {
   return fn != foreign_exit && fn != zero_barrier && fn != negative_barrier && fn != write_block &&
-         fn != read_block;
+         fn != read_block && fn != piece_exit && fn != helper_exit;
 }
 
 static const struct child_case cases[] = {{"carrier-killed", carrier_killed},
@@ -91,6 +109,8 @@ static const struct child_case cases[] = {{"carrier-killed", carrier_killed},
                                           {"negative-barrier", negative_barrier},
                                           {"write-block", write_block},
                                           {"read-block", read_block},
+                                          {"piece-exit", piece_exit},
+                                          {"helper-exit", helper_exit},
                                           {0}};
 
 int main(int argc, char **argv) {
