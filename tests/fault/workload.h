@@ -21,8 +21,10 @@ int workload_connecting(void);
 int workload_resolving(void);
 int workload_children(void);
 
-/* Of tasks.c. */
+/* Of queues.c, tasks.c and loops.c. */
+int workload_queues(void);
 int workload_tasks(void);
+int workload_loops(void);
 
 /* Of scopes.c. */
 int workload_scopes(void);
