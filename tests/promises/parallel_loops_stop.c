@@ -3,9 +3,6 @@
 #include "../stress/random.h"
 #include "../support.h"
 
-#include <sched/record.h>
-#include <sched/self.h>
-
 enum { N = 20000, ROUNDS = TESTS_SANITIZED ? 10 : 50 };
 
 static uint8_t ran[N];
@@ -76,9 +73,16 @@ static int positive(size_t begin, size_t end, void *arg) {
 /* ---- Cancellation -------------------------------------------------------------------------------------------- */
 
 enum when { BEFORE, BETWEEN, TOO_LATE };
+enum where {
+  ALONE,
+  IN_SCOPE,
+  IN_SHIELD
+}; /* the thread is cancelled, the scope is, or the thread is in vain */
 
 struct loop {
   enum when when;
+  enum where where;
+  thrum_scope *scope;
   thrum_thread caller;
   int inside;
   bool cancelled, finished;
@@ -87,11 +91,10 @@ struct loop {
 static int cancelled; /* loops */
 
 static void cancel_caller(struct loop *l) {
-  uint64_t life;
-  struct thrumi_kthread *k = thrumi_enter();
-  struct thrumi_thread *t = thrumi_lookup(l->caller, &life);
-  thrumi_leave(k);
-  thrumi_cancel(t);
+  if (l->scope)
+    thrum_scope_cancel(l->scope);
+  else
+    CHECK_EQ(thrum_cancel(l->caller), 0);
   STORE(l->cancelled, true);
 }
 
@@ -108,16 +111,40 @@ static int piece(size_t begin, size_t end, void *arg) {
   return 0;
 }
 
-static intptr_t run_loop(void *arg) {
-  struct loop *l = arg;
-  l->caller = thrum_current();
-  STORE(begun, 0);
+static int cancelled_loop(struct loop *l) {
   if (l->when == BEFORE) cancel_caller(l);
   int error = thrum_parallel_for(l->when == TOO_LATE ? N - 1 : 0, N, piece, l);
   STORE(l->finished, true);
   CHECK_EQ(LOAD(l->inside), 0);
-  if (l->when == BEFORE) CHECK_EQ(LOAD(begun), 0);
-  if (l->when == BETWEEN && thrum_workers() == 1) CHECK_EQ(LOAD(begun), 1);
+  return error;
+}
+
+static int loop_in_scope(struct loop *l) {
+  int error = -EINVAL;
+  THRUM_SCOPE(s) {
+    l->scope = &s;
+    error = cancelled_loop(l);
+  }
+  return error;
+}
+
+static int loop_in_shield(struct loop *l) {
+  int error = -EINVAL;
+  THRUM_SHIELD(0) { error = cancelled_loop(l); }
+  CHECK_EQ(LOAD(begun), l->when == TOO_LATE ? 1 : N);
+  return error;
+}
+
+static intptr_t run_loop(void *arg) {
+  struct loop *l = arg;
+  l->caller = thrum_current();
+  STORE(begun, 0);
+  int error = l->where == IN_SHIELD  ? loop_in_shield(l)
+              : l->where == IN_SCOPE ? loop_in_scope(l)
+                                     : cancelled_loop(l);
+  bool stops = l->where != IN_SHIELD;
+  if (stops && l->when == BEFORE) CHECK_EQ(LOAD(begun), 0);
+  if (stops && l->when == BETWEEN && thrum_workers() == 1) CHECK_EQ(LOAD(begun), 1);
   /* A helper may have done all the rest before the caller gets to look. */
   bool all = l->when == TOO_LATE || LOAD(begun) == N;
   CHECK_EQ(error, all ? 0 : -ECANCELED);
@@ -136,12 +163,11 @@ int main(void) {
   CHECK_EQ(thrum_parallel_for(0, 100, positive, &count), 0);
   CHECK_EQ(count, 100);
   for (int round = 0; round < ROUNDS; round++) {
-    static const enum when whens[] = {BEFORE, BETWEEN, TOO_LATE};
-    for (int i = 0; i < 3; i++) {
-      struct loop l = {.when = whens[i]};
+    for (int i = 0; i < 9; i++) {
+      struct loop l = {.when = (enum when)(i % 3), .where = (enum where)(i / 3)};
       CHECK_EQ(must_join(must_spawn(run_loop, &l)), 0);
     }
   }
-  CHECK(LOAD(cancelled) > ROUNDS); /* not only BEFORE */
+  CHECK(LOAD(cancelled) > 2 * ROUNDS); /* not only BEFORE */
   return 0;
 }
