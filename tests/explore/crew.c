@@ -14,10 +14,11 @@
 #include <thrum/parallel.h>
 #include <thrum/sync/lock.h>
 
-enum { INDICES = 5, LINE = 64, POISON = 0xa5, HELPERS = 2 };
+enum { INDICES = 5, LINE = 64, POISON = 0xa5 };
 
 /* What differs between models. */
 static size_t n, helpers; /* indices; helpers at once */
+static int memory_for;    /* so many helpers */
 static bool pays;         /* a step is seen to take 60 us: helpers are called */
 static bool cancellable;  /* the caller is cancelled in its first step */
 static int fails[INDICES];
@@ -61,7 +62,7 @@ static bool lies[CALLERS];             /* on the caller's queue; under `lease` *
 static struct thrumi_queue *own_queue(void) { return &worker.queues.of[THRUMI_CLASS_NEW]; }
 
 struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg) {
-  if (spawned == HELPERS) return NULL;
+  if (spawned == memory_for) return NULL;
   struct thrumi_thread *t = &records[++spawned];
   t->fn = fn;
   t->arg = arg;
@@ -215,6 +216,7 @@ static void reset(void) {
   explore_private(&thrumi_sched, sizeof thrumi_sched);
   thrumi_sched.workers = 2;
   helpers = 1;
+  memory_for = 2;
   thrumi_mode = 1u << 31; /* the lock's inline paths are not taken */
   thrumi_sched.bell = 1;  /* somebody is idle */
   thrumi_os.allocate = allocate;
@@ -241,6 +243,11 @@ static void reset_crowd(void) {
   reset_calls();
   thrumi_sched.workers = 3;
   helpers = 2;
+}
+
+static void reset_poor(void) {
+  reset_calls();
+  memory_for = 0;
 }
 
 static void reset_failing(void) {
@@ -306,6 +313,10 @@ static const struct explore_model models[] = {
      .reset = reset_calls,
      .check = check_all,
      .threads = {CALLER(0, loop), CALLER(1, helper), CALLER(2, helper)}},
+    {.name = "helpers are called, and there is no memory for them",
+     .reset = reset_poor,
+     .check = check_all,
+     .threads = {CALLER(0, loop)}},
     {.name = "three indices, of which two fail",
      .reset = reset_failing,
      .check = check_failing,
