@@ -330,6 +330,7 @@ static const struct explore_model models[] = {
      .check = check_list,
      .threads = {CALLER(0, reduce), CALLER(1, helper)}},
     {.name = "a helper is called while another one helps, two indices",
+     .by_name = true,
      .reset = reset_crowd,
      .check = check_all,
      .threads = {CALLER(0, loop), CALLER(1, helper), CALLER(2, helper)}},

@@ -329,7 +329,7 @@ static void look_for_failure(const struct explore_model *models) {
 /* argv: nothing, or a model's name, or that and a schedule of it. */
 static void run_models(const struct explore_model *models, int argc, char **argv) {
   for (const struct explore_model *m = models; m->name; m++) {
-    if (argc > 1 && strcmp(argv[1], m->name) != 0) continue;
+    if (argc > 1 ? strcmp(argv[1], m->name) != 0 : m->by_name) continue;
     choose_model(m);
     if (argc == 3)
       replay(argv[2]);

@@ -45,6 +45,7 @@ enum explore_kind {
 struct explore_model {
   const char *name;
   bool buffered;
+  bool by_name; /* takes minutes: walked when it is named, and to find mutations */
   unsigned
       patience; /* > 0: a schedule in which one thread makes so many steps while others could is given up */
   void (*reset)(void); /* before each schedule */
