@@ -135,12 +135,9 @@ static bool set_flag(thrum_future *f, uint64_t flag, bool (*is_over)(uint64_t wo
   return true;
 }
 
-static bool is_done(uint64_t word) { return thrumi_future_is_done(word); }
-static bool is_told(uint64_t word) { return thrumi_future_is_told(word); }
-
 static int wait_inside(thrum_future *f, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(f);
-  if (!set_flag(f, WAITED, is_done)) {
+  if (!set_flag(f, WAITED, thrumi_future_is_done)) {
     thrumi_bucket_unlock(bucket);
     return 0;
   }
@@ -171,7 +168,7 @@ static int await_for(thrum_future *f, thrum_duration timeout) {
 
 bool thrumi_future_enlist(thrum_future *f, struct thrumi_waiter *waiter) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(f);
-  bool waits = set_flag(f, WAITED, is_done);
+  bool waits = set_flag(f, WAITED, thrumi_future_is_done);
   if (waits) thrumi_enlist(bucket, waiter, f);
   thrumi_bucket_unlock(bucket);
   return waits;
@@ -294,7 +291,7 @@ void thrumi_future_call_back(thrum_future *f) {
 
 /* Under the bucket's lock. False: it is done. */
 static bool add_callback(thrum_future *f, struct thrumi_callback *c) {
-  if (!set_flag(f, WATCHED, is_done)) return false;
+  if (!set_flag(f, WATCHED, thrumi_future_is_done)) return false;
   *f->callbacks_end = c;
   f->callbacks_end = &c->next;
   return true;
@@ -321,7 +318,7 @@ int thrum_future_add_done_callback(thrum_future *f, thrum_done_fn *fn, void *arg
 
 bool thrumi_future_observe(thrum_future *f, struct thrumi_observer *o) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(f);
-  bool watches = set_flag(f, WATCHED, is_told);
+  bool watches = set_flag(f, WATCHED, thrumi_future_is_told);
   forget_parent(f);
   if (watches) {
     if ((o->next = f->observers)) o->next->at = &o->next;
@@ -474,14 +471,9 @@ int thrum_future_set_bytes(thrum_future *f, const void *data, size_t size) {
 }
 
 int thrum_future_fail(thrum_future *f, int code, const char *format, ...) {
-  int failure = code > 0 ? -code : code;
-  struct made made = {.result = failure < 0 && failure >= -4095 ? failure : -EINVAL,
-                      .sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX)};
-  if (made.sentence) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(made.sentence, THRUMI_SENTENCE_MAX, format, args);
-    va_end(args);
-  }
+  va_list args;
+  va_start(args, format);
+  struct made made = {.result = thrumi_failure(code), .sentence = thrumi_sentence_make(format, args)};
+  va_end(args);
   return finish_by_hand(f, made);
 }

@@ -3,6 +3,7 @@
 #include <arch/arch.h>
 #include <sched/self.h>
 #include <sched/tree.h>
+#include <stdio.h>
 
 struct thrumi_thread *thrumi_me(void) {
   struct thrumi_kthread *k = thrumi_enter();
@@ -27,6 +28,12 @@ intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) {
   thrumi_check_closed(me, innermost, &bound);
   me->cleanups = bound.next;
   return result;
+}
+
+char *thrumi_sentence_make(const char *format, va_list args) {
+  char *sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
+  if (sentence) vsnprintf(sentence, THRUMI_SENTENCE_MAX, format, args);
+  return sentence;
 }
 
 char *thrumi_sentence_swap(struct thrumi_thread *me, char *sentence) {

@@ -11,6 +11,7 @@
 #include <core/fatal.h>
 #include <sched/await.h>
 #include <sched/exit.h>
+#include <sched/part.h>
 #include <sched/queue.h>
 #include <sched/self.h>
 #include <sched/tree.h>
@@ -170,22 +171,13 @@ void thrum_exit(intptr_t result) {
 }
 
 intptr_t thrum_fail(int code, const char *format, ...) {
-  char *sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
-  if (sentence) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(sentence, THRUMI_SENTENCE_MAX, format, args);
-    va_end(args);
-    struct thrumi_kthread *k = thrumi_enter();
-    struct thrumi_thread *t = k->current;
-    thrumi_leave(k);
-    char *former = t->sentence;
-    t->sentence = sentence;
-    thrumi_store_relaxed(&t->extras, true);
-    if (former) thrumi_os.free(former);
-  }
-  int failure = code > 0 ? -code : code;
-  return failure < 0 && failure >= -4095 ? failure : -EINVAL;
+  va_list args;
+  va_start(args, format);
+  char *sentence = thrumi_sentence_make(format, args);
+  va_end(args);
+  char *former = sentence ? thrumi_sentence_swap(thrumi_me(), sentence) : NULL;
+  if (former) thrumi_os.free(former);
+  return thrumi_failure(code);
 }
 
 const char *thrum_failure(void) {

@@ -18,7 +18,7 @@ struct errand {
 /* What `cancel` has to be. */
 static bool is_reached(struct thrumi_thread *t) {
   const struct thrumi_scope *innermost = thrumi_load_relaxed(&t->scopes);
-  if (innermost) return thrumi_load_relaxed(&innermost->cancelled) & ~(unsigned)THRUMI_CAUSE_RESTART;
+  if (innermost) return thrumi_causes_cancel(thrumi_load_relaxed(&innermost->cancelled));
   return thrumi_load_relaxed(&t->life) & (THRUMI_LIFE_CANCELLED | THRUMI_LIFE_TOLD);
 }
 
@@ -46,10 +46,10 @@ static void rouse_stopped(struct thrumi_scope *s) {
 
 static void mark(struct thrumi_scope *s, enum thrumi_cause why, struct errand *errand) {
   uint8_t before = thrumi_load_relaxed(&s->cancelled);
-  if (why == THRUMI_CAUSE_DEADLINE && before & ~(unsigned)THRUMI_CAUSE_RESTART) return;
+  if (why == THRUMI_CAUSE_DEADLINE && thrumi_causes_cancel(before)) return;
   thrumi_announce(&s->cancelled);
   thrumi_store(&s->cancelled, (uint8_t)(before | why));
-  if (!(before & ~(unsigned)THRUMI_CAUSE_RESTART)) rouse_opener(s);
+  if (!thrumi_causes_cancel(before)) rouse_opener(s);
   if (before) {
     if (s->stopped) rouse_stopped(s); /* they will not go on after all */
     return;
@@ -199,13 +199,11 @@ void thrumi_scope_pop(struct thrumi_thread *me, struct thrumi_scope *s) {
   settle(me);
 }
 
-static bool is_wanted(const struct thrumi_scope *s) { return thrumi_load_relaxed(&s->count) || s->visitors; }
-
 /* The wait points at the youngest thread, since that must end before the wait does; when it has, at nobody. */
 enum thrumi_wait_state thrumi_scope_await(struct thrumi_thread *me, struct thrumi_scope *s, int64_t deadline,
                                           int flags) {
   struct thrumi_thread *t = s->told ? s->told : s->untold;
-  if (!is_wanted(s)) return THRUMI_WOKEN;
+  if (!thrumi_scope_is_busy(s)) return THRUMI_WOKEN;
   if (t)
     s->ticket = thrumi_arm(me, "the end of its scope's threads, one of them",
                            (const void *)(uintptr_t)thrumi_handle(t).value, flags | THRUMI_THREAD);
@@ -225,7 +223,7 @@ enum thrumi_wait_state thrumi_scope_await(struct thrumi_thread *me, struct thrum
 
 static int join_scope(struct thrumi_scope *s, struct thrumi_thread *t, struct thrumi_thread *opener) {
   uint8_t cancelled = thrumi_load_relaxed(&s->cancelled);
-  if (cancelled & ~(unsigned)THRUMI_CAUSE_RESTART) return -ECANCELED;
+  if (thrumi_causes_cancel(cancelled)) return -ECANCELED;
   t->scope = s;
   thrumi_store_relaxed(&t->scope_of, thrumi_handle(opener).value);
   t->scoped = (uint8_t)(s->restart ? THRUMI_MEMBER | THRUMI_RESTARTS : THRUMI_MEMBER);

@@ -76,6 +76,16 @@ struct thrumi_scope {
 
 _Static_assert(sizeof(struct thrumi_scope) <= sizeof(thrum_scope), "a thrum_scope is a struct thrumi_scope");
 
+/* Whether it is cancelled, by what its `cancelled` says: a restart alone is no cancellation. */
+static inline bool thrumi_causes_cancel(uint8_t cancelled) {
+  return cancelled & ~(unsigned)THRUMI_CAUSE_RESTART;
+}
+
+/* Under the opener's lock: somebody has to do with it. */
+static inline bool thrumi_scope_is_busy(const struct thrumi_scope *s) {
+  return thrumi_load_relaxed(&s->count) || s->visitors;
+}
+
 static inline struct thrumi_scope *thrumi_scope_of(thrum_scope *s) { return (struct thrumi_scope *)s; }
 
 /* All of the following are called inside. */

@@ -22,7 +22,7 @@ static struct thrumi_scope *own(thrum_scope *scope, struct thrumi_thread **me) {
 }
 
 static bool is_cancelled(const struct thrumi_scope *s) {
-  return thrumi_load(&s->cancelled) & ~(unsigned)THRUMI_CAUSE_RESTART;
+  return thrumi_causes_cancel(thrumi_load(&s->cancelled));
 }
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------------- */
@@ -126,7 +126,7 @@ static void say_once(struct thrumi_thread *me, struct thrumi_scope *s) {
 /* Under the lock, which is free in between. Nobody is left who has to do with the scope, but its timer. */
 static void await_all(struct thrumi_thread *me, struct thrumi_scope *s) {
   int64_t patience = INT64_MAX;
-  while (thrumi_load_relaxed(&s->count) || s->visitors) {
+  while (thrumi_scope_is_busy(s)) {
     if (is_cancelled(s) && patience == INT64_MAX) patience = thrumi_os.now() + PATIENCE;
     int64_t deadline = s->told_slow ? INT64_MAX : patience;
     if (thrumi_scope_await(me, s, deadline, 0) == THRUMI_TIMED_OUT) say_once(me, s);
@@ -235,8 +235,7 @@ int thrum_scope_wait_for(thrum_scope *scope, thrum_duration timeout) {
 
 int thrum_scope_fail(thrum_scope *scope, int code, const char *format, ...) {
   struct thrumi_scope *s = thrumi_scope_of(scope);
-  int failure = code > 0 ? -code : code;
-  if (failure >= 0 || failure < -4095) failure = -EINVAL;
+  int failure = thrumi_failure(code);
   char text[THRUMI_SENTENCE_MAX] = "";
   va_list args;
   va_start(args, format);

@@ -1,6 +1,6 @@
 /* A map gives the results of an array's items in order; it submits at once, or as far ahead as it is told; a failure, the end of time
  * and an early end cancel what has not begun. In each kind of thread. */
-#include "../support.h"
+#include "pools.h"
 
 enum { N = 20 };
 
@@ -23,26 +23,15 @@ static intptr_t fails_at_7(void *item) {
 static int items[N];
 
 static thrum_executor *must_make(int threads) {
-  thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
-  thrum_executor *x;
-  o.threads = threads;
-  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
   for (int i = 0; i < N; i++) items[i] = i;
   thrum_event_clear(&gate);
   begun = 0;
-  return x;
+  return pool_of(threads);
 }
 
 static void give_back(thrum_executor *x) {
   CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
   thrum_executor_release(x);
-}
-
-static thrum_executor_stats stats_of(thrum_executor *x) {
-  thrum_executor_stats s;
-  s.size = sizeof s;
-  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
-  return s;
 }
 
 static thrum_map *must_start(thrum_executor *x, thrum_fn *fn, const thrum_map_options *o) {

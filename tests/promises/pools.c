@@ -1,34 +1,6 @@
 /* A pool of threads runs each task once, with no more threads than it needs and may have; the rules of Python's
  * ThreadPoolExecutor, row by row, in each kind of thread. */
-#include "../support.h"
-
-static thrum_executor *must_make(int threads) {
-  thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
-  thrum_executor *x;
-  o.threads = threads;
-  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
-  return x;
-}
-
-static thrum_executor_stats stats_of(thrum_executor *x) {
-  thrum_executor_stats s;
-  s.size = sizeof s;
-  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
-  return s;
-}
-
-static thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, void *arg) {
-  thrum_future *f;
-  CHECK_EQ(thrum_submit(x, &f, fn, arg), 0);
-  return f;
-}
-
-static intptr_t take(thrum_future *f) {
-  intptr_t result = -1;
-  CHECK_EQ(thrum_future_result(f, &result), 0);
-  thrum_future_release(f);
-  return result;
-}
+#include "pools.h"
 
 static intptr_t shut_and_release(thrum_executor *x) {
   CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
@@ -63,7 +35,7 @@ static void close_gate(void) {
 /* ---- Results -------------------------------------------------------------------------------------------------------- */
 
 static void results_and_failures(void) {
-  thrum_executor *x = must_make(3);
+  thrum_executor *x = pool_of(3);
   thrum_future *f[8];
   for (intptr_t i = 0; i < 8; i++) f[i] = must_submit(x, square, (void *)i);
   for (intptr_t i = 0; i < 8; i++) CHECK_EQ(take(f[i]), i * i);
@@ -92,7 +64,7 @@ static void on_uncaught(thrum_thread t, intptr_t failure, const char *sentence) 
 }
 
 static void unheard(void) {
-  thrum_executor *x = must_make(2);
+  thrum_executor *x = pool_of(2);
   uncaught = 0;
   thrum_uncaught_fn *former = thrum_on_uncaught(on_uncaught);
   CHECK_EQ(thrum_submit(x, NULL, fails, (void *)7), 0);
@@ -111,7 +83,7 @@ static intptr_t says_and_succeeds(void *unused) {
 static intptr_t just_fails(void *unused) { return (void)unused, -EPERM; }
 
 static void sentences_are_their_own(void) {
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   CHECK_EQ(take(must_submit(x, says_and_succeeds, NULL)), 0);
   thrum_future *f = must_submit(x, just_fails, NULL);
   CHECK_EQ(thrum_future_wait(f), 0);
@@ -123,7 +95,7 @@ static void sentences_are_their_own(void) {
 /* ---- Threads ----------------------------------------------------------------------------------------------------------- */
 
 static void no_more_threads_than_needed(void) {
-  thrum_executor *x = must_make(0);
+  thrum_executor *x = pool_of(0);
   CHECK_EQ(stats_of(x).threads, 0);
   for (intptr_t i = 0; i < (TESTS_SANITIZED ? 50 : 1000); i++) {
     CHECK_EQ(take(must_submit(x, square, (void *)i)), i * i);
@@ -145,7 +117,7 @@ static void no_more_threads_than_needed(void) {
 
 static void no_more_than_the_limit(void) {
   enum { LIMIT = 3, TASKS = 10 };
-  thrum_executor *x = must_make(LIMIT);
+  thrum_executor *x = pool_of(LIMIT);
   thrum_future *f[TASKS];
   close_gate();
   for (intptr_t i = 0; i < TASKS; i++) f[i] = must_submit(x, pass_gate, (void *)i);
@@ -317,7 +289,7 @@ static void a_broken_pool(void) {
 /* ---- Cancelling, shutting down ------------------------------------------------------------------------------------------------ */
 
 static void cancel_what_has_not_begun(void) {
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   close_gate();
   thrum_future *runs = must_submit(x, pass_gate, (void *)1), *queued = must_submit(x, pass_gate, (void *)2);
   AWAIT(LOAD(begun) == 1);
@@ -340,7 +312,7 @@ static void cancel_what_has_not_begun(void) {
 /* Submit, cancel, shut down: does not hang. */
 static void cancel_then_shut(void) {
   for (int i = 0; i < 20; i++) {
-    thrum_executor *x = must_make(1);
+    thrum_executor *x = pool_of(1);
     thrum_future *f[4];
     for (int j = 0; j < 4; j++) f[j] = must_submit(x, square, (void *)3);
     for (int j = 0; j < 4; j++) thrum_future_cancel(f[j]);
@@ -362,7 +334,7 @@ static intptr_t says_cancelled(thrum_future *f, void *count) {
 }
 
 static void shut_and_cancel(void) {
-  thrum_executor *x = must_make(2);
+  thrum_executor *x = pool_of(2);
   thrum_future *f[6];
   int cancelled = 0;
   close_gate();
@@ -389,7 +361,7 @@ static void shut_and_cancel(void) {
 /* What is queued is still done, and so is what is queued when the executor is given back. */
 static void what_is_queued_is_done(void) {
   for (int releases = 0; releases < 2; releases++) {
-    thrum_executor *x = must_make(1);
+    thrum_executor *x = pool_of(1);
     thrum_future *f[5];
     close_gate();
     for (intptr_t i = 0; i < 5; i++) f[i] = must_submit(x, pass_gate, (void *)i);
@@ -407,7 +379,7 @@ static void what_is_queued_is_done(void) {
 static intptr_t shut_my_own(void *x) { return thrum_executor_shutdown(x, true, false); }
 
 static void one_that_shuts_its_own(void) {
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   thrum_future *f = must_submit(x, shut_my_own, x);
   CHECK_EQ(take(f), -EDEADLK);
   CHECK_EQ(thrum_submit(x, NULL, square, NULL), -EPIPE);
@@ -416,7 +388,7 @@ static void one_that_shuts_its_own(void) {
 
 /* A future outlives its executor. */
 static void futures_stay(void) {
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   thrum_future *f = must_submit(x, square, (void *)5);
   shut_and_release(x);
   CHECK(!thrum_future_cancel(f));
@@ -444,7 +416,7 @@ static intptr_t blocks(thrum_future *f, void *other) {
 }
 
 static void callbacks_run_in_the_thread(void) {
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   close_gate();
   thrum_future *f = must_submit(x, where, NULL), *next = must_submit(x, square, (void *)2);
   AWAIT(LOAD(begun) == 1);
@@ -492,7 +464,7 @@ static void bytes(thrum_executor *x) {
 }
 
 static void with_bytes(void) {
-  thrum_executor *x = must_make(2);
+  thrum_executor *x = pool_of(2);
   bytes(x);
   shut_and_release(x);
   CHECK_EQ(thrum_executor_inline(&x), 0);
@@ -527,7 +499,7 @@ static intptr_t leave_callback(thrum_future *f, void *calls) {
 
 static void callbacks_that_leave(void) {
   int calls = 0;
-  thrum_executor *x = must_make(1);
+  thrum_executor *x = pool_of(1);
   close_gate();
   thrum_future *f = must_submit(x, pass_gate, NULL);
   for (int i = 0; i < 2; i++) CHECK_EQ(thrum_future_add_done_callback(f, leave_callback, &calls), 0);

@@ -1,7 +1,7 @@
 /* What becomes of pools when the program ends, and in the child of a fork: what was submitted is done by the process that
  * submitted it, and idle threads hold nothing up. Each case is a process of its own. */
 #include "../child.h"
-#include "../support.h"
+#include "pools.h"
 
 static void say(const char *text) { CHECK(write(1, text, strlen(text)) > 0); }
 
@@ -13,18 +13,9 @@ static intptr_t work_a_while(void *text) {
 
 static thrum_executor *must_make(int threads) {
   thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
-  thrum_executor *x;
   o.threads = threads;
   o.name = "crew";
-  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
-  return x;
-}
-
-static thrum_executor_stats stats_of(thrum_executor *x) {
-  thrum_executor_stats s;
-  s.size = sizeof s;
-  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
-  return s;
+  return pool_with(o);
 }
 
 static char done_text[] = "done;";
@@ -127,25 +118,12 @@ static intptr_t at_gate(void *n) {
 
 static intptr_t square(void *n) { return (intptr_t)n * (intptr_t)n; }
 
-static intptr_t take(thrum_future *f) {
-  intptr_t result = -1;
-  CHECK_EQ(thrum_future_result(f, &result), 0);
-  thrum_future_release(f);
-  return result;
-}
-
 static void await_child(pid_t pid, int expected) {
   int status;
   CHECK(pid > 0);
   CHECK_EQ(waitpid(pid, &status, 0), pid);
   CHECK(WIFEXITED(status));
   CHECK_EQ(WEXITSTATUS(status), expected);
-}
-
-static thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, intptr_t arg) {
-  thrum_future *f;
-  CHECK_EQ(thrum_submit(x, &f, fn, (void *)arg), 0);
-  return f;
 }
 
 static intptr_t never(thrum_future *f, void *arg) {
@@ -158,10 +136,10 @@ static intptr_t never(thrum_future *f, void *arg) {
 static int fork_beside(void) {
   thrum_executor *x = must_make(1);
   pid_t parent = getpid();
-  thrum_future *done = must_submit(x, square, 3), *runs = NULL, *queued;
+  thrum_future *done = submit_number(x, square, 3), *runs = NULL, *queued;
   CHECK_EQ(thrum_future_wait(done), 0);
-  runs = must_submit(x, at_gate, 1);
-  queued = must_submit(x, square, 2);
+  runs = submit_number(x, at_gate, 1);
+  queued = submit_number(x, square, 2);
   CHECK_EQ(thrum_future_add_done_callback(queued, never, &parent), 0);
   AWAIT(LOAD(begun) == 1);
   thrum_completion all;
@@ -179,7 +157,7 @@ static int fork_beside(void) {
     CHECK_EQ(take(done), 9);
     CHECK_EQ(take(runs), -EOWNERDEAD);
     CHECK_EQ(take(queued), -EOWNERDEAD);
-    CHECK_EQ(take(must_submit(x, square, 4)), 16);
+    CHECK_EQ(take(submit_number(x, square, 4)), 16);
     CHECK_EQ(stats_of(x).threads, 1);
     CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
     thrum_executor_release(x);
@@ -203,7 +181,7 @@ static int fork_beside(void) {
 static intptr_t fork_in_task(void *x) {
   pid_t pid = fork();
   if (pid == 0) {
-    thrum_future *f = must_submit(x, square, 5);
+    thrum_future *f = submit_number(x, square, 5);
     CHECK_EQ(take(f), 25); /* it is no thread of the pool's any more, and lends no place */
     return 42;
   }
@@ -213,7 +191,7 @@ static intptr_t fork_in_task(void *x) {
 
 static int fork_within(void) {
   thrum_executor *x = must_make(1);
-  CHECK_EQ(take(must_submit(x, fork_in_task, (intptr_t)x)), 1);
+  CHECK_EQ(take(submit_number(x, fork_in_task, (intptr_t)x)), 1);
   CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
   thrum_executor_release(x);
   say("parent;");

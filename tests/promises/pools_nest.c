@@ -1,5 +1,5 @@
 /* Tasks that wait for tasks of their own pool, or of pools that wait for theirs, cannot use a pool up, however deep. */
-#include "../support.h"
+#include "pools.h"
 
 enum { DEPTH = TESTS_TSAN ? 300 : 5000, WIDE = TESTS_TSAN ? 100 : 1000 };
 
@@ -7,24 +7,9 @@ static thrum_executor *one, *other;
 
 static thrum_executor *must_make(int threads, bool bound) {
   thrum_executor_options o = THRUM_EXECUTOR_OPTIONS_INIT;
-  thrum_executor *x;
   o.threads = threads;
   o.bound = bound;
-  CHECK_EQ(thrum_executor_threads(&x, &o), 0);
-  return x;
-}
-
-static intptr_t take(thrum_future *f) {
-  intptr_t result = -1;
-  CHECK_EQ(thrum_future_result(f, &result), 0);
-  thrum_future_release(f);
-  return result;
-}
-
-static thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, intptr_t arg) {
-  thrum_future *f;
-  CHECK_EQ(thrum_submit(x, &f, fn, (void *)arg), 0);
-  return f;
+  return pool_with(o);
 }
 
 /* Each way to wait, in turn. */
@@ -51,12 +36,12 @@ static intptr_t await_somehow(thrum_future *f, intptr_t n) {
 
 static intptr_t deeper(void *n) {
   if (!n) return 0;
-  return 1 + await_somehow(must_submit(one, deeper, (intptr_t)n - 1), (intptr_t)n);
+  return 1 + await_somehow(submit_number(one, deeper, (intptr_t)n - 1), (intptr_t)n);
 }
 
 static intptr_t deeper_by_turns(void *n) {
   thrum_executor *x = (intptr_t)n % 2 ? one : other;
-  return n ? 1 + await_somehow(must_submit(x, deeper_by_turns, (intptr_t)n - 1), (intptr_t)n) : 0;
+  return n ? 1 + await_somehow(submit_number(x, deeper_by_turns, (intptr_t)n - 1), (intptr_t)n) : 0;
 }
 
 /* All wait for one that is queued behind them. */
@@ -77,8 +62,8 @@ static void all_wait_for_the_last(int threads) {
   thrum_future *f[TASKS];
   one = must_make(threads, false);
   thrum_event_clear(&there);
-  for (intptr_t i = 0; i < TASKS; i++) f[i] = must_submit(one, wait_for_last, i);
-  last = must_submit(one, hundred, 0);
+  for (intptr_t i = 0; i < TASKS; i++) f[i] = submit_number(one, wait_for_last, i);
+  last = submit_number(one, hundred, 0);
   thrum_event_set(&there);
   for (intptr_t i = 0; i < TASKS; i++) CHECK_EQ(take(f[i]), 100 + i);
   thrum_future_release(last);
@@ -115,7 +100,7 @@ static intptr_t count_running(void *unused) {
 static intptr_t spawn_counters(void *unused) {
   thrum_future *f[8];
   (void)unused;
-  for (int i = 0; i < 8; i++) f[i] = must_submit(one, count_running, 0);
+  for (int i = 0; i < 8; i++) f[i] = submit_number(one, count_running, 0);
   for (int i = 0; i < 8; i++) take(f[i]);
   return 0;
 }
@@ -124,7 +109,7 @@ static void places_are_kept(void) {
   one = must_make(3, false);
   thrum_future *f[10];
   most = 0;
-  for (int i = 0; i < 10; i++) f[i] = must_submit(one, spawn_counters, 0);
+  for (int i = 0; i < 10; i++) f[i] = submit_number(one, spawn_counters, 0);
   for (int i = 0; i < 10; i++) take(f[i]);
   CHECK(LOAD(most) <= 3);
   CHECK_EQ(thrum_executor_shutdown(one, true, false), 0);
@@ -134,9 +119,9 @@ static void places_are_kept(void) {
 static void nest(int threads, bool bound, intptr_t depth) {
   one = must_make(threads, bound);
   other = must_make(threads, bound);
-  CHECK_EQ(take(must_submit(one, deeper, depth)), depth);
-  CHECK_EQ(take(must_submit(other, deeper_by_turns, depth)), depth);
-  CHECK_EQ(take(must_submit(one, sum_below, (intptr_t)itself)), (intptr_t)WIDE * (WIDE - 1) / 2);
+  CHECK_EQ(take(submit_number(one, deeper, depth)), depth);
+  CHECK_EQ(take(submit_number(other, deeper_by_turns, depth)), depth);
+  CHECK_EQ(take(submit_number(one, sum_below, (intptr_t)itself)), (intptr_t)WIDE * (WIDE - 1) / 2);
   thrum_executor_stats s;
   s.size = sizeof s;
   CHECK_EQ(thrum_executor_statistics(one, &s), 0);
