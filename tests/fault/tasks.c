@@ -1,4 +1,5 @@
 /* Futures, a pool and a map, while something fails. What is submitted has one result, or was refused. */
+#include "inject.h"
 #include "workload.h"
 
 #include <errno.h>
@@ -6,12 +7,20 @@
 
 #include "../support.h"
 
-enum { TASKS = 6, DEPTH = 3 };
+enum { TASKS = 6, DEPTH = 3, PATIENCE = 1000 };
 
 struct nest {
   thrum_executor *pool;
   int depth;
 };
+
+/* A task that has begun, while the task that it waits for lies in the queue, is waited for in vain by the last one who could run that: it is
+ * told so each time, until a thread is to be had. Where all fails from a call on that would be never; so after a while it succeeds. */
+static void be_patient(void) {
+  static int tries;
+  if (ADD(tries, 1) % PATIENCE == 0) inject_disarm();
+  thrum_yield();
+}
 
 /* Waits for a task of its own pool; or says why it could not. */
 static intptr_t nested(void *arg) {
@@ -23,7 +32,7 @@ static intptr_t nested(void *arg) {
   intptr_t result = 0;
   while ((error = thrum_future_result(f, &result)) == -ENOMEM) { /* `inner` is ours until it has ended */
     if (thrum_future_cancel(f)) break;
-    thrum_yield();
+    be_patient();
   }
   thrum_future_release(f);
   return error ? error == -ECANCELED ? -ENOMEM : error : thrum_failed(result) ? result : result + 1;
