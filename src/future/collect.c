@@ -93,8 +93,9 @@ static void observe_all(struct thrumi_collector *c) {
 
 int thrumi_collector_start(struct thrumi_collector *c, thrum_future *const *futures, size_t n) {
   *c = (struct thrumi_collector){.end = &c->first, .forks = thrumi_forks};
+  if (!n) return 0; /* qsort wants an array */
   if (n > SIZE_MAX / sizeof *c->seats) return -ENOMEM;
-  if (n && !(c->seats = thrumi_os.allocate(n * sizeof *c->seats))) return -ENOMEM;
+  if (!(c->seats = thrumi_os.allocate(n * sizeof *c->seats))) return -ENOMEM;
   seat_all(c, futures, n);
   observe_all(c);
   return 0;
