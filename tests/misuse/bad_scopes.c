@@ -101,7 +101,7 @@ static intptr_t cancel_soon(void *t) {
 }
 
 static void going_stale(void) {
-  for (int i = 0; i < 2000; i++) {
+  for (int i = 0; i < (TESTS_SANITIZED ? 300 : 2000); i++) {
     thrum_thread t = must_spawn(nothing, NULL), canceller = must_spawn(cancel_soon, &t);
     CHECK_EQ(must_join(t), 0);
     CHECK_EQ(must_join(must_spawn(is_not_cancelled, NULL)), 0);

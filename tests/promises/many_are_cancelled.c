@@ -2,7 +2,15 @@
  * of the same worker goes on meanwhile. */
 #include "scopes.h"
 
-enum { THREADS = TESTS_TSAN ? 500 : TESTS_ASAN ? 4000 : 100000, DEPTH = TESTS_TSAN ? 200 : TESTS_ASAN ? 300 : 2000, WIDTH = 10 };
+enum {
+  THREADS = TESTS_TSAN   ? 200
+            : TESTS_ASAN ? 4000
+                         : 100000,
+  DEPTH = TESTS_TSAN   ? 40
+          : TESTS_ASAN ? 300
+                       : 2000,
+  WIDTH = 10
+};
 
 static int asleep, woken;
 

@@ -187,8 +187,10 @@ static intptr_t fail_at_once(void *arg) {
   return -(intptr_t)arg;
 }
 
+enum { MOMENTS = TESTS_TSAN ? 22 : TESTS_ASAN ? 66 : 200 };
+
 static intptr_t cancelled_at_any_moment(void *arg) {
-  for (int i = 0; i < 200; i++) {
+  for (int i = 0; i < MOMENTS; i++) {
     int error = 1;
     THRUM_SCOPE(s, .restart = THRUM_RESTART_ALL, .restart_max = 1000000, .status = &error) {
       for (int j = 0; j < 3; j++) spawn_away(&s, until_told, NULL);

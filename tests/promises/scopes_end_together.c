@@ -1,7 +1,7 @@
 /* A scope is closed when all its threads have ended: whoever spawned them, of whatever kind, whenever; and not sooner. */
 #include "scopes.h"
 
-enum { THREADS = 40, ROUNDS = 200 };
+enum { THREADS = TESTS_TSAN ? 16 : 40, ROUNDS = TESTS_TSAN ? 30 : 200 };
 
 static int ended;
 static thrum_event gate;

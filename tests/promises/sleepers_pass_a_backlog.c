@@ -5,7 +5,12 @@
  * holds up both. Without the promise some six hundred begin before it (twenty thousand are fetched by 32 at a time). */
 #include "../support.h"
 
-enum { THREADS = TESTS_TSAN ? 8000 : 20000, ROUNDS = 5, FEW = TESTS_TSAN ? 120 : 250, LOOPS = 300000 };
+enum {
+  THREADS = TESTS_TSAN ? 3000 : 20000,
+  ROUNDS = TESTS_TSAN ? 3 : 5,
+  FEW = TESTS_TSAN ? 60 : 250,
+  LOOPS = 300000
+};
 
 static int begun, ended, spawned;
 static bool stop;
