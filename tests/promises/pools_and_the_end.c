@@ -178,7 +178,10 @@ static int fork_beside(void) {
 }
 
 /* A task forks: the child is its thread, and ends with what the task returns. */
+static thrum_event kept;
+
 static intptr_t fork_in_task(void *x) {
+  thrum_event_wait(&kept);
   pid_t pid = fork();
   if (pid == 0) {
     thrum_future *f = submit_number(x, square, 5);
@@ -190,10 +193,10 @@ static intptr_t fork_in_task(void *x) {
 }
 
 static int fork_within(void) {
-  static thrum_future
-      *forks; /* where a leak checker of the child's finds it: main's stack is nobody's there */
+  static thrum_future *forks; /* the child's leak checker finds it here; main's stack is nobody's there */
   thrum_executor *x = must_make(1);
   forks = submit_number(x, fork_in_task, (intptr_t)x);
+  thrum_event_set(&kept);
   CHECK_EQ(take(forks), 1);
   CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
   thrum_executor_release(x);
