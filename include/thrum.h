@@ -16,6 +16,7 @@
 #include <thrum/io.h>
 #include <thrum/local.h>
 #include <thrum/parallel.h>
+#include <thrum/process.h>
 #include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/schedule.h>

@@ -1,0 +1,105 @@
+/* Descriptors along a connection: a byte that is no message's, the number of descriptors, with SCM_RIGHTS, as send_handle of Python's
+ * multiprocessing.reduction does.
+ *
+ * Whether a descriptor comes next is asked with MSG_PEEK and no room for it: the kernel then says that it cut one off, and makes none. So
+ * who asks for a descriptor where a message comes takes nothing from that. */
+#define _GNU_SOURCE
+#include <process/conn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <thrum/io/file.h>
+#include <thrum/io/socket.h>
+
+union control {
+  struct cmsghdr header;
+  char room[CMSG_SPACE(sizeof(int))];
+};
+
+/* ---- Sending ------------------------------------------------------------------------------------------------------ */
+
+static int send_one(const struct thrumi_turn *turn, int fd) {
+  if (turn->conn->out.error) return turn->conn->out.error;
+  if (!turn->conn->shows_rights) return turn->conn->is_socket ? -EOPNOTSUPP : -ENOTSOCK;
+  char count = 1;
+  union control control;
+  memset(&control, 0, sizeof control);
+  struct iovec piece = {&count, 1};
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  control.header.cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+  ssize_t n = thrum_sendmsg_for(turn->conn->fd, &message, 0, thrum_left(turn->deadline));
+  return n < 0 ? (int)n : 0;
+}
+
+int thrum_conn_send_fd_for(thrum_conn *c, int fd, thrum_duration timeout) {
+  struct thrumi_turn turn;
+  int error = thrumi_conn_begin(&turn, c, THRUM_CONN_WRITE, timeout);
+  if (error) return error;
+  error = send_one(&turn, fd);
+  thrumi_conn_end(&turn);
+  return error;
+}
+
+int thrum_conn_send_fd(thrum_conn *c, int fd) { return thrum_conn_send_fd_for(c, fd, THRUM_FOREVER); }
+
+/* ---- Receiving ---------------------------------------------------------------------------------------------------- */
+
+/* 0: a descriptor is next. */
+static int ask(const struct thrumi_turn *turn) {
+  char byte;
+  struct iovec piece = {&byte, 1};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  ssize_t n = thrum_recvmsg_for(turn->conn->fd, &message, MSG_PEEK, thrum_left(turn->deadline));
+  if (n <= 0) return n ? (int)n : -EPIPE;
+  return message.msg_flags & MSG_CTRUNC ? 0 : -ENOMSG;
+}
+
+static int fetch(const struct thrumi_turn *turn) {
+  unsigned char count = 0;
+  union control control;
+  memset(&control, 0, sizeof control);
+  struct iovec piece = {&count, 1};
+  /* Of the length of one, not CMSG_SPACE: the rest of that would take a second one. */
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
+  ssize_t n = thrum_recvmsg_for(turn->conn->fd, &message, MSG_CMSG_CLOEXEC, thrum_left(turn->deadline));
+  if (n <= 0) return n ? (int)n : -EPIPE;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (!header && message.msg_flags & MSG_CTRUNC) return -EMFILE;
+  int fd = -EPROTO;
+  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof fd))
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  bool alone = count == 1 && !(message.msg_flags & MSG_CTRUNC);
+  if (fd >= 0 && alone) {
+    thrumi_descriptor_made(fd, THRUMI_FD_UNKNOWN);
+    return fd;
+  }
+  if (fd >= 0) thrum_close(fd);
+  thrumi_conn_give_up(turn->conn, THRUM_CONN_READ, -EPROTO);
+  return -EPROTO;
+}
+
+static int receive_one(const struct thrumi_turn *turn) {
+  const struct thrumi_incoming *in = &turn->conn->in;
+  if (in->error) return in->error;
+  if (in->have) return -EBUSY;
+  if (!turn->conn->shows_rights) return turn->conn->is_socket ? -EOPNOTSUPP : -ENOTSOCK;
+  int error = ask(turn);
+  return error ? error : fetch(turn);
+}
+
+int thrum_conn_recv_fd_for(thrum_conn *c, thrum_duration timeout) {
+  struct thrumi_turn turn;
+  int error = thrumi_conn_begin(&turn, c, THRUM_CONN_READ, timeout);
+  if (error) return error;
+  int fd = receive_one(&turn);
+  thrumi_conn_end(&turn);
+  return fd;
+}
+
+int thrum_conn_recv_fd(thrum_conn *c) { return thrum_conn_recv_fd_for(c, THRUM_FOREVER); }
