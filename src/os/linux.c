@@ -9,6 +9,7 @@
 #include <os/os.h>
 #include <os/others.h>
 #include <os/quietly.h>
+#include <os/shared.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -282,7 +283,7 @@ static int thread_count(void) {
     .now = now, .futex_wait = futex_wait, .futex_wake = futex_wake, .reserve = reserve, .release = release, \
     .discard = discard, .guard = guard, .protect = protect, .allocate = allocate, .free = free_block, \
     .create = create, .signal = send_signal, .barrier = barrier, .cpu_time = cpu_time, .activity = activity, \
-    .thread_count = thread_count, THRUMI_OS_DESCRIPTORS, THRUMI_OS_OTHERS, \
+    .thread_count = thread_count, THRUMI_OS_DESCRIPTORS, THRUMI_OS_OTHERS, THRUMI_OS_SHARED, \
   }
 
 struct thrumi_os thrumi_os = LINUX_TABLE;

@@ -85,6 +85,21 @@ struct thrumi_os {
   int (*process_open)(pid_t pid);
   pid_t (*reap)(pid_t pid, int *status);
 
+  /* Memory that processes share. As futex_wait and futex_wake, for words there. */
+  int (*shared_wait)(thrumi_futex *word, uint32_t expected, int64_t deadline);
+  int (*shared_wake)(thrumi_futex *word, int count);
+  int (*barrier_all)(
+      void); /* every kernel thread that runs, of any process, has passed through the kernel; takes some ms */
+  int (*robust)(void *head, size_t size); /* the kernel's robust list of the calling kernel thread */
+
+  /* A descriptor of so many zeroes, whose size stays; its size, -EINVAL: it is no such thing; memory for a part of it at once, -ENOSPC;
+   * mapped, NULL: not; a part of what is mapped becomes zero for all, and its pages go back. */
+  int (*memory_create)(size_t bytes);
+  int64_t (*memory_size)(int fd);
+  int (*memory_commit)(int fd, size_t start, size_t bytes);
+  void *(*map)(int fd, size_t bytes);
+  int (*empty)(void *start, size_t bytes);
+
   /* getaddrinfo(3), which may wait for long; *error: the errno, negative, that goes with EAI_SYSTEM. */
   int (*look_up)(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out,
                  int *error);
