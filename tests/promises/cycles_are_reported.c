@@ -5,6 +5,7 @@
 
 static thrum_rlock table, chairs;
 static thrum_lock left, right;
+static thrum_rwlock ledger, archive;
 static thrum_cond moved;
 static thrum_thread threads[3];
 static int holding;
@@ -145,6 +146,90 @@ static int notify_closes_it(void) {
   return go_on();
 }
 
+/* Who holds an rwlock to write is in its word: a wait for it, to write or to read, is exact. */
+static intptr_t writes_ledger_then_archive(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&ledger);
+  both_hold(2);
+  thrum_rwlock_acquire_write(&archive);
+  return 0;
+}
+
+static intptr_t writes_archive_then_ledger(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&archive);
+  both_hold(2);
+  thrum_rwlock_acquire_write(&ledger);
+  return 0;
+}
+
+static intptr_t writes_archive_then_reads_ledger(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&archive);
+  both_hold(2);
+  thrum_rwlock_acquire_read(&ledger);
+  return 0;
+}
+
+static int two_writers(void) {
+  CHECK_EQ(thrum_rwlock_set_name(&ledger, "the ledger"), 0);
+  start(0, writes_ledger_then_archive, "writes-first", false);
+  start(1, writes_archive_then_ledger, "comes-second", true);
+  return go_on();
+}
+
+static int reader_and_writer(void) {
+  CHECK_EQ(thrum_rwlock_set_name(&ledger, "the ledger"), 0);
+  start(0, writes_ledger_then_archive, "writes-first", true);
+  start(1, writes_archive_then_reads_ledger, "comes-second", false);
+  return go_on();
+}
+
+/* The same lock holds up both: a writer joins one that wants to read. */
+static intptr_t reads_ledger(void *arg) {
+  (void)arg;
+  THRUM_READ_LOCKED(&ledger) {}
+  return 0;
+}
+
+static intptr_t joins_writing(void *arg) {
+  thrum_thread t;
+  (void)arg;
+  thrum_rwlock_acquire_write(&ledger);
+  CHECK_EQ(thrum_spawn_named(&t, reads_ledger, NULL, "comes-second"), 0);
+  return thrum_wait(t);
+}
+
+static int join_and_rwlock(void) {
+  CHECK_EQ(thrum_rwlock_set_name(&ledger, "the ledger"), 0);
+  start(0, joins_writing, "writes-first", false);
+  return go_on();
+}
+
+/* One rlock, one rwlock. */
+static intptr_t lays_table_and_writes(void *arg) {
+  (void)arg;
+  thrum_rlock_acquire(&table);
+  both_hold(2);
+  thrum_rwlock_acquire_write(&ledger);
+  return 0;
+}
+
+static intptr_t writes_and_wants_table(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&ledger);
+  both_hold(2);
+  thrum_rlock_acquire(&table);
+  return 0;
+}
+
+static int rlock_and_rwlock(void) {
+  CHECK_EQ(thrum_rwlock_set_name(&ledger, "the ledger"), 0);
+  start(0, lays_table_and_writes, "comes-second", false);
+  start(1, writes_and_wants_table, "writes-first", false);
+  return go_on();
+}
+
 static void say_so(void) {
   static const char text[] = "the hook was called\n";
   CHECK(write(2, text, sizeof text - 1) > 0);
@@ -260,6 +345,10 @@ static const struct child_case cases[] = {{"two-rlocks", two_rlocks},
                                           {"join-later", join_later},
                                           {"notify-closes-it", notify_closes_it},
                                           {"hook", hook},
+                                          {"two-writers", two_writers},
+                                          {"reader-and-writer", reader_and_writer},
+                                          {"join-and-rwlock", join_and_rwlock},
+                                          {"rlock-and-rwlock", rlock_and_rwlock},
                                           {"two-locks", two_locks},
                                           {"itself", itself},
                                           {"cancellable", cancellable},
@@ -288,13 +377,13 @@ static struct child finished(const char *name) {
   return started[i];
 }
 
-static void ends_for_certain(const char *name) {
+static void ends_for_certain(const char *name, const char *wait, const char *waiter) {
   struct child child = finished(name);
   const char *text = child.err_text;
   CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
   CHECK_HAS(text, "deadlock: 2 threads wait for each other, and nothing can end that");
-  CHECK_HAS(text, "waits for rlock \"the table\" held by");
-  CHECK_HAS(text, "\"brings-chairs\"");
+  CHECK_HAS(text, wait);
+  CHECK_HAS(text, waiter);
   CHECK_EQ(times(text, "and nothing can end that"), 1);
   CHECK_EQ(times(text, "suspected"), 0);
   if (strcmp(name, "hook") == 0) {
@@ -321,7 +410,19 @@ static void is_only_suspected(const char *name, const char *what) {
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   start_all();
-  for (int i = 0; i < 8; i++) ends_for_certain(cases[i].name);
+  static const char for_table[] = "waits for rlock \"the table\" held by";
+  static const char to_write[] =
+      "\"comes-second\" waits for rwlock to write \"the ledger\" held by \"writes-first\"";
+  static const char to_read[] =
+      "\"comes-second\" waits for rwlock to read \"the ledger\" held by \"writes-first\"";
+  for (int i = 0; i < 8; i++) ends_for_certain(cases[i].name, for_table, "\"brings-chairs\"");
+  ends_for_certain("two-writers", to_write, "\"writes-first\" waits for rwlock to write archive held by");
+  ends_for_certain("reader-and-writer", to_read,
+                   "\"writes-first\" waits for rwlock to write archive held by");
+  ends_for_certain("join-and-rwlock", to_read,
+                   "\"writes-first\" waits for the end of thread \"comes-second\"");
+  ends_for_certain("rlock-and-rwlock", to_write,
+                   "\"writes-first\" waits for rlock table held by \"comes-second\"");
   is_only_suspected("two-locks", "waits for lock left held by \"lefty\"");
   is_only_suspected("cancellable", "waits for rlock table held by \"lays-table\"");
   is_only_suspected("itself", "waits for lock left held by \"lefty\", itself");

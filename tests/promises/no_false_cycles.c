@@ -7,6 +7,7 @@ enum { TRUE_END = 42, ROUNDS = TESTS_SANITIZED ? 200 : 2000, THREADS = 6, LOCKS 
 
 static thrum_rlock one, other;
 static thrum_lock lock, turn, locks[LOCKS];
+static thrum_rwlock ledger, archive, rwlocks[LOCKS];
 static thrum_cond cond;
 static thrum_thread threads[THREADS];
 static int holding;
@@ -114,6 +115,125 @@ static int hand_over(void) {
   threads[0] = must_spawn(waits_for_turn, NULL);
   threads[1] = must_spawn(gives_turns, NULL);
   return join_all(2);
+}
+
+/* ---- Readers and writers ------------------------------------------------------------------------------------------------ */
+
+static bool waits_for_ledger(uint64_t flag) { return LOAD(ledger.word) & flag; }
+
+static intptr_t writes_ledger(void *arg) {
+  (void)arg;
+  THRUM_WRITE_LOCKED(&ledger) {}
+  return 0;
+}
+
+static intptr_t reads_ledger(void *arg) {
+  (void)arg;
+  THRUM_READ_LOCKED(&ledger) {}
+  return 0;
+}
+
+/* A reader stays in for longer than any suspicion takes; a writer waits for it, and other readers wait behind that one. */
+static int readers_behind_a_writer(void) {
+  thrum_rwlock_acquire_read(&ledger);
+  threads[0] = must_spawn(writes_ledger, NULL);
+  AWAIT(waits_for_ledger(THRUMI_RWLOCK_WRITERS));
+  for (int i = 1; i < THREADS; i++)
+    threads[i] = i % 2 ? must_spawn(reads_ledger, NULL) : must_spawn_bound(reads_ledger, NULL);
+  AWAIT(waits_for_ledger(THRUMI_RWLOCK_READERS));
+  CHECK_EQ(thrum_find_deadlocks(2), 0);
+  CHECK_EQ(thrum_sleep(THRUM_MS(1500)), 0);
+  CHECK_EQ(thrum_rwlock_release_read(&ledger), 0);
+  return join_all(THREADS);
+}
+
+/* Crossed writers, one with a deadline. */
+static intptr_t writes_ledger_then_archive(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&ledger);
+  both_hold(2);
+  thrum_rwlock_acquire_write(&archive);
+  return thrum_rwlock_release_write(&archive) + thrum_rwlock_release_write(&ledger);
+}
+
+static intptr_t writes_archive_then_reads_ledger_for(void *arg) {
+  (void)arg;
+  thrum_rwlock_acquire_write(&archive);
+  both_hold(2);
+  CHECK_EQ(thrum_rwlock_acquire_read_for(&ledger, THRUM_MS(1500)), -ETIMEDOUT);
+  return thrum_rwlock_release_write(&archive);
+}
+
+static int timed_read(void) {
+  threads[0] = must_spawn(writes_ledger_then_archive, NULL);
+  threads[1] = must_spawn(writes_archive_then_reads_ledger_for, NULL);
+  return join_all(2);
+}
+
+/* Again and again a reader that holds an rlock waits for the writer, which lets it in by a downgrade, and then wants that rlock. */
+static int begun, ended;
+
+static void await_count(const int *count, int n) {
+  while (LOAD(*count) != n) thrum_yield();
+}
+
+static intptr_t reads_under_one(void *arg) {
+  (void)arg;
+  for (int i = 1; i <= ROUNDS / 10; i++) {
+    await_count(&begun, i);
+    THRUM_RLOCKED(&one) {
+      THRUM_READ_LOCKED(&ledger) {}
+    }
+    STORE(ended, i);
+  }
+  return 0;
+}
+
+static intptr_t downgrades_and_wants_one(void *arg) {
+  (void)arg;
+  for (int i = 1; i <= ROUNDS / 10; i++) {
+    thrum_rwlock_acquire_write(&ledger);
+    STORE(begun, i);
+    while (!waits_for_ledger(THRUMI_RWLOCK_READERS)) thrum_yield();
+    CHECK_EQ(thrum_rwlock_downgrade(&ledger), 0);
+    THRUM_RLOCKED(&one) {}
+    CHECK_EQ(thrum_rwlock_release_read(&ledger), 0);
+    await_count(&ended, i);
+  }
+  return 0;
+}
+
+static int downgrade(void) {
+  threads[0] = must_spawn(downgrades_and_wants_one, NULL);
+  threads[1] = must_spawn_bound(reads_under_one, NULL);
+  return join_all(2);
+}
+
+/* Taken in one order, to read or to write. */
+static intptr_t takes_rwlocks_in_order(void *arg) {
+  unsigned random = (unsigned)(uintptr_t)arg;
+  for (int i = 0; i < ROUNDS; i++) {
+    random = random * 1103515245 + 12345;
+    int from = (int)(random >> 16) % LOCKS, to = from + (int)(random >> 20) % (LOCKS - from);
+    unsigned writes = random >> 24;
+    for (int j = from; j <= to; j++)
+      if (writes >> j & 1)
+        thrum_rwlock_acquire_write(&rwlocks[j]);
+      else
+        thrum_rwlock_acquire_read(&rwlocks[j]);
+    if (random >> 23 & 1) thrum_yield();
+    for (int j = to; j >= from; j--)
+      CHECK_EQ(writes >> j & 1 ? thrum_rwlock_release_write(&rwlocks[j])
+                               : thrum_rwlock_release_read(&rwlocks[j]),
+               0);
+  }
+  return 0;
+}
+
+static int rwlocks_in_order(void) {
+  for (int i = 0; i < THREADS; i++)
+    threads[i] = must_spawn(takes_rwlocks_in_order, (void *)(intptr_t)(i + 1));
+  return join_all(THREADS);
 }
 
 /* ---- Crowds ------------------------------------------------------------------------------------------------------------ */
@@ -235,6 +355,10 @@ static const struct child_case cases[] = {{"timed-acquire", timed_acquire},
                                           {"generations", generations},
                                           {"long-chain", long_chain},
                                           {"memory", memory},
+                                          {"readers-behind-a-writer", readers_behind_a_writer},
+                                          {"timed-read", timed_read},
+                                          {"downgrade", downgrade},
+                                          {"rwlocks-in-order", rwlocks_in_order},
                                           {0}};
 
 int main(int argc, char **argv) {
