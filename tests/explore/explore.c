@@ -342,7 +342,7 @@ int explore(const struct explore_model *models, int argc, char **argv) {
   thrumi_control_start();
   for (int i = 0; i < EXPLORE_THREADS; i++)
     if (!(threads[i].stack = malloc(STACK_SIZE))) abort();
-  if (getenv("EXPLORE_UNTIL_FAILURE"))
+  if (getenv("EXPLORE_UNTIL_FAILURE") && argc == 1)
     look_for_failure(models);
   else
     run_models(models, argc, argv);
