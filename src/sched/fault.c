@@ -1,4 +1,5 @@
-/* The handlers run on the kernel thread's signal stack, so a full thread stack does not stop them. */
+/* The handlers run on the kernel thread's signal stack, so a full thread stack does not stop them. They take no lock of libc and
+ * read no file: the thread may have run out of its stack within malloc or the loader, with their locks. */
 #include <core/fatal.h>
 #include <sched/fault.h>
 #include <sched/self.h>
@@ -22,6 +23,17 @@ static void pass_on(int signo, siginfo_t *info, void *context) {
     sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
+#define OVERFLOWED "overflowed its stack of %lu KiB (thrum_options.stack_size, THRUM_STACK)"
+
+/* Of a thread without a name what is known is said; its function's would have to be looked up. */
+static _Noreturn void overflowed(const struct thrumi_thread *t) {
+  const char *name = thrumi_name_given(t);
+  unsigned long size = t->stack.size / 1024;
+  if (name) thrumi_fatal("thread %s " OVERFLOWED, name, size);
+  thrumi_fatal("thread Thread-%u (function at 0x%lx) " OVERFLOWED, t->number, (unsigned long)(uintptr_t)t->fn,
+               size);
+}
+
 static void on_fault(int signo, siginfo_t *info, void *context) {
   struct thrumi_kthread *k = thrumi_self();
   struct thrumi_thread *t = k ? thrumi_running_on(k) : NULL;
@@ -29,10 +41,7 @@ static void on_fault(int signo, siginfo_t *info, void *context) {
     pass_on(signo, info, context);
     return;
   }
-  char name[THRUM_NAME_MAX];
-  thrumi_name_in_handler(t, name, sizeof name);
-  thrumi_fatal("thread %s overflowed its stack of %lu KiB (thrum_options.stack_size, THRUM_STACK)", name,
-               (unsigned long)t->stack.size / 1024);
+  overflowed(t);
 }
 
 static void on_dump(int signo, siginfo_t *info, void *context) {

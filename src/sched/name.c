@@ -162,7 +162,9 @@ const char *thrum_current_name(void) {
   return t->name->text;
 }
 
-void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer, size_t size) {
+const char *thrumi_name_given(const struct thrumi_thread *t) { return t->name ? t->name->text : NULL; }
+
+void thrumi_name_own(const struct thrumi_thread *t, char *buffer, size_t size) {
   if (!t->name) {
     struct thrumi_name_parts parts = without_name(t);
     thrumi_name_write(&parts, buffer, size);

@@ -539,9 +539,10 @@ bool thrumi_name_take(struct thrumi_thread *t, uint64_t generation,
                       struct thrumi_name_parts *out); /* inside; false: the thread is gone */
 void thrumi_name_write(const struct thrumi_name_parts *parts, char *buffer, size_t size); /* outside */
 struct thrumi_name *thrumi_name_detach(struct thrumi_thread *t);
-void thrumi_name_in_handler(const struct thrumi_thread *t, char *buffer,
-                            size_t size);       /* its own, in a fault */
-void thrumi_name_show(struct thrumi_thread *t); /* to the OS, for the calling kernel thread */
+void thrumi_name_own(const struct thrumi_thread *t, char *buffer,
+                     size_t size);                            /* the caller's; before an abort */
+const char *thrumi_name_given(const struct thrumi_thread *t); /* likewise; NULL: none. Async-signal-safe */
+void thrumi_name_show(struct thrumi_thread *t);               /* to the OS, for the calling kernel thread */
 
 #include <sched/record.h>
 

@@ -27,7 +27,7 @@ void thrumi_check_closed(struct thrumi_thread *t, const struct thrumi_scope *sco
   bool open = thrumi_load_relaxed(&t->scopes) != scopes;
   if (thrumi_likely(!open && t->cleanups == cleanups)) return;
   char name[THRUM_NAME_MAX];
-  thrumi_name_in_handler(t, name, sizeof name);
+  thrumi_name_own(t, name, sizeof name);
   thrumi_fatal("thread %s has ended with a %s", name, open ? "scope open" : "clean-up handler left");
 }
 
@@ -146,7 +146,7 @@ void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
 /* The others would work on at what is on its stack, or wait for it for ever. */
 static _Noreturn void fail_in_loop(const struct thrumi_thread *t) {
   char name[THRUM_NAME_MAX];
-  thrumi_name_in_handler(t, name, sizeof name);
+  thrumi_name_own(t, name, sizeof name);
   thrumi_fatal("thrum_exit was called in a piece of a parallel loop, by %s; return from the piece instead",
                name);
 }
@@ -157,7 +157,7 @@ void thrum_exit(intptr_t result) {
   thrumi_leave(k);
   if (t->kind == THRUMI_FOREIGN) {
     char name[THRUM_NAME_MAX];
-    thrumi_name_in_handler(t, name, sizeof name);
+    thrumi_name_own(t, name, sizeof name);
     thrumi_fatal("thrum_exit was called in %s, a thread that thrum did not start; use pthread_exit there",
                  name);
   }
