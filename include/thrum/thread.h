@@ -131,8 +131,9 @@ THRUM_API int thrum_name(thrum_thread t, char *buffer, size_t size);
 /* The caller's own name; valid until the caller ends. */
 THRUM_API const char *thrum_current_name(void);
 
-/* Renames. The OS shows the name where a kernel thread is owned (cut to 15 bytes). -ESRCH: stale.
- * -EINVAL: NULL or empty. */
+/* Renames. The OS shows a bound thread's name, cut to 15 bytes: that which it began with, and any that it gives itself, but none
+ * that others give it later. All others keep the names that they have there: main that of the program, foreign threads their own,
+ * and what carries light threads, pinned ones too, is called "thrum-worker". -ESRCH: stale. -EINVAL: NULL or empty. */
 THRUM_API int thrum_set_name(thrum_thread t, const char *name);
 
 /* The kernel's number of the thread that carries t at this moment: for a light thread it changes, and is 0
