@@ -83,13 +83,20 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
   return thrumi_wait_finish(&t->wait, ticket);
 }
 
+/* Thread 0 woke it: the monitor, a worker between two threads, or a stranger. */
+static void trace_unpark(struct thrumi_thread *t) {
+  const struct thrumi_kthread *k = thrumi_self();
+  const struct thrumi_thread *by = k ? k->current : NULL;
+  thrumi_trace(THRUMI_EVENT_UNPARK, by ? thrumi_handle(by).value : 0, thrumi_handle(t).value);
+}
+
 bool thrumi_claim(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome,
                   bool *parked) {
   *parked = false;
   thrumi_announce(&t->wait);
   enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
   if (claim == THRUMI_CLAIM_LOST) return false;
-  thrumi_trace(THRUMI_EVENT_UNPARK, thrumi_handle(t).value, 0);
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE))) trace_unpark(t);
   if (claim == THRUMI_CLAIM_EARLY) return true;
   if (t->kind == THRUMI_FOREIGN) {
     thrumi_add(&thrumi_sched.outside, 1u); /* on its behalf: it counts as running from here on */

@@ -180,6 +180,7 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
     thrumi_set_state(to->current, THRUMI_RUNNING);
     thrumi_bump(&w->switches);
     note_hog(w, to->current);
+    thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(to->current).value, 0);
   }
   if (thrumi_load(&to->lease.attention) & THRUMI_LOST) {
     to->released = false;

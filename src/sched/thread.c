@@ -254,11 +254,12 @@ static inline void take_sentence(struct thrumi_thread *me, struct thrumi_thread 
   thrumi_store_relaxed(&t->extras, true);
 }
 
-/* Whether the caller may run t as a guest on its own stack. */
+/* Whether the caller may run t as a guest on its own stack. Not where who runs next is chosen by others. */
 static inline bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   struct thrumi_worker *w = k->worker;
   if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE))) return false;
   const struct thrumi_stack *stack = &me->stack; /* as large as the one that t would get */
   size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
   return stack->size == thrumi_stack_default() && left >= stack->size - stack->size / STACK_SHARE;
@@ -286,6 +287,7 @@ static inline intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, 
   me->hog = t->hog;
   thrumi_store_relaxed(&me->waits_for, NULL);
   thrumi_set_state(me, THRUMI_RUNNING);
+  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(me).value, 0);
   return result;
 }
 

@@ -1,0 +1,166 @@
+/* Who watches is told of each step of a thread, in order: its birth, each time that it goes on, gives up its worker or loses it, waits
+ * and is woken, and its end (core/event.h). */
+#include "../support.h"
+
+#include <core/hooks.h>
+
+enum { STEPS = 4096 };
+
+struct step {
+  enum thrumi_event_kind kind;
+  uint64_t thread, object;
+};
+
+static struct step steps[STEPS];
+static uint32_t taken;
+static bool noted[STEPS]; /* the step is all there */
+
+/* By any kernel thread at any moment, locks held or not. */
+static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object) {
+  uint32_t at = ADD(taken, 1u) - 1;
+  if (at >= STEPS) return;
+  steps[at] = (struct step){kind, thread, object};
+  STORE(noted[at], true);
+}
+
+/* Whether there is a step of that kind from *from on; then *from is the one behind it. */
+static bool find(uint32_t *from, enum thrumi_event_kind kind, uint64_t thread, const uint64_t *object) {
+  uint32_t count = LOAD(taken) < STEPS ? LOAD(taken) : STEPS;
+  for (uint32_t i = *from; i < count; i++) {
+    if (!LOAD(noted[i]) || steps[i].kind != kind || steps[i].thread != thread) continue;
+    if (object && steps[i].object != *object) continue;
+    *from = i + 1;
+    return true;
+  }
+  return false;
+}
+
+#define EXPECT(kind, thread) CHECK(find(&at, THRUMI_EVENT_##kind, (thread).value, NULL))
+#define EXPECT_OF(kind, thread, what) \
+  CHECK(find(&at, THRUMI_EVENT_##kind, (thread).value, &(uint64_t){(uint64_t)(what)}))
+
+static thrum_event event;
+static bool go;
+static int fds[2];
+
+static thrum_thread start(thrum_fn *fn) {
+  STORE(go, false);
+  __atomic_fetch_or(&thrumi_mode, (uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
+  return must_spawn(fn, NULL);
+}
+
+static intptr_t yield_and_wait(void *arg) {
+  thrum_yield();
+  thrum_event_wait(&event);
+  return (intptr_t)arg;
+}
+
+/* The other one yields to main, and then waits for it. */
+static void yields_and_waits(thrum_thread me) {
+  uint32_t at = LOAD(taken);
+  thrum_thread t = start(yield_and_wait);
+  uint32_t seen = at;
+  while (!find(&seen, THRUMI_EVENT_PARK, t.value, NULL)) thrum_yield();
+  thrum_event_set(&event);
+  CHECK_EQ(must_join(t), 0);
+  EXPECT_OF(SPAWN, me, t.value);
+  EXPECT(YIELD, me);
+  EXPECT(RUN, t);
+  EXPECT(YIELD, t);
+  EXPECT(RUN, me);
+  EXPECT(RUN, t);
+  EXPECT_OF(PARK, t, (uintptr_t)&event);
+  EXPECT_OF(UNPARK, me, t.value);
+  EXPECT_OF(PARK, me, t.value);
+  EXPECT(RUN, t);
+  uint32_t ended = at, woke = at; /* the joiner is woken from the end, or before: of the two none is first */
+  CHECK(find(&ended, THRUMI_EVENT_END, t.value, NULL));
+  CHECK(find(&woke, THRUMI_EVENT_UNPARK, t.value, &me.value));
+  at = ended > woke ? ended : woke;
+  EXPECT(RUN, me);
+}
+
+static intptr_t compute(void *arg) {
+  while (!LOAD(go)) continue;
+  return (intptr_t)arg;
+}
+
+static void is_preempted(thrum_thread me) {
+  uint32_t at = LOAD(taken);
+  thrum_thread t = start(compute);
+  uint32_t seen = at;
+  while (!find(&seen, THRUMI_EVENT_PREEMPT, t.value, NULL)) thrum_yield();
+  STORE(go, true);
+  CHECK_EQ(must_join(t), 0);
+  EXPECT(RUN, t);
+  EXPECT(PREEMPT, t);
+  EXPECT(RUN, me);
+  EXPECT(RUN, t);
+  EXPECT(END, t);
+}
+
+static intptr_t read_plainly(void *arg) {
+  char c;
+  CHECK_EQ(read(fds[0], &c, 1), 1);
+  return (intptr_t)arg;
+}
+
+static void blocks(thrum_thread me) {
+  uint32_t at = LOAD(taken);
+  thrum_thread t = start(read_plainly);
+  uint32_t seen = at;
+  while (!find(&seen, THRUMI_EVENT_LEASE, t.value, NULL)) thrum_yield();
+  CHECK_EQ(write(fds[1], "x", 1), 1);
+  CHECK_EQ(must_join(t), 0);
+  EXPECT(RUN, t);
+  EXPECT(LEASE, t);
+  EXPECT(RUN, me);
+  EXPECT(REGAIN, t);
+  EXPECT(RUN, t);
+  EXPECT(END, t);
+}
+
+/* Who joins a thread that never ran may lend it its own stack. */
+static intptr_t join_one(void *arg) { return must_join(must_spawn(yield_and_wait, arg)); }
+
+static void goes_on_behind_its_guest(void) {
+  uint32_t at = LOAD(taken);
+  thrum_event_set(&event);
+  thrum_thread t = start(join_one);
+  CHECK_EQ(must_join(t), 0);
+  uint32_t spawned = at;
+  while (spawned < LOAD(taken) &&
+         !(steps[spawned].kind == THRUMI_EVENT_SPAWN && steps[spawned].thread == t.value))
+    spawned++;
+  CHECK(spawned < LOAD(taken));
+  thrum_thread guest = {steps[spawned].object};
+  EXPECT(RUN, t);
+  EXPECT_OF(SPAWN, t, guest.value);
+  EXPECT(RUN, guest);
+  EXPECT(END, guest);
+  EXPECT(RUN, t);
+  EXPECT(END, t);
+}
+
+static intptr_t all_steps(void *arg) {
+  (void)arg;
+  thrum_event_clear(&event);
+  STORE(taken, 0u);
+  memset(noted, 0, sizeof noted);
+  yields_and_waits(thrum_current());
+  is_preempted(thrum_current());
+  blocks(thrum_current());
+  goes_on_behind_its_guest();
+  __atomic_fetch_and(&thrumi_mode, ~(uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
+  CHECK(LOAD(taken) <= STEPS);
+  return 0;
+}
+
+int main(void) {
+  CHECK_EQ(pipe(fds), 0);
+  thrumi_hooks.trace = note;
+  CHECK_EQ(thrum_set_workers(1), 0);
+  CHECK_EQ(all_steps(NULL), 0);
+  CHECK_EQ(must_join(must_spawn(all_steps, NULL)), 0);
+  return 0;
+}
