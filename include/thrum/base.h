@@ -3,19 +3,24 @@
  * Errors. A call returns 0 (or a count that is not negative), or a negative errno. `errno` is never the
  * channel. One table serves the whole library:
  *
+ *     -EACCES      the other end of a connection has another key
  *     -EAGAIN      a try form that would have had to wait
  *     -EALREADY    a future that is done, or has been started
  *     -EBADF       not an open descriptor
+ *     -EBADMSG     the stream ended in the midst of a message
  *     -EBUSY       threads wait for what was to go
  *     -ECANCELED   the calling thread was cancelled, or the future whose result it wants
+ *     -ECONNABORTED  a connection's direction that was given up in the midst of a message
  *     -EDEADLK     waiting for oneself
  *     -EINVAL      an argument that cannot be right; the header says which
+ *     -EMSGSIZE    a message that is longer than the buffer, or than the limit
  *     -ENOMEM      no memory, no room for one more stack, or the limit of live threads
  *     -ENOTSUP     not for this kind of thread
  *     -EOVERFLOW   released, or said to be done, too often
  *     -EOWNERDEAD  in the child of a fork: who would have made it is the parent's
  *     -EPERM       not the owner
  *     -EPIPE       shut down, closed, or a broken barrier
+ *     -EPROTO      what comes is not what both ends should speak
  *     -ESRCH       a handle whose thread was joined or detached, or that never was one
  *     -ETIMEDOUT   the time given ran out
  *

@@ -4,17 +4,11 @@
  * thrumi_descriptor_begin, so that its number is not closed, and so not another file's; and the lock of the direction, so that
  * messages stay whole. They are taken in this order, and given back in the other. Only the lock is waited for.
  *
- *   word     value           meaning                                     written by
- *   closed   false -> true   shutdown has begun                          the one thread that makes the swap
- *   refs     n               the owner's, and one of each call           calls: up and down; close: down. Who takes the last one frees
- *   forks    thrumi_forks    the process that last used it               who uses it first in the child of a fork;
- *            MENDING         that one is at it                           others wait
- *   in.next  size + 1, or 0  a message that was begun with               who has the turn to receive
+ *   word     value           meaning                     written by
+ *   in.next  size + 1, or 0  a message that was begun with   who has the turn to receive
  *
- * Closing. The closer sets `closed`, then marks the descriptor (in thrum_close); a call takes the descriptor, then looks at `closed`. All
- * four are sequentially consistent: so either the call sees that it is closed, and has done nothing with the number yet, or the
- * closer sees the call, wakes it if it waits for the descriptor, and waits until it has let go. Whoever waits for its turn
- * gets it when the one before has heard of the close, and then looks once more.
+ * Whoever waits for its turn when the connection is closed (owned.h) gets it when the one before has heard of that, and then looks once
+ * more.
  *
  * Nothing is read ahead. A connection could take what has come in one call and cut it into messages by itself; then poll and select
  * on its descriptor would no longer tell, a descriptor that comes along would be lost, and it could not be handed to
@@ -24,11 +18,9 @@
  * message arrives, and who closes after it would cut it off all the same. Rejected: not to let a send end early once
  * its first byte is out. A peer that stops reading could then hold a thread for ever.
  *
- * In the child of a fork the threads that had turns are not there. Their locks are free again, and their references gone; a direction in
- * whose midst one was is no good. */
+ * In the child of a fork the threads that had turns are not there. Their locks are free again; a direction in whose midst one was is
+ * no good. */
 #define _GNU_SOURCE
-#include <core/parking.h>
-#include <core/sanitize.h>
 #include <fcntl.h>
 #include <io/attempt.h>
 #include <limits.h>
@@ -41,72 +33,43 @@
 #include <unistd.h>
 
 enum { FEW = 8 }; /* so many descriptors are waited for on the stack */
-#define MENDING UINT32_MAX
 
 /* ---- Turns -------------------------------------------------------------------------------------------------------- */
 
-static void mend_now(thrum_conn *c) {
+static void mend(struct thrumi_owned *o) {
+  thrum_conn *c = (thrum_conn *)o;
   struct thrumi_incoming *in = &c->in;
   if (thrum_lock_held(&c->out.lock) && c->out.midway) c->out.error = -EOWNERDEAD;
   if (thrum_lock_held(&in->lock) && (in->have || in->known)) in->error = -EOWNERDEAD;
   c->out.lock = in->lock = (thrum_lock){0};
-  thrumi_store(&c->refs, 1);
 }
 
-static void mend(thrum_conn *c) {
-  uint32_t seen = thrumi_load(&c->forks);
-  while (seen != thrumi_forks) {
-    if (seen == MENDING) {
-      thrumi_pause();
-      seen = thrumi_load(&c->forks);
-    } else if (thrumi_cas(&c->forks, &seen, MENDING)) {
-      mend_now(c);
-      thrumi_store(&c->forks, thrumi_forks);
-      return;
-    }
-  }
+static void free_conn(struct thrumi_owned *o) {
+  free(((thrum_conn *)o)->in.part);
+  thrumi_os.free(o);
 }
 
-static void drop(thrum_conn *c) {
-  thrumi_announce(&c->refs);
-  if (thrumi_add(&c->refs, -1u) != 1) return;
-  thrumi_rely_on(&c->refs);
-  free(c->in.part);
-  thrumi_os.free(c);
-}
-
-/* A reference and the descriptor. */
-static int hold(struct thrumi_turn *turn, thrum_conn *c) {
-  if (thrumi_unlikely(thrumi_load(&c->forks) != thrumi_forks)) mend(c);
-  *turn = (struct thrumi_turn){.conn = c};
-  thrumi_add(&c->refs, 1u);
-  int error = thrumi_descriptor_begin(c->fd, &turn->descriptor);
-  if (!error && atomic_load(&c->closed)) { /* after the step before, see Closing */
-    thrumi_descriptor_end(turn->descriptor);
-    error = -EBADF;
-  }
-  if (error) drop(c);
-  return error;
-}
+static const struct thrumi_owner owner = {mend, free_conn};
 
 void thrumi_conn_end(struct thrumi_turn *turn) {
   if (turn->lock) thrum_lock_release(turn->lock);
   thrumi_descriptor_end(turn->descriptor);
-  drop(turn->conn);
+  thrumi_owned_drop(&turn->conn->owned);
 }
 
 static int take_turn(struct thrumi_turn *turn, thrum_lock *lock, thrum_duration timeout) {
   int error = thrum_lock_acquire_for(lock, timeout);
   if (error) return error;
   turn->lock = lock;
-  return atomic_load(&turn->conn->closed) ? -EBADF : 0;
+  return thrumi_owned_is_closed(&turn->conn->owned) ? -EBADF : 0;
 }
 
 int thrumi_conn_begin(struct thrumi_turn *turn, thrum_conn *c, int direction, thrum_duration timeout) {
   if (!c) return -EINVAL;
   if (direction & ~c->mode) return -EOPNOTSUPP;
+  *turn = (struct thrumi_turn){.conn = c};
   int error = thrumi_cancelled();
-  if (!error) error = hold(turn, c);
+  if (!error) error = thrumi_owned_hold(&c->owned, &turn->descriptor);
   if (error) return error;
   turn->deadline = thrum_after(timeout);
   if (direction) error = take_turn(turn, direction == THRUM_CONN_READ ? &c->in.lock : &c->out.lock, timeout);
@@ -117,7 +80,7 @@ int thrumi_conn_begin(struct thrumi_turn *turn, thrum_conn *c, int direction, th
 void thrumi_conn_give_up(thrum_conn *c, int direction, int error) {
   bool in = direction == THRUM_CONN_READ;
   *(in ? &c->in.error : &c->out.error) = error;
-  if (c->is_socket) shutdown(c->fd, in ? SHUT_RD : SHUT_WR);
+  if (c->is_socket) shutdown(thrumi_conn_fd(c), in ? SHUT_RD : SHUT_WR);
 }
 
 /* ---- Making ------------------------------------------------------------------------------------------------------- */
@@ -139,13 +102,11 @@ int thrum_conn_open(thrum_conn **out, int fd, int mode) {
   if (flags < 0 || flags & O_PATH || !allows(flags, mode)) return -EBADF;
   thrum_conn *c = thrumi_os.allocate(sizeof *c);
   if (!c) return -ENOMEM;
-  c->fd = fd;
+  thrumi_owned_make(&c->owned, fd, &owner);
   c->mode = mode;
   int family = option_of(fd, SO_DOMAIN);
   c->is_socket = family >= 0;
   c->shows_rights = family == AF_UNIX && option_of(fd, SO_PASSCRED) == 0;
-  thrumi_store_relaxed(&c->refs, 1);
-  thrumi_store_relaxed(&c->forks, thrumi_forks);
   *out = c;
   return 0;
 }
@@ -184,20 +145,18 @@ int thrum_conn_pipe(thrum_conn **reader, thrum_conn **writer) {
   return error;
 }
 
-int thrum_conn_fd(const thrum_conn *c) { return c ? c->fd : -EINVAL; }
+int thrum_conn_fd(const thrum_conn *c) { return c ? thrumi_conn_fd(c) : -EINVAL; }
 
 /* ---- Ending ------------------------------------------------------------------------------------------------------- */
 
 void thrum_conn_shutdown(thrum_conn *c) {
-  if (!c) return;
-  if (thrumi_unlikely(thrumi_load(&c->forks) != thrumi_forks)) mend(c);
-  if (!thrumi_swap(&c->closed, true)) thrum_close(c->fd);
+  if (c) thrumi_owned_shutdown(&c->owned);
 }
 
 void thrum_conn_close(thrum_conn *c) {
   if (!c) return;
-  thrum_conn_shutdown(c);
-  drop(c);
+  thrumi_owned_shutdown(&c->owned);
+  thrumi_owned_drop(&c->owned);
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------------------------------ */
@@ -207,7 +166,7 @@ int thrum_conn_wait_for(thrum_conn *c, thrum_duration timeout) {
   if (c && !(c->mode & THRUM_CONN_READ)) return -EOPNOTSUPP;
   int error = thrumi_conn_begin(&turn, c, 0, timeout);
   if (error) return error;
-  struct pollfd fd = {.fd = c->fd, .events = POLLIN};
+  struct pollfd fd = {.fd = thrumi_conn_fd(c), .events = POLLIN};
   int n = thrum_poll_for(&fd, 1, timeout);
   thrumi_conn_end(&turn);
   return n > 0 ? 0 : n;
@@ -230,7 +189,7 @@ static int hold_all(struct waited *w, const thrum_conn_item *items, size_t n) {
     w->turns[i].conn = NULL;
     if (c) error = c->mode & THRUM_CONN_READ ? thrumi_conn_begin(&w->turns[i], c, 0, 0) : -EOPNOTSUPP;
     if (!c && items[i].fd < 0) error = -EBADF; /* which poll would leave out */
-    w->fds[i] = (struct pollfd){.fd = c ? c->fd : items[i].fd, .events = POLLIN};
+    w->fds[i] = (struct pollfd){.fd = c ? thrumi_conn_fd(c) : items[i].fd, .events = POLLIN};
   }
   if (!error) return 0;
   for (i--; i-- > 0;)

@@ -2,8 +2,7 @@
 #ifndef THRUMI_CONN_H
 #define THRUMI_CONN_H
 
-#include <core/atomic.h>
-#include <io/netpoll.h>
+#include <process/owned.h>
 #include <process/wire.h>
 #include <thrum/process/conn.h>
 #include <thrum/sync/lock.h>
@@ -30,14 +29,15 @@ struct thrumi_incoming {
 };
 
 struct thrum_conn {
-  int fd, mode;
+  struct thrumi_owned owned; /* first */
+  int mode;
   bool is_socket;
   bool shows_rights; /* a Unix socket that says when a descriptor comes along */
-  _Atomic bool closed;
-  _Atomic uint32_t refs, forks;
   struct thrumi_outgoing out;
   struct thrumi_incoming in;
 };
+
+static inline int thrumi_conn_fd(const struct thrum_conn *c) { return c->owned.fd; }
 
 /* A thread's turn at one direction of a connection. */
 struct thrumi_turn {

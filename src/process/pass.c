@@ -31,7 +31,7 @@ static int send_one(const struct thrumi_turn *turn, int fd) {
   control.header.cmsg_type = SCM_RIGHTS;
   control.header.cmsg_len = CMSG_LEN(sizeof fd);
   memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-  ssize_t n = thrum_sendmsg_for(turn->conn->fd, &message, 0, thrum_left(turn->deadline));
+  ssize_t n = thrum_sendmsg_for(thrumi_conn_fd(turn->conn), &message, 0, thrum_left(turn->deadline));
   return n < 0 ? (int)n : 0;
 }
 
@@ -48,14 +48,15 @@ int thrum_conn_send_fd(thrum_conn *c, int fd) { return thrum_conn_send_fd_for(c,
 
 /* ---- Receiving ---------------------------------------------------------------------------------------------------- */
 
-/* 0: a descriptor is next. */
+/* 0: a descriptor is next. Two bytes are asked for, since the kernel goes on to what was sent next, even when there is no room left, and
+ * then tells of the descriptor of that; but it stops behind a byte that has one. */
 static int ask(const struct thrumi_turn *turn) {
-  char byte;
-  struct iovec piece = {&byte, 1};
+  char bytes[2];
+  struct iovec piece = {bytes, sizeof bytes};
   struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-  ssize_t n = thrum_recvmsg_for(turn->conn->fd, &message, MSG_PEEK, thrum_left(turn->deadline));
+  ssize_t n = thrum_recvmsg_for(thrumi_conn_fd(turn->conn), &message, MSG_PEEK, thrum_left(turn->deadline));
   if (n <= 0) return n ? (int)n : -EPIPE;
-  return message.msg_flags & MSG_CTRUNC ? 0 : -ENOMSG;
+  return n == 1 && message.msg_flags & MSG_CTRUNC ? 0 : -ENOMSG;
 }
 
 static int fetch(const struct thrumi_turn *turn) {
@@ -66,7 +67,8 @@ static int fetch(const struct thrumi_turn *turn) {
   /* Of the length of one, not CMSG_SPACE: the rest of that would take a second one. */
   struct msghdr message = {
       .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
-  ssize_t n = thrum_recvmsg_for(turn->conn->fd, &message, MSG_CMSG_CLOEXEC, thrum_left(turn->deadline));
+  ssize_t n =
+      thrum_recvmsg_for(thrumi_conn_fd(turn->conn), &message, MSG_CMSG_CLOEXEC, thrum_left(turn->deadline));
   if (n <= 0) return n ? (int)n : -EPIPE;
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (!header && message.msg_flags & MSG_CTRUNC) return -EMFILE;

@@ -24,10 +24,10 @@ enum { ROOM_FIRST = 64 << 10 }; /* of memory that grows */
 static ssize_t take(const struct thrumi_turn *turn, void *to, size_t size) {
   thrum_conn *c = turn->conn;
   thrum_duration left = thrum_left(turn->deadline);
-  if (!c->shows_rights) return thrum_read_for(c->fd, to, size, left);
+  if (!c->shows_rights) return thrum_read_for(thrumi_conn_fd(c), to, size, left);
   struct iovec piece = {to, size};
   struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-  ssize_t n = thrum_recvmsg_for(c->fd, &message, 0, left);
+  ssize_t n = thrum_recvmsg_for(thrumi_conn_fd(c), &message, 0, left);
   bool brings =
       n > 0 && message.msg_flags & MSG_CTRUNC; /* a descriptor, which is lost: the byte is no message's */
   return brings ? -EPROTO : n;

@@ -21,7 +21,7 @@ static int advance(struct iovec **pieces, int count, size_t n) {
 /* *begun: some of it went out. */
 static int write_all(const struct thrumi_turn *turn, struct iovec *pieces, int count, bool *begun) {
   for (count = advance(&pieces, count, 0); count;) {
-    ssize_t n = thrum_writev_for(turn->conn->fd, pieces, count, thrum_left(turn->deadline));
+    ssize_t n = thrum_writev_for(thrumi_conn_fd(turn->conn), pieces, count, thrum_left(turn->deadline));
     if (n < 0) return (int)n;
     *begun = true;
     count = advance(&pieces, count, (size_t)n);
