@@ -5,7 +5,7 @@
 
 #include "os/os.h"
 
-enum { HOGS = 6, ROUNDS = 20 };
+enum { HOGS = 6, ROUNDS = TESTS_TSAN ? 8 : 20 };
 
 static pthread_mutex_t libc_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool held, over;

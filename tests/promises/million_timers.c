@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { TIMERS = TESTS_TSAN ? 5000 : TESTS_SANITIZED ? 20000 : 1000000, SAMPLE = 1000 };
+enum { TIMERS = TESTS_TSAN ? 1500 : TESTS_SANITIZED ? 20000 : 1000000, SAMPLE = 1000 };
 
 static thrum_timer *timers;
 static uint8_t *calls;

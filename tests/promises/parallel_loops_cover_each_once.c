@@ -3,7 +3,7 @@
 #include "../stress/random.h"
 #include "../support.h"
 
-enum { LARGEST = 20000, ROUNDS = TESTS_SANITIZED ? 40 : 100 };
+enum { LARGEST = 20000, ROUNDS = TESTS_TSAN ? 15 : TESTS_ASAN ? 40 : 100 };
 
 static uint8_t visits[LARGEST];
 

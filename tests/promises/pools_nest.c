@@ -1,7 +1,14 @@
 /* Tasks that wait for tasks of their own pool, or of pools that wait for theirs, cannot use a pool up, however deep. */
 #include "pools.h"
 
-enum { DEPTH = TESTS_TSAN ? 300 : 5000, WIDE = TESTS_TSAN ? 100 : 1000 };
+enum {
+  DEPTH = TESTS_TSAN   ? 300
+          : TESTS_ASAN ? 1200
+                       : 5000,
+  WIDE = TESTS_TSAN   ? 100
+         : TESTS_ASAN ? 300
+                      : 1000
+};
 
 static thrum_executor *one, *other;
 

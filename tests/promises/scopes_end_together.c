@@ -1,7 +1,12 @@
 /* A scope is closed when all its threads have ended: whoever spawned them, of whatever kind, whenever; and not sooner. */
 #include "scopes.h"
 
-enum { THREADS = TESTS_TSAN ? 16 : 40, ROUNDS = TESTS_TSAN ? 30 : 200 };
+enum {
+  THREADS = TESTS_TSAN ? 16 : 40,
+  ROUNDS = TESTS_TSAN ? 30 : 200,
+  FAMILIES = TESTS_TSAN ? 3 : 20,
+  JOINED = TESTS_TSAN ? 20 : 100
+};
 
 static int ended;
 static thrum_event gate;
@@ -67,7 +72,7 @@ static intptr_t beget(void *arg) {
 }
 
 static intptr_t families(void *arg) {
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < FAMILIES; i++) {
     struct family family = {.left = 200};
     open_plainly(&family.scope);
     spawn_away(&family.scope, beget, &family);
@@ -133,7 +138,7 @@ static intptr_t grace(void *arg) {
 static intptr_t join_it(void *t) { return must_join(*(thrum_thread *)t); }
 
 static intptr_t joined_by_others(void *arg) {
-  for (intptr_t i = 0; i < 100; i++) {
+  for (intptr_t i = 0; i < JOINED; i++) {
     thrum_scope s;
     open_plainly(&s);
     thrum_thread a = spawn_into(&s, return_it, (void *)11), b = spawn_into(&s, return_it, (void *)12);
