@@ -49,6 +49,10 @@ struct thrumi_hooks {
   /* The program ends. `waits`: for all threads, so those that wait for tasks are to end; else they are not to be named. Outside. */
   void (*_Atomic executor_end)(bool waits);
 
+  /* Processes: in the child of a fork; and the program ends: `waits`: for all that are no daemons. Outside. */
+  void (*_Atomic process_fork)(void);
+  void (*_Atomic process_end)(bool waits);
+
   /* Scopes: a thread of one whose threads are restarted has returned: true: it calls its function again; a thread that has opened
    * scopes or pushed clean-up handlers ends by thrum_exit. Both outside. */
   bool (*_Atomic scope_restarts)(struct thrumi_thread *t, intptr_t result);

@@ -128,6 +128,8 @@ static void end_in_order(int status) {
     wait_for_all();
   else
     say_whom("exit status is not 0; abandoned");
+  void (*end_processes)(bool) = thrumi_load(&thrumi_hooks.process_end);
+  if (end_processes) end_processes(status == 0);
   if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();
 }
 

@@ -135,6 +135,7 @@ static void after_in_child(void) {
   make_main(survivor);
   thrumi_leave(thrumi_self());
   if (thrumi_hooks.executor_fork) thrumi_hooks.executor_fork();
+  if (thrumi_hooks.process_fork) thrumi_hooks.process_fork();
   thrumi_start_kthreads_again();
 }
 

@@ -1,0 +1,112 @@
+/* From the options of a start to the descriptors and names that the child gets. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <os/descriptors.h>
+#include <os/quietly.h>
+#include <process/prepare.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool is_open(int fd) { return QUIETLY(fcntl(fd, F_GETFD)) >= 0; }
+
+/* ---- Checking --------------------------------------------------------------------------------------------------------- */
+
+static int check_standard(int kind, int which) {
+  if (kind < 0) return -EINVAL;
+  if (kind >= THRUM_STDIO_FIRST_FD) return is_open(kind - THRUM_STDIO_FIRST_FD) ? 0 : -EBADF;
+  bool good = kind <= THRUM_STDIO_PIPE || (kind == THRUM_STDIO_CAPTURE && which > 0) ||
+              (kind == THRUM_STDIO_OUTPUT && which == 2);
+  return good ? 0 : -EINVAL;
+}
+
+static int check_descriptors(const thrum_process_options *o, bool command) {
+  if (o->descriptor_count > THRUM_PROCESS_DESCRIPTORS_MAX) return -EINVAL;
+  if (o->descriptor_count && !o->descriptors) return -EINVAL;
+  for (size_t i = 0; i < o->descriptor_count; i++) {
+    if (command && o->descriptors[i] >= 0 && o->descriptors[i] <= STDERR_FILENO) return -EINVAL;
+    if (o->descriptors[i] < 0 || !is_open(o->descriptors[i])) return -EBADF;
+  }
+  return 0;
+}
+
+int thrumi_options_check(const thrum_process_options *o, bool command) {
+  if (o->size != sizeof *o || o->method < 0 || o->method > THRUM_FORK) return -EINVAL;
+  if (command && o->method) return -EINVAL;
+  if (!o->affinity != !o->affinity_size) return -EINVAL;
+  int error = check_standard(o->input, 0);
+  if (!error) error = check_standard(o->output, 1);
+  if (!error) error = check_standard(o->error, 2);
+  return error ? error : check_descriptors(o, command);
+}
+
+/* ---- Standard descriptors ------------------------------------------------------------------------------------------------- */
+
+static int keep(struct thrumi_standard *s, int fd) {
+  if (fd >= 0) s->own[s->own_count++] = fd;
+  return fd;
+}
+
+static int open_null(struct thrumi_standard *s) {
+  return keep(s, thrumi_os_beyond_standard((int)QUIETLY(open("/dev/null", O_RDWR | O_CLOEXEC))));
+}
+
+static int open_pipe(struct thrumi_standard *s, struct thrum_process *p, int which) {
+  int ends[2];
+  int error = (int)QUIETLY(pipe2(ends, O_CLOEXEC));
+  if (error) return error;
+  int reader = thrumi_os_beyond_standard(ends[0]), writer = thrumi_os_beyond_standard(ends[1]);
+  p->pipe[which] = which ? reader : writer;
+  int theirs = keep(s, which ? writer : reader);
+  return p->pipe[which] < 0 ? p->pipe[which] : theirs;
+}
+
+/* Appending: a command may open /dev/stdout anew, and write from the start. */
+static int open_capture(struct thrum_process *p, int which) {
+  int fd = thrumi_memory_file("thrum-output", NULL, 0);
+  if (fd < 0) return fd;
+  p->capture[which] = fd;
+  int error = (int)QUIETLY(fcntl(fd, F_SETFL, O_APPEND));
+  return error ? error : fd;
+}
+
+static int open_standard(struct thrumi_standard *s, struct thrum_process *p, int which, int kind,
+                         bool command) {
+  if (kind == THRUM_STDIO_DEFAULT) kind = which || command ? THRUM_STDIO_INHERIT : THRUM_STDIO_NULL;
+  if (kind >= THRUM_STDIO_FIRST_FD) return kind - THRUM_STDIO_FIRST_FD;
+  switch (kind) {
+  case THRUM_STDIO_PIPE: return open_pipe(s, p, which);
+  case THRUM_STDIO_CAPTURE: return open_capture(p, which);
+  case THRUM_STDIO_OUTPUT: return s->fd[1];
+  case THRUM_STDIO_INHERIT: return is_open(which) ? which : open_null(s);
+  default: return open_null(s);
+  }
+}
+
+int thrumi_standard_open(struct thrumi_standard *s, struct thrum_process *p, const thrum_process_options *o,
+                         bool command) {
+  const int kind[] = {o->input, o->output, o->error};
+  s->own_count = 0;
+  for (int i = 0; i < 3; i++)
+    if ((s->fd[i] = open_standard(s, p, i, kind[i], command)) < 0) {
+      thrumi_standard_close(s);
+      return s->fd[i];
+    }
+  return 0;
+}
+
+void thrumi_standard_close(struct thrumi_standard *s) {
+  while (s->own_count) close(s->own[--s->own_count]);
+}
+
+/* ---- Names -------------------------------------------------------------------------------------------------------------------- */
+
+static _Atomic uint32_t started;
+
+void thrumi_process_number(char *name, char *identity) {
+  unsigned n = thrumi_add(&started, 1u) + 1;
+  const char *prefix = thrumi_this_process.identity;
+  snprintf(identity, THRUM_NAME_MAX, "%.48s%s%u", prefix, prefix[0] ? ":" : "", n);
+  snprintf(name, THRUM_NAME_MAX, "Process-%.54s", identity);
+}
+
+void thrumi_prepare_fork(void) { thrumi_store(&started, 0); }

@@ -1,0 +1,172 @@
+/* A process that this one has started, from within; and the register of all that run. See docs/design/processes.md. */
+#ifndef THRUMI_RECORD_OF_PROCESS_H
+#define THRUMI_RECORD_OF_PROCESS_H
+
+#include <core/atomic.h>
+#include <os/os.h>
+#include <process/message.h>
+#include <thrum/process/process.h>
+#include <thrum/thread.h>
+#include <thrum/time.h>
+
+/* state: who has it, and what may be read without the lock.
+ *
+ *   value     meaning                                        written by
+ *   RUNNING   nobody has learnt of its end                   who makes it
+ *   ENDED     code and error are there, for ever             who learns of it, under the register's lock
+ *   FOREIGN   of the parent of a fork: nothing of it is here the child of that fork, while it has one thread */
+enum thrumi_process_state { THRUMI_PROCESS_RUNNING, THRUMI_PROCESS_ENDED, THRUMI_PROCESS_FOREIGN };
+
+/* What the child says over its channel, besides its plan: READY once, before the task, then REPORT, then LAST. */
+enum thrumi_word_kind { THRUMI_WORD_READY = 1, THRUMI_WORD_REPORT, THRUMI_WORD_LAST };
+
+struct thrumi_word {
+  uint32_t kind;
+  int32_t value; /* READY: 0 or why not; REPORT: what the task returned; LAST: what was given to exit */
+  uint64_t
+      size; /* of what follows, in the message or in a file in memory: the result, or the sentence of a failure */
+};
+
+/* What the fork server says of a child: first that it is there (with its pidfd), or why not; then how it ended. */
+struct thrumi_news {
+  int32_t error;
+  pid_t pid;
+  int32_t status; /* as of waitpid */
+};
+
+struct thrum_process {
+  /* Under the register's lock. */
+  struct thrum_process *next; /* of those that run, or of the dead that are to be freed */
+  uint32_t refs;              /* the handle's, the warden's */
+  bool in_register, released, server_gone;
+  thrum_time lost; /* from when on no more is waited for word of its end; 0: none is missed yet */
+  bool has_report, said_last;
+  struct thrumi_word report, last;
+  struct thrumi_bytes result; /* data NULL: none; and if there should be one, there was no memory */
+  struct thrumi_bytes output[3];
+
+  _Atomic uint32_t state;
+  int code, error;
+
+  /* Fixed before anybody else knows of it. */
+  pid_t pid;
+  int pidfd;
+  int channel; /* our end; -1: a command */
+  int news;    /* the server's word of it; -1: it is our own child */
+  bool daemon, outlives, hidden;
+  char name[THRUM_NAME_MAX];
+
+  int pipe[3];    /* our ends; -1: none, or given away */
+  int capture[3]; /* files in memory; -1: none */
+};
+
+/* Makes one with nothing in it, of one reference, the caller's. NULL: no memory. */
+struct thrum_process *thrumi_process_new(const char *name);
+
+/* Now that the rest is there: into the register, and the warden looks after it. Never fails: it has started. */
+void thrumi_process_add(struct thrum_process *p);
+
+void thrumi_process_unref(struct thrum_process *p);
+
+/* Whether its end is known by now; asks, without waiting. Not under the lock. */
+bool thrumi_process_look(struct thrum_process *p);
+
+/* Waits for that. 0, -ETIMEDOUT, -ECANCELED. */
+int thrumi_process_await(struct thrum_process *p, thrum_time deadline);
+
+/* The same for who ends the program: no cancellation point. */
+bool thrumi_process_await_at_end(struct thrum_process *p, int milliseconds);
+
+/* The next word on a channel, if one has come: 0, -EAGAIN, or an error; -ENOMEM: it came, but not what follows. */
+int thrumi_word_read(int channel, struct thrumi_word *word, struct thrumi_bytes *bytes);
+int thrumi_word_send(int channel, struct thrumi_word word, const void *bytes); /* does not wait */
+
+/* Under the register's lock: all words that have come; the bytes of a captured output. */
+void thrumi_process_collect(struct thrum_process *p);
+void thrumi_register_lock(void);
+void thrumi_register_unlock(void);
+
+/* For the warden: it will not look at it again. */
+void thrumi_process_forget(struct thrum_process *p);
+
+/* The first of those that run after `p` (NULL: of all) that the program's end waits for, with a reference. */
+struct thrum_process *thrumi_process_awaited(bool daemons);
+void thrumi_process_each(bool daemons, void (*call)(struct thrum_process *p)); /* under the lock */
+size_t thrumi_process_list(thrum_process **out, size_t max);
+void thrumi_register_fork(void); /* in the child */
+
+bool thrumi_pidfd_ended(int pidfd);
+int thrumi_pidfd_signal(int pidfd, int signo);
+
+/* ---- The warden: a kernel thread ---------------------------------------------------------------------------------- */
+
+enum thrumi_launch_how { THRUMI_LAUNCH_COMMAND, THRUMI_LAUNCH_SELF };
+
+/* An exec, by the warden. */
+struct thrumi_launch {
+  struct thrumi_launch *next;
+  const char *path; /* of this program; NULL: argv[0] is looked for in PATH */
+  const char *const *argv;
+  const char *const *environment; /* NULL: this process's */
+  const char *directory;          /* NULL: this process's */
+  const void *affinity;
+  size_t affinity_size;
+  const int *from, *to; /* descriptors, and what they are to be there */
+  size_t count;
+  bool dies_with_parent;
+  pid_t parent;
+  int error; /* of the child, before its exec */
+  pid_t pid;
+  int pidfd;
+  thrumi_futex done;
+};
+
+/* Starts it and waits for the exec. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel thread only. */
+int thrumi_warden_launch(struct thrumi_launch *launch);
+int thrumi_warden_start(void);
+void thrumi_warden_watch(struct thrum_process *p); /* with a reference for it */
+void thrumi_warden_fork(void);
+
+/* launch.c: the child's end, on the warden. */
+int thrumi_launch(struct thrumi_launch *launch, char *stack, size_t stack_size);
+
+/* ---- The fork server ------------------------------------------------------------------------------------------------ */
+
+/* Hands both descriptors to the fork server, which is started if need be. 0, or an error of starting it. */
+int thrumi_server_ask(int channel, int news);
+void thrumi_server_fork(void);
+
+/* Starts this program anew with the descriptor as its number 3, to be what `role` says. */
+int thrumi_launch_self(struct thrumi_launch *launch, const char *role, int fd);
+#define THRUMI_ROLE_MARK "--thrum-process"
+
+_Noreturn void thrumi_serve(int control); /* in the server */
+
+/* ---- This process ------------------------------------------------------------------------------------------------------ */
+
+struct thrumi_plan;
+
+/* What it was told by who started it. All zero: it was not started by thrum. */
+struct thrumi_self_process {
+  bool child, daemon;
+  bool main_called;
+  pid_t pid, parent; /* its own, once it is a child; 0: none */
+  char name[THRUM_NAME_MAX], identity[THRUM_NAME_MAX], parent_name[THRUM_NAME_MAX];
+  int life; /* readable when the parent is dead */
+  const int *inherited;
+  size_t inherited_count;
+  char *const *argv;
+};
+extern struct thrumi_self_process thrumi_this_process;
+
+int thrumi_life_line(void); /* what children are to watch: made at the first use; or an error */
+void thrumi_life_fork(void);
+
+/* Becomes the process of the plan: 0, or why not. */
+int thrumi_child_become(struct thrumi_plan *plan);
+_Noreturn void thrumi_child_run(int channel, const struct thrumi_plan *plan, const thrum_task *task);
+_Noreturn void thrumi_child_main(int channel); /* of the server, or of a spawn */
+
+void thrumi_ends_start(void);
+
+#endif

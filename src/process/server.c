@@ -1,0 +1,234 @@
+/* The fork server, from both sides.
+ *
+ * It is this program, started anew early, with one thread; thrum_process_main turns it into the server. A request is a message of one
+ * byte and two descriptors: the child's channel, on which its plan comes from the starter itself, and the socket for news. The
+ * server forks; the child waits for its plan; the server says on the news that it is there, with a pidfd, and when it has ended,
+ * how. So the server reads nothing of the request but descriptors, and never waits for a starter.
+ *
+ * It ends when all its starter's ends of the control socket are closed, which is when the starter has ended.
+ *
+ * When it is killed, the next request finds the control socket broken and starts another. A request that it had taken and
+ * not carried out is made again, by the starter, who sees the end of the news. A child that was forked and never announced sees the end
+ * of its channel in place of a plan, and ends. Children that run go on. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <os/descriptors.h>
+#include <os/quietly.h>
+#include <poll.h>
+#include <process/record.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <thrum/io/file.h>
+#include <thrum/sync/lock.h>
+#include <unistd.h>
+
+/* ---- The starter's side ------------------------------------------------------------------------------------------------------- */
+
+static struct {
+  thrum_lock lock;
+  bool runs; /* as far as we know */
+  int control;
+} server;
+
+void thrumi_server_fork(void) {
+  if (server.runs) close(server.control);
+  server.runs = false;
+  memset(&server.lock, 0, sizeof server.lock); /* its holder is not there */
+}
+
+int thrumi_launch_self(struct thrumi_launch *l, const char *role, int fd) {
+  char *const *argv = thrumi_this_process.argv;
+  const char *const args[] = {argv && argv[0] ? argv[0] : "thrum", THRUMI_ROLE_MARK, role, NULL};
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return -*thrum_errno();
+  /* Where a standard descriptor is closed, the null device keeps the place. */
+  int from[] = {null, fcntl(1, F_GETFD) < 0 ? null : 1, fcntl(2, F_GETFD) < 0 ? null : 2, fd};
+  static const int to[] = {0, 1, 2, 3};
+  l->path = "/proc/self/exe";
+  l->argv = args;
+  l->from = from;
+  l->to = to;
+  l->count = 4;
+  int error = thrumi_warden_launch(l);
+  close(null);
+  return error;
+}
+
+/* The record is in the register for the warden alone, which reaps it. */
+static int start_server(void) {
+  int pair[2];
+  int error = thrumi_message_pair(pair);
+  if (error) return error;
+  struct thrum_process *p = thrumi_process_new("fork server");
+  struct thrumi_launch l = {.dies_with_parent = true};
+  error = p ? thrumi_launch_self(&l, "server", pair[1]) : -ENOMEM;
+  close(pair[1]);
+  if (error) {
+    close(pair[0]);
+    if (p) thrumi_process_unref(p);
+    return error;
+  }
+  p->pid = l.pid;
+  p->pidfd = l.pidfd;
+  p->hidden = true;
+  thrumi_process_add(p);
+  thrumi_process_unref(p);
+  server.control = pair[0];
+  server.runs = true;
+  return 0;
+}
+
+/* -EPIPE: it has ended. */
+static int send_request(int channel, int news) {
+  char byte = 1;
+  struct iovec piece = {&byte, 1};
+  int error, fds[] = {channel, news};
+  while ((error = thrumi_message_send(server.control, &piece, 1, fds, 2)) == -EAGAIN) {
+    struct pollfd room = {.fd = server.control, .events = POLLOUT};
+    int n = thrum_poll(&room, 1);
+    if (n < 0) return n;
+  }
+  return error == -ECONNRESET || error == -ENOTCONN ? -EPIPE : error;
+}
+
+int thrumi_server_ask(int channel, int news) {
+  int error = 0;
+  thrum_lock_acquire(&server.lock);
+  for (int tries = 0; tries < 2; tries++) {
+    if (!server.runs) error = start_server();
+    if (!error) error = send_request(channel, news);
+    if (error != -EPIPE) break;
+    thrum_close(server.control);
+    server.runs = false;
+    error = 0;
+    if (tries == 1) error = -EPIPE;
+  }
+  thrum_lock_release(&server.lock);
+  return error;
+}
+
+/* ---- The server ------------------------------------------------------------------------------------------------------------------- */
+
+struct kid {
+  struct kid *next, **at;
+  pid_t pid;
+  int pidfd, news;
+};
+
+static struct {
+  int control, epoll;
+  struct kid *kids;
+  struct rlimit files; /* as they are for children */
+} serving;
+
+/* What the terminal sends is for the starter, which ends us by its end. */
+static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE};
+
+static void say(int news, struct thrumi_news what, int pidfd) {
+  struct iovec piece = {&what, sizeof what};
+  thrumi_message_send(news, &piece, 1, &pidfd, pidfd >= 0);
+}
+
+/* In the child: back to what it would be had it been started directly. Only what the server has opened is closed. */
+static void leave_server(void) {
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_DFL);
+  for (struct kid *k = serving.kids; k; k = k->next) {
+    close(k->pidfd);
+    close(k->news);
+  }
+  close(serving.control);
+  close(serving.epoll);
+  setrlimit(RLIMIT_NOFILE, &serving.files);
+}
+
+static void add_kid(pid_t pid, int news) {
+  struct kid *k = thrumi_os.allocate(sizeof *k);
+  int pidfd = k ? thrumi_os.process_open(pid) : -ENOMEM;
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = k};
+  int error = pidfd < 0 ? pidfd : thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_ADD, pidfd, &event);
+  if (error) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    say(news, (struct thrumi_news){.error = error}, -1);
+    if (pidfd >= 0) close(pidfd);
+    if (k) thrumi_os.free(k);
+    close(news);
+    return;
+  }
+  *k = (struct kid){.next = serving.kids, .at = &serving.kids, .pid = pid, .pidfd = pidfd, .news = news};
+  if (k->next) k->next->at = &k->next;
+  serving.kids = k;
+  say(news, (struct thrumi_news){.pid = pid}, pidfd);
+}
+
+static void carry_out(int channel, int news) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(news);
+    leave_server();
+    thrumi_child_main(channel);
+  }
+  close(channel);
+  if (pid > 0) {
+    add_kid(pid, news);
+    return;
+  }
+  say(news, (struct thrumi_news){.error = -*thrum_errno()}, -1);
+  close(news);
+}
+
+static void take_request(void) {
+  char byte;
+  int fds[2];
+  struct thrumi_message message = {&byte, 1, fds, 2};
+  int error = thrumi_message_receive(serving.control, &message, false);
+  if (error == -EPIPE || error == -ECONNRESET) _exit(0);
+  if (error) return;
+  if (message.fd_count == 2)
+    carry_out(fds[0], fds[1]);
+  else if (message.fd_count == 1)
+    close(fds[0]);
+}
+
+static void reap(struct kid *k) {
+  struct thrumi_news news = {.pid = k->pid};
+  if (waitpid(k->pid, &news.status, WNOHANG) != k->pid) { /* a debugger has it: we are told again */
+    usleep(1000);
+    return;
+  }
+  say(k->news, news, -1);
+  close(k->news);
+  close(k->pidfd);
+  if (k->next) k->next->at = k->at;
+  *k->at = k->next;
+  thrumi_os.free(k);
+}
+
+static int prepare(int control) {
+  struct epoll_event event = {.events = EPOLLIN};
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+  fflush(NULL); /* constructors may have printed */
+  serving.control = control;
+  fcntl(control, F_SETFD, FD_CLOEXEC);
+  getrlimit(RLIMIT_NOFILE, &serving.files);
+  setrlimit(RLIMIT_NOFILE, &(struct rlimit){serving.files.rlim_max, serving.files.rlim_max});
+  serving.epoll = thrumi_os.epoll_create();
+  if (serving.epoll < 0) return serving.epoll;
+  return thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_ADD, control, &event);
+}
+
+void thrumi_serve(int control) {
+  if (prepare(control) != 0) _exit(1);
+  for (;;) {
+    struct epoll_event event;
+    int n = thrumi_os.epoll_wait(serving.epoll, &event, 1, -1);
+    if (n < 0 && n != -EINTR) _exit(1);
+    if (n != 1) continue;
+    if (event.data.ptr)
+      reap(event.data.ptr);
+    else
+      take_request();
+  }
+}

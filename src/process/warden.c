@@ -1,0 +1,151 @@
+/* The warden: a kernel thread of its own, made with the first process and gone with the program, which
+ *
+ *   - makes the children that begin with an exec, because the kernel takes its end for the parent's death (launch.c); light
+ *     threads' kernel threads come and go;
+ *   - watches all children's pidfds, so that each is reaped when it ends, whether or not anybody waits for it.
+ *
+ * It is a stranger to thrum: it calls nothing that would make a thread of it, so it neither holds off the verdict on deadlocks
+ * nor shows up in lists. It waits in epoll, for its bell and for pidfds, each once. A child that has ended and of whose end no
+ * word has come yet is looked at again after a while.
+ *
+ * asked    launches that wait, in order, under the lock; each is its starter's, who waits for `done` to become 1
+ * `done`   0: the warden's; 1: the starter's, and the warden touches it no more but by a futex wake of its address */
+#define _GNU_SOURCE
+#include <os/quietly.h>
+#include <process/record.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { STACK = 256 * 1024, EVERY_MS = 5 };
+
+static struct {
+  pthread_mutex_t lock;
+  bool started;
+  int epoll, bell;
+  char *stack; /* for children up to their exec */
+  struct thrumi_launch *first, **end;
+  struct thrum_process *late[64]; /* its own: ended, and no word yet */
+  size_t late_count;
+} warden = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- Looking after children -------------------------------------------------------------------------------------------------- */
+
+static bool settle(struct thrum_process *p) {
+  if (!thrumi_process_look(p)) return false;
+  thrumi_process_forget(p);
+  return true;
+}
+
+/* Without room it is watched by the clock all the same: epoll reports it again. */
+static void child_ended(struct thrum_process *p) {
+  if (settle(p)) return;
+  if (warden.late_count < sizeof warden.late / sizeof *warden.late) {
+    warden.late[warden.late_count++] = p;
+    return;
+  }
+  struct epoll_event again = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = p};
+  usleep(1000);
+  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_MOD, p->pidfd, &again);
+}
+
+static void look_again(void) {
+  size_t kept = 0;
+  for (size_t i = 0; i < warden.late_count; i++)
+    if (!settle(warden.late[i])) warden.late[kept++] = warden.late[i];
+  warden.late_count = kept;
+}
+
+/* What cannot be watched is looked at by the clock, or by who waits for it. */
+void thrumi_warden_watch(struct thrum_process *p) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = p};
+  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, p->pidfd, &event);
+}
+
+/* ---- Launching --------------------------------------------------------------------------------------------------------------- */
+
+static struct thrumi_launch *next_launch(void) {
+  pthread_mutex_lock(&warden.lock);
+  struct thrumi_launch *l = warden.first;
+  if (l && !(warden.first = l->next)) warden.end = &warden.first;
+  pthread_mutex_unlock(&warden.lock);
+  return l;
+}
+
+static void serve(void) {
+  uint64_t rings;
+  while (thrumi_os.read(warden.bell, &rings, sizeof rings) == -EINTR) continue;
+  for (struct thrumi_launch *l; (l = next_launch());) {
+    l->error = thrumi_launch(l, warden.stack, STACK);
+    atomic_store(&l->done, 1);
+    thrumi_os.futex_wake(&l->done, 1);
+  }
+}
+
+static void *keep(void *unused) {
+  thrumi_os_name_thread("thrum-warden");
+  for (;;) {
+    struct epoll_event event;
+    int64_t patience = warden.late_count ? EVERY_MS * INT64_C(1000000) : -1;
+    int n = thrumi_os.epoll_wait(warden.epoll, &event, 1, patience);
+    look_again();
+    if (n == 1 && event.data.ptr) child_ended(event.data.ptr);
+    if (n == 1 && !event.data.ptr) serve();
+  }
+  return unused;
+}
+
+static int start_locked(void) {
+  pthread_t thread;
+  struct epoll_event bell = {.events = EPOLLIN};
+  int error = 0;
+  warden.end = &warden.first;
+  warden.bell = warden.epoll = -1;
+  if (!warden.stack && !(warden.stack = thrumi_os.reserve(STACK))) return -ENOMEM;
+  if ((warden.epoll = thrumi_os.epoll_create()) < 0) error = warden.epoll;
+  if (!error && (warden.bell = thrumi_os.event_create()) < 0) error = warden.bell;
+  if (!error) error = thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, warden.bell, &bell);
+  if (!error) error = thrumi_os.create(&thread, keep, NULL, 0);
+  if (!error) return 0;
+  if (warden.epoll >= 0) close(warden.epoll);
+  if (warden.bell >= 0) close(warden.bell);
+  return error;
+}
+
+int thrumi_warden_start(void) {
+  pthread_mutex_lock(&warden.lock);
+  int error = warden.started ? 0 : start_locked();
+  if (!error) warden.started = true;
+  pthread_mutex_unlock(&warden.lock);
+  return error;
+}
+
+static intptr_t wait_for_warden(void *arg) {
+  struct thrumi_launch *l = arg;
+  while (!atomic_load(&l->done)) thrumi_os.futex_wait(&l->done, 0, INT64_MAX);
+  return 0;
+}
+
+int thrumi_warden_launch(struct thrumi_launch *l) {
+  int error = thrumi_warden_start();
+  if (error) return error;
+  const uint64_t one = 1;
+  l->next = NULL;
+  pthread_mutex_lock(&warden.lock);
+  *warden.end = l;
+  warden.end = &l->next;
+  pthread_mutex_unlock(&warden.lock);
+  while (thrumi_os.write(warden.bell, &one, sizeof one) == -EINTR) continue;
+  thrum_blocking(wait_for_warden, l);
+  return l->error;
+}
+
+/* In the child of a fork, which has no warden. */
+void thrumi_warden_fork(void) {
+  pthread_mutex_init(&warden.lock, NULL);
+  if (!warden.started) return;
+  warden.started = false;
+  warden.late_count = 0;
+  warden.first = NULL;
+  close(warden.epoll);
+  close(warden.bell);
+}
