@@ -2,6 +2,7 @@
  * as the main thread, any other as a foreign one. */
 #define _GNU_SOURCE
 #include <arch/arch.h>
+#include <core/copies.h>
 #include <core/fatal.h>
 #include <core/settings.h>
 #include <sched/exit.h>
@@ -251,7 +252,6 @@ static int start_kthread(struct thrumi_kthread **out, enum thrumi_role role, voi
 
 static void read_settings(struct thrumi_settings *s) {
   const thrum_config *c = &start.config;
-  thrumi_log_function = c->log;
   thrumi_settings_default(s);
   if (!c->ignore_environment) thrumi_settings_environment(s, thrumi_log_write);
   if (c->workers) s->workers = c->workers;
@@ -294,6 +294,8 @@ void thrumi_start_kthreads_again(void) {
 
 static void start_runtime(void) {
   struct thrumi_settings settings;
+  thrumi_log_function = start.config.log;
+  thrumi_copies_start();
   thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTING);
   thrumi_sched.pid = getpid();
   thrumi_sched.no_membarrier = !thrumi_os_start();
