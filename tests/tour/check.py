@@ -23,6 +23,7 @@ from pathlib import Path
 
 from common import TOUR, expect, in_one_of, run, same_lines
 from futures import chapter9
+from processes import chapter8
 
 HELLOS = [f"{n} Hello!" for n in range(5)]
 GOODBYES = [f"{n} Goodbye!" for n in range(5)]
@@ -528,5 +529,5 @@ def check_interrupted_run(build):
 if __name__ == "__main__":
     checks = {"run": check_run, "chapter0": chapter0, "chapter1": chapter1, "chapter2": chapter2,
               "chapter3": chapter3, "chapter4": chapter4, "chapter5": chapter5, "chapter6": chapter6, "chapter7": chapter7,
-              "chapter9": chapter9}
+              "chapter8": chapter8, "chapter9": chapter9}
     checks[sys.argv[1]](Path(sys.argv[2]).resolve())
