@@ -63,9 +63,11 @@ static int parse(struct place *out, const char *address) {
 static void free_listener(struct thrumi_owned *o) {
   thrum_listener *l = (thrum_listener *)o;
   void *key = (void *)(uintptr_t)l->options.key;
-  if (key) explicit_bzero(key, l->options.key_size);
-  thrumi_os.free(key);
-  thrumi_os.free(l->address);
+  if (key) {
+    explicit_bzero(key, l->options.key_size);
+    thrumi_os.free(key);
+  }
+  if (l->address) thrumi_os.free(l->address);
   thrumi_os.free(l);
 }
 

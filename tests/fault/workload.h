@@ -21,6 +21,9 @@ int workload_connecting(void);
 int workload_resolving(void);
 int workload_children(void);
 
+/* Of connections.c. */
+int workload_messages(void);
+
 /* Of queues.c, tasks.c and loops.c. */
 int workload_queues(void);
 int workload_tasks(void);
