@@ -187,6 +187,25 @@ static int no_threads(void) {
   return 5;
 }
 
+static intptr_t say_late(void *arg) {
+  (void)arg;
+  thrum_sleep(THRUM_MS(5));
+  say("late;");
+  return 0;
+}
+
+static void start_and_join(void) {
+  say("threads have ended;");
+  CHECK_EQ(must_join(must_spawn(say_late, NULL)), 0);
+  CHECK_EQ(must_join(must_spawn_bound(say_late, NULL)), 0);
+}
+
+static int late_threads_are_joined(void) {
+  CHECK_EQ(atexit(start_and_join), 0);
+  must_spawn(work_a_while, NULL);
+  return 0;
+}
+
 static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"return-waits-for-late-ones", return_waits_for_late_ones},
                                           {"exit-0-waits", exit_0_waits},
@@ -199,6 +218,7 @@ static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"daemons-may-disinherit", daemons_may_disinherit},
                                           {"slow-end-is-explained", slow_end_is_explained},
                                           {"order-at-exit", order_at_exit},
+                                          {"late-threads-are-joined", late_threads_are_joined},
                                           {"main-can-be-waited-for", main_can_be_waited_for},
                                           {"no-threads", no_threads},
                                           {0}};
@@ -234,6 +254,7 @@ int main(int argc, char **argv) {
   ends_with("exit-3-in-a-thread", 3, "");
   ends_with("daemons-do-not-hold", 0, "worked;");
   ends_with("order-at-exit", 0, "first;second;worked;atexit;");
+  ends_with("late-threads-are-joined", 0, "worked;threads have ended;late;late;");
   ends_with("main-can-be-waited-for", 0, "main has ended;");
   ends_with("no-threads", 5, "");
   struct child child = child_run("main-exits-by-thrum");
