@@ -2,12 +2,14 @@
  *
  * process/conn.h     connections that carry whole messages: pairs, pipes
  * process/listener.h addresses to be dialed, and who dials them, with a key
+ * process/memory.h   shared memory, named and unnamed, and a heap in it
  * process/process.h  processes: starting, joining, ending them; tasks in them, commands */
 #ifndef THRUM_PROCESS_H
 #define THRUM_PROCESS_H
 
 #include <thrum/process/conn.h>
 #include <thrum/process/listener.h>
+#include <thrum/process/memory.h>
 #include <thrum/process/process.h>
 
 #endif

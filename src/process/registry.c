@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <process/keeper.h>
+#include <process/name.h>
 #include <process/segment.h>
 #include <sched/self.h>
 #include <thrum/sync/once.h>
@@ -74,6 +75,7 @@ static void forked(void) {
   registry.lock = (struct thrumi_spin){0};
   thrumi_keeper_fork();
   thrumi_slot_fork();
+  thrumi_name_fork();
   struct table *t = &registry.table[thrumi_load(&registry.version) % 2];
   for (uint32_t i = 0; i < t->count; i++) thrumi_store(&t->row[i].segment->holder, 0u);
 }

@@ -47,6 +47,7 @@ static int make_header(struct thrumi_segment *s, const struct thrumi_segment_siz
   h->most = sizes->most;
   h->heap = sizes->heap;
   thrumi_store(&h->size, sizes->size);
+  if (sizes->heap) thrumi_arena_format(&h->arena, thrumi_segment_heap(s), sizes->heap);
   h->magic = THRUMI_SEGMENT_MAGIC;
   return 0;
 }
@@ -71,7 +72,7 @@ static bool is_sound(const struct thrumi_segment *s) {
   if (h->magic != THRUMI_SEGMENT_MAGIC || h->version != THRUMI_SEGMENT_VERSION) return false;
   size_t rest = s->bytes - THRUMI_SEGMENT_DATA_AT;
   return h->data_at == THRUMI_SEGMENT_DATA_AT && h->most <= rest && h->heap == rest - h->most &&
-         thrumi_load(&h->size) <= h->most;
+         thrumi_load(&h->size) <= h->most && (!h->heap || h->arena.bytes == h->heap);
 }
 
 int thrumi_segment_attach(struct thrumi_segment **out, int fd) {

@@ -4,22 +4,24 @@
  * open or mapped. It is as long as it can ever become: pages that nobody has touched cost nothing.
  *
  *   from                       what
- *   0                          struct thrumi_segment_header: constants, the size, the name's end, the heap's state
+ *   0                          struct thrumi_segment_header: constants, the size, the name, the heap's lock and index
  *   THRUMI_SEGMENT_SLOTS_AT    the table of slots (slot.h)
  *   THRUMI_SEGMENT_DATA_AT     data of the program's own layout: `most` bytes, of which the first `size` are in use
- *   data + most                the heap (shared_heap.c): `heap` bytes
+ *   data + most                the heap (arena.h): `heap` bytes
  *
  * A process maps a segment once, however often it attaches it, at an address that stays the same: a thread may hold a pointer
  * into it until the last close. */
 #ifndef THRUMI_SEGMENT_H
 #define THRUMI_SEGMENT_H
 
+#include <process/arena.h>
 #include <process/registry.h>
 #include <process/slot.h>
 #include <stddef.h>
 
 enum {
   THRUMI_SEGMENT_VERSION = 1,
+  THRUMI_NAME_ROOM = 80,
   THRUMI_SEGMENT_GRAIN = 4096, /* of sizes and of what begins where */
   THRUMI_SEGMENT_SLOTS_AT = THRUMI_SEGMENT_GRAIN,
   THRUMI_SEGMENT_DATA_AT = THRUMI_SEGMENT_SLOTS_AT + THRUMI_SLOTS * sizeof(struct thrumi_slot),
@@ -32,8 +34,12 @@ struct thrumi_segment_header {
   uint64_t id[2]; /* by chance: which segment it is, in whatever process */
   uint64_t most, heap;
   _Atomic uint64_t size;
-  _Atomic uint32_t unlinked; /* 1: its name has been taken away */
+  _Atomic uint32_t named; /* enum thrumi_named; see name.h */
+  char name[THRUMI_NAME_ROOM];
+  _Alignas(64) thrumi_futex heap_lock; /* see allocate.c */
+  _Alignas(64) struct thrumi_arena arena;
 };
+_Static_assert(sizeof(struct thrumi_segment_header) <= THRUMI_SEGMENT_SLOTS_AT, "the layout of a segment");
 
 /* A segment in this process. */
 struct thrumi_segment {
@@ -61,6 +67,10 @@ void thrumi_segment_close(struct thrumi_segment *segment);
 static inline struct thrumi_slot *thrumi_segment_slot_at(const struct thrumi_segment *segment,
                                                          uint32_t slot) {
   return (struct thrumi_slot *)((char *)segment->header + THRUMI_SEGMENT_SLOTS_AT) + slot;
+}
+
+static inline char *thrumi_segment_heap(const struct thrumi_segment *segment) {
+  return (char *)segment->header + THRUMI_SEGMENT_DATA_AT + segment->header->most;
 }
 
 static inline char *thrumi_segment_data(const struct thrumi_segment *segment) {

@@ -24,14 +24,14 @@ static bool is_free(uint64_t state) {
 static thrumi_futex *futex_of(struct thrumi_slot *slot) { return (thrumi_futex *)&slot->state; }
 
 static thrumi_holder holder_of(uint32_t slot, uint32_t generation) {
-  return generation << THRUMI_SLOT_BITS | slot;
+  return (generation << THRUMI_SLOT_BITS | slot) & INT32_MAX;
 }
 
 static struct thrumi_slot *slot_of(const struct thrumi_segment *s, thrumi_holder holder) {
   return thrumi_segment_slot_at(s, holder % THRUMI_SLOTS);
 }
 
-/* Whether the state is still that of the holder's generation, of which the holder has fewer bits. */
+/* Whether the state is still that of the holder's generation, of which the holder has the lower 22 bits. */
 static bool is_same(uint64_t state, thrumi_holder holder) {
   return holder_of(holder % THRUMI_SLOTS, generation_of(state)) == holder;
 }

@@ -3,7 +3,7 @@
  * Each segment has a table of slots. A process takes one the first time that it needs one there, and its keeper holds the
  * slot's futex word robustly (keeper.h), so the kernel marks the word when the process ends. A shared object names its holder by a
  * `thrumi_holder`: a slot and its generation. Generations count the users of a slot, so a holder that is
- * no more is never taken for the next user of its slot (until the generations have gone round: after 8,388,608 users of one slot).
+ * no more is never taken for the next user of its slot (until the generations have gone round: after 4,194,304 users of one slot).
  *
  * The state of a slot is one word of 64 bits: the futex word below, the generation above.
  *
@@ -41,7 +41,7 @@ enum {
   THRUMI_SLOT_BURIED = FUTEX_OWNER_DIED | 1,
 };
 
-typedef uint32_t thrumi_holder; /* generation << THRUMI_SLOT_BITS | slot; 0: nobody */
+typedef uint32_t thrumi_holder; /* generation << THRUMI_SLOT_BITS | slot, in 31 bits; 0: nobody */
 
 struct thrumi_slot {
   struct robust_list
