@@ -61,7 +61,8 @@ typedef struct thrum_config {
 #define THRUM_CONFIG_INIT \
   { sizeof(thrum_config), 0, 0, 0, 0, 0, THRUM_INHERIT, THRUM_INHERIT, false, false, 0 }
 
-/* -EBUSY: thrum has been used already. -EINVAL: a value out of its range. */
+/* -EBUSY: thrum has been used already. -EINVAL: a value out of its range; a signal that cannot be caught, or that the program's own
+ * instructions cause (SIGSEGV and the like); one signal for both. */
 THRUM_API int thrum_configure(const thrum_config *config);
 
 /* ---- What it has done -------------------------------------------------------------------------------- */

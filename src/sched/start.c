@@ -378,14 +378,19 @@ void thrumi_leave_handler_slow(void) {
   if (!moves || !thrumi_os_may_be_handler(thrumi_sched.preempt_signal)) thrumi_leave_slow();
 }
 
+/* What the program's own instructions cause, and what cannot be caught, serves for neither; nor one for both. */
+static bool good_signals(const thrum_config *c) {
+  int preempt = c->preempt_signal ? c->preempt_signal : SIGURG, dump = c->dump_signal;
+  if (!thrumi_os_may_catch(preempt)) return false;
+  return dump == THRUM_INHERIT || dump == THRUM_NO || (thrumi_os_may_catch(dump) && dump != preempt);
+}
+
 static bool good_config(const thrum_config *c) {
   bool ranges =
       c->workers >= 0 && c->workers <= THRUM_WORKERS_MAX && c->kernel_threads >= 0 && c->interval >= 0;
   bool stack = c->stack_size == 0 || (c->stack_size >= THRUM_STACK_MIN && c->stack_size <= (size_t)1 << 40);
   bool interval = c->interval == 0 || (c->interval >= THRUM_US(100) && c->interval <= THRUM_S(10));
-  bool signals = c->preempt_signal >= 0 && c->preempt_signal < NSIG && c->dump_signal >= THRUM_NO &&
-                 c->dump_signal < NSIG;
-  return c->size == sizeof *c && ranges && stack && interval && signals;
+  return c->size == sizeof *c && ranges && stack && interval && good_signals(c);
 }
 
 int thrum_configure(const thrum_config *config) {
