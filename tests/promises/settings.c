@@ -2,6 +2,9 @@
 #include "../child.h"
 #include "../support.h"
 
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
 static void interval(void) {
   static const thrum_duration bad[] = {0, -1, THRUM_US(99), THRUM_S(10) + 1, INT64_MAX, INT64_MIN};
   static const thrum_duration good[] = {THRUM_US(100), THRUM_MS(1), THRUM_S(3), THRUM_S(10), THRUM_MS(5)};
@@ -126,6 +129,101 @@ static int configured_wrongly(void) {
   return 0;
 }
 
+/* ---- Stacks ---------------------------------------------------------------------------------------------------- */
+
+enum { DEEP = 96 * 1024, SHALLOW = 16 * 1024, REUSES = 20 };
+
+static intptr_t use_much(void *arg) {
+  volatile char *p = __builtin_alloca(DEEP);
+  for (size_t i = 0; i < DEEP; i += 512) p[i] = 1;
+  *(uintptr_t *)arg = (uintptr_t)__builtin_frame_address(0);
+  return 0;
+}
+
+static intptr_t use_little(void *arg) {
+  ssize_t used = thrum_stack_used(thrum_current());
+  CHECK(used > 0 && used < SHALLOW);
+  return *(uintptr_t *)arg == (uintptr_t)__builtin_frame_address(0);
+}
+
+/* What the thread that had the stack before used of it does not count. */
+static int stacks_measured(void) {
+  thrum_config config = THRUM_CONFIG_INIT;
+  config.measure_stacks = true;
+  CHECK_EQ(thrum_configure(&config), 0);
+  uintptr_t frame;
+  intptr_t reused = 0;
+  for (int i = 0; i < REUSES; i++) {
+    CHECK_EQ(must_join(must_spawn(use_much, &frame)), 0);
+    reused += must_join(must_spawn(use_little, &frame));
+  }
+  CHECK(reused > 0 || TESTS_ASAN);
+  return 0;
+}
+
+static bool go_on;
+
+static intptr_t stay(void *arg) {
+  while (!LOAD(go_on)) CHECK_EQ(thrum_sleep(THRUM_MS(1)), 0);
+  return (intptr_t)arg;
+}
+
+/* Each has a stack of its own, and each stack is guarded in one way. */
+static int stacks_counted(void) {
+  thrum_thread threads[50];
+  for (int i = 0; i < 50; i++) threads[i] = must_spawn(stay, NULL);
+  AWAIT(statistics().stacks >= 50);
+  thrum_stats stats = statistics();
+  CHECK_EQ(stats.stacks_marked + stats.stacks_protected, stats.stacks);
+  CHECK(stats.stacks_marked == 0 || stats.stacks_protected == 0);
+  CHECK_EQ(stats.stacks_unguarded, 0);
+  STORE(go_on, true);
+  for (int i = 0; i < 50; i++) CHECK_EQ(must_join(threads[i]), 0);
+  return 0;
+}
+
+/* ---- The bound on kernel threads --------------------------------------------------------------------------------- */
+
+enum { BOUND_HOGS = 24, HOG_NS = 20000000 };
+
+static int64_t cpu_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static intptr_t compute_on(void *arg) {
+  for (int64_t end = cpu_now() + HOG_NS; cpu_now() < end;) continue;
+  return (intptr_t)arg;
+}
+
+static int refusals;
+static void log_refusal(const char *message, size_t length) {
+  CHECK(memmem(message, length, "no more kernel threads", 22));
+  ADD(refusals, 1);
+}
+
+/* At the bound hogs keep their workers, and all come to their end. It is counted, and said once. */
+static int hogs_at_the_bound(void) {
+  thrum_config config = THRUM_CONFIG_INIT;
+  config.kernel_threads = 10;
+  config.log = log_refusal;
+  CHECK_EQ(thrum_configure(&config), 0);
+  for (int round = 0; round < 2; round++) {
+    thrum_thread hogs[BOUND_HOGS];
+    for (intptr_t i = 0; i < BOUND_HOGS; i++) hogs[i] = must_spawn(compute_on, (void *)i);
+    for (intptr_t i = 0; i < BOUND_HOGS; i++) CHECK_EQ(must_join(hogs[i]), i);
+    AWAIT(LOAD(refusals));
+  }
+  thrum_stats stats = statistics();
+  CHECK(stats.preempts_refused > 0);
+  CHECK(stats.kernel_threads_peak <= stats.kernel_threads_max);
+  CHECK_EQ(LOAD(refusals), 1);
+  return 0;
+}
+
+/* ---- The environment --------------------------------------------------------------------------------------------- */
+
 static int environment(void) {
   CHECK_EQ(thrum_workers(), 7);
   return 0;
@@ -146,6 +244,9 @@ static int kernel_threads_30(void) { return statistics().kernel_threads_max == 3
 
 static const struct child_case cases[] = {{"configured", configured},
                                           {"configured-wrongly", configured_wrongly},
+                                          {"stacks-measured", stacks_measured},
+                                          {"stacks-counted", stacks_counted},
+                                          {"hogs-at-the-bound", hogs_at_the_bound},
                                           {"environment", environment},
                                           {"environment-ignored", environment_ignored},
                                           {"interval-2ms", interval_2ms},
@@ -165,6 +266,9 @@ int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   succeeds("configured", "THRUM_WORKERS=2");
   succeeds("configured-wrongly", NULL);
+  succeeds("stacks-measured", NULL);
+  succeeds("stacks-counted", NULL);
+  succeeds("hogs-at-the-bound", NULL);
   succeeds("environment", "THRUM_WORKERS=7");
   succeeds("environment-ignored", "THRUM_INTERVAL=2ms");
   succeeds("interval-2ms", "THRUM_INTERVAL=2ms");
@@ -172,6 +276,7 @@ int main(int argc, char **argv) {
   succeeds("stack-64k", "THRUM_STACK=64k");
   succeeds("kernel-threads-30", "THRUM_KERNEL_THREADS=30");
   CHECK_STR(thrum_version(), "0.1.0");
+  CHECK_HAS(TEXT(errno), "thrum_errno");
   interval();
   workers();
   stack_sizes();
