@@ -113,7 +113,8 @@ int main(void) {
   beside_hogs(round_trips);
   beside_hogs(sleeps);
   hogs_stop(&hogs);
-  CHECK(statistics().wakeup_preemptions > 0); /* that is how: hogs do not make room for the woken by themselves */
+  CHECK(statistics().wakeup_preemptions >
+        0); /* that is how: hogs do not make room for the woken by themselves */
   CHECK_EQ(thrum_close(there[1]), 0);
   CHECK_EQ(must_join(t), 0);
   STORE(control_stop, true);
