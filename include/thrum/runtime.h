@@ -49,7 +49,7 @@ typedef struct thrum_config {
   int kernel_threads;      /* the most that may exist; 0: from RLIMIT_NPROC and pids.max, at most 1,000 */
   size_t stack_size;       /* 0: 256 KiB */
   thrum_duration interval; /* 0: 5 ms */
-  int preempt_signal;      /* 0: SIGURG */
+  int preempt_signal;      /* 0: SIGURG; below SIGRTMIN: others are lost once the user has too many pending */
   int dump_signal;         /* THRUM_INHERIT: SIGQUIT if the main program starts thrum and nobody handles it;
                               THRUM_NO: none; or a signal's number */
   int fault_handler;       /* names the thread that overflows its stack (SIGSEGV); THRUM_INHERIT as above */

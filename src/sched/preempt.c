@@ -143,14 +143,17 @@ static void chain(int signo, siginfo_t *info, void *context) {
     preempt.former.sa_handler(signo);
 }
 
+/* Once the user has as many signals pending as RLIMIT_SIGPENDING allows, in whatever processes, the kernel delivers those below
+ * SIGRTMIN all the same but does not keep who sent them: they come as if from process 0. */
+static bool is_of_nobody(const siginfo_t *info) { return info->si_code == SI_USER && info->si_pid == 0; }
+
 static void handle(int signo, siginfo_t *info, void *context) {
   int *address = __errno_location();
   int saved = *address;
   struct thrumi_kthread *k = thrumi_self();
-  if (k && info->si_code == SI_TKILL && info->si_pid == thrumi_sched.pid)
-    interrupt(k, context);
-  else
-    chain(signo, info, context);
+  bool ours = info->si_code == SI_TKILL && info->si_pid == thrumi_sched.pid;
+  if (!k || !ours) chain(signo, info, context);
+  if (k && (ours || is_of_nobody(info))) interrupt(k, context); /* which does nothing if nobody has asked */
   *address = saved;
 }
 
