@@ -200,6 +200,7 @@ SELECTS = ("select", "sieve")
 TIMERS = ("timers", "timers-random")
 EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
+PROCESSES = ("pipe",)
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
 OFFLOAD = {family: f"{family}-offload" for family in CONVOYS}
@@ -216,7 +217,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -289,8 +290,8 @@ SUBJECTS = [
         "pthread",
         "kernel",
         "POSIX threads",
-        compiled("pthread", [f"pthread/{part}.c" for part in ("pthread", "sync", "queue", "io")], ["-pthread"]),
-        {family: family for family in (*ALL, *SYNC, *QUEUES, *IO) if family not in KERNEL_THREAD_EACH},
+        compiled("pthread", [f"pthread/{part}.c" for part in ("pthread", "sync", "queue", "io", "pipe")], ["-pthread"]),
+        {family: family for family in (*ALL, *SYNC, *QUEUES, *IO, *PROCESSES) if family not in KERNEL_THREAD_EACH},
         {**KERNEL_THREAD_EACH, **dict.fromkeys((RENDEZVOUS, UNBOUNDED), "a ring has places, and a limit")},
         most=KERNEL_THREADS,
         fixed_slice=True,
@@ -302,7 +303,7 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map")
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES)
             if family not in KERNEL_THREAD_EACH
         },
         {

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 MILLION = 1_000_000
 SIZES = (10, 1000, MILLION)
 # Whose n is no number of threads.
-NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce")
+NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce", "pipe")
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,7 @@ WORKLOADS = [
     executor("executor-100us", 100, "the same with 100 tasks that compute for 100 us"),
     mapped(1),
     mapped(1000),
+    Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),
     timers("timers", 10, "timers-10", "-10", "growth"),

@@ -100,6 +100,7 @@ int main(int argc, char **argv) {
                                          {"queue-fill", queue_fill_light},
                                          {"queue-priority", queue_priority_light},
                                          {"pingpong", pingpong_light},
+                                         {"pipe", pipe_run},
                                          {"select", select_light},
                                          {"sieve", sieve_light},
                                          {"timers", timers_light},

@@ -19,6 +19,7 @@ void executor_map_run(long n);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);
+void pipe_run(long size); /* in main: it forks first */
 void select_run(long queues);
 void sieve_run(long primes);
 void timers_run(long n);

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 import executors
 import locks
 import measure
+import pipes
 import queues
 
 
@@ -226,6 +227,7 @@ if __name__ == "__main__":
             **locks.WORKLOADS,
             **queues.WORKLOADS,
             **executors.WORKLOADS,
+            **pipes.WORKLOADS,
             "gil-convoy": gil_convoy,
         }
     )

@@ -233,6 +233,8 @@ static void convoy_run(long hogs) { convoy(hogs, hog); }
 
 static void convoy_malloc_run(long hogs) { convoy(hogs, hog_malloc); }
 
+void pipe_run(long size); /* pipe.c */
+
 int main(int argc, char **argv) {
   static const bench_workload table[] = {{"spawn", spawn_run},
                                          {"yield", yield_run},
@@ -251,6 +253,7 @@ int main(int argc, char **argv) {
                                          {"event", sync_event_run},
                                          {"queue", queue_run},
                                          {"pingpong", pingpong_run},
+                                         {"pipe", pipe_run},
                                          {"echo", echo_run},
                                          {"idle-connection", idle_connection_run},
                                          {"file-read", file_read_run},
