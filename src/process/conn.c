@@ -21,6 +21,7 @@
  * In the child of a fork the threads that had turns are not there. Their locks are free again; a direction in whose midst one was is
  * no good. */
 #define _GNU_SOURCE
+#include <core/sanitize.h>
 #include <fcntl.h>
 #include <io/attempt.h>
 #include <limits.h>
@@ -52,7 +53,10 @@ static void free_conn(struct thrumi_owned *o) {
 static const struct thrumi_owner owner = {mend, free_conn};
 
 void thrumi_conn_end(struct thrumi_turn *turn) {
-  if (turn->lock) thrum_lock_release(turn->lock);
+  if (turn->lock) {
+    thrumi_announce(turn->lock); /* to the next one who has the turn: what is kept of a message */
+    thrum_lock_release(turn->lock);
+  }
   thrumi_descriptor_end(turn->descriptor);
   thrumi_owned_drop(&turn->conn->owned);
 }
@@ -60,6 +64,7 @@ void thrumi_conn_end(struct thrumi_turn *turn) {
 static int take_turn(struct thrumi_turn *turn, thrum_lock *lock, thrum_duration timeout) {
   int error = thrum_lock_acquire_for(lock, timeout);
   if (error) return error;
+  thrumi_rely_on(lock);
   turn->lock = lock;
   return thrumi_owned_is_closed(&turn->conn->owned) ? -EBADF : 0;
 }

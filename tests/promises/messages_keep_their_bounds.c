@@ -5,12 +5,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-static const size_t sizes[] = {0,     1,     3,     4,     5,     64,     4095,     4096,
-                               16379, 16380, 16384, 16385, 65536, 300000, 16 << 20, 0};
+enum { LARGEST = TESTS_TSAN ? 1 << 20 : 16 << 20 };
+static const size_t sizes[] = {0,     1,     3,     4,     5,     64,     4095,    4096,
+                               16379, 16380, 16384, 16385, 65536, 300000, LARGEST, 0};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static intptr_t send_all_sizes(void *arg) {
-  unsigned char *bytes = must_allocate(16 << 20);
+  unsigned char *bytes = must_allocate(LARGEST);
   for (unsigned i = 0; i < SIZES; i++) {
     fill_pattern(bytes, sizes[i], i);
     CHECK_EQ(thrum_conn_send((thrum_conn *)arg, sizes[i] ? bytes : NULL, sizes[i]), 0);
@@ -21,14 +22,14 @@ static intptr_t send_all_sizes(void *arg) {
 
 static void carry(thrum_conn *from, thrum_conn *to, bool new_memory) {
   thrum_thread sender = must_spawn(send_all_sizes, from);
-  unsigned char *room = must_allocate(16 << 20);
+  unsigned char *room = must_allocate(LARGEST);
   for (unsigned i = 0; i < SIZES; i++) {
     void *got = room;
     size_t size;
     if (new_memory) {
       CHECK_EQ(thrum_conn_recv_new(to, &got, &size, SIZE_MAX), 0);
     } else {
-      ssize_t n = thrum_conn_recv(to, room, 16 << 20);
+      ssize_t n = thrum_conn_recv(to, room, LARGEST);
       CHECK(n >= 0);
       size = (size_t)n;
     }
