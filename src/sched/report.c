@@ -52,11 +52,17 @@ static void name_of_handle(uint64_t handle, char *text, size_t size) {
   name_thread(thrumi_record((uint32_t)THRUMI_FLAGS(handle)), THRUMI_GENERATION(handle), text, size);
 }
 
+/* Its object is the number then, which may be 0. */
+static bool is_on_descriptor(const char *what) {
+  static const char end[] = "on descriptor";
+  size_t length = strlen(what), least = sizeof end - 1;
+  return length >= least && strcmp(what + length - least, end) == 0;
+}
+
 static void describe_object(const struct thrumi_look *l, char *text, size_t size) {
-  size_t length = strlen(l->what);
   if (l->how & THRUMI_THREAD)
     name_of_handle((uint64_t)(uintptr_t)l->object, text, size);
-  else if (length > 10 && strcmp(l->what + length - 10, "descriptor") == 0)
+  else if (is_on_descriptor(l->what))
     snprintf(text, size, "%d", (int)(intptr_t)l->object);
   else
     thrumi_object_describe(l->object, text, size);
@@ -87,7 +93,7 @@ static void say_holder(struct thrumi_sink *sink, const struct thrumi_look *l, bo
 static void say_look(struct thrumi_sink *sink, const struct thrumi_look *l, int64_t now,
                      bool what_holder_does) {
   char object[THRUMI_OBJECT_TEXT];
-  if (l->object) {
+  if (l->object || is_on_descriptor(l->what)) {
     describe_object(l, object, sizeof object);
     thrumi_say(sink, "waits for %s %s", without_article(l->what), object);
   } else {

@@ -1,5 +1,6 @@
 /* Promise 6: when nothing can ever run again every thread is printed, and the program ends with status 86. */
 #include "../child.h"
+#include "../dumped.h"
 #include "../support.h"
 
 static thrum_thread threads[8];
@@ -9,7 +10,9 @@ static bool ready;
 static intptr_t wait_for_next(void *arg) {
   int i = (int)(intptr_t)arg;
   AWAIT(LOAD(ready));
-  return thrum_wait(threads[(i + 1) % 3]);
+  int error = thrum_wait(threads[(i + 1) % 3]);
+  STORE(ready, false); /* or the call would take this frame's place */
+  return error;
 }
 
 static void start_circle(bool bound) {
@@ -46,7 +49,9 @@ static int main_has_ended(void) {
 
 static intptr_t wait_for_main(void *arg) {
   (void)arg;
-  return thrum_wait(thrum_main_thread());
+  int error = thrum_wait(thrum_main_thread());
+  STORE(ready, false);
+  return error;
 }
 
 static int main_and_thread(void) {
@@ -114,14 +119,32 @@ static const struct child_case cases[] = {{"main-joins-the-circle", main_joins_t
                                           {"hook", hook},
                                           {0}};
 
+/* Of one thread: that it waits, for whom, since when, and its stack. */
+static void waits_for(const char *report, const char *name, const char *kind, const char *whom,
+                      const char *function) {
+  char line[100];
+  const char *of = dump_entry(report, name);
+  snprintf(line, sizeof line, " %s, waiting, waits for the end of thread \"%s\", for ", kind, whom);
+  CHECK_HAS(of, line);
+  CHECK_HAS(of, "\n    ");
+#if defined(HAVE_DUMP) && !TESTS_SANITIZED
+  if (function) snprintf(line, sizeof line, "\n    %s ", function);
+  if (function) CHECK_HAS(of, line);
+#else
+  (void)function;
+#endif
+}
+
 static void names_the_circle(const char *name) {
   struct child child = child_run(name);
   CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
-  CHECK_HAS(child.err_text, "circle-0");
-  CHECK_HAS(child.err_text, "circle-1");
-  CHECK_HAS(child.err_text, "circle-2");
+  const char *kind = strcmp(name, "bound-circle") == 0 ? "bound" : "light";
+  waits_for(child.err_text, "circle-0", kind, "circle-1", "wait_for_next");
+  waits_for(child.err_text, "circle-1", kind, "circle-2", "wait_for_next");
+  waits_for(child.err_text, "circle-2", kind, "circle-0", "wait_for_next");
   bool main_ended = strcmp(name, "main-returned") == 0 || strcmp(name, "main-has-ended") == 0;
-  if (!main_ended) CHECK_HAS(child.err_text, "MainThread");
+  bool first = strncmp(name, "foreign", 7) != 0;
+  if (!main_ended) waits_for(child.err_text, "MainThread", "main", first ? "circle-0" : "circle-1", NULL);
   child_free(&child);
 }
 
@@ -136,7 +159,8 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < sizeof circles / sizeof *circles; i++) names_the_circle(circles[i]);
   struct child child = child_run("main-and-thread");
   CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
-  CHECK_HAS(child.err_text, "waits-for-main");
+  waits_for(child.err_text, "waits-for-main", "light", "MainThread", "wait_for_main");
+  waits_for(child.err_text, "MainThread", "main", "waits-for-main", NULL);
   child_free(&child);
   child = child_run("hook");
   const char *hooked = strstr(child.err_text, "the hook was called");

@@ -3,6 +3,7 @@
 #include "../dumped.h"
 #include "../support.h"
 
+static struct child child;
 static bool stop;
 static int started;
 static int fds[2];
@@ -31,7 +32,9 @@ static intptr_t read_here(void *arg) {
 
 static intptr_t join_here(void *arg) {
   ADD(started, 1);
-  return thrum_wait(*(thrum_thread *)arg);
+  int error = thrum_wait(*(thrum_thread *)arg);
+  ADD(started, -1); /* or the call would take this frame's place */
+  return error;
 }
 
 static thrum_thread threads[5];
@@ -87,25 +90,76 @@ static int by_signal(void) {
 
 static const struct child_case cases[] = {{"by-call", by_call}, {"by-signal", by_signal}, {0}};
 
-int main(int argc, char **argv) {
-  CHILD_CASES(argc, argv, cases);
-  struct child child = child_run("by-call");
-  CHECK_STATUS(child, 0);
-  child_free(&child);
+/* ---- What SIGQUIT prints ------------------------------------------------------------------------------------------ */
+
+static void says(const char *name, const char *what, const char *function) {
+  const char *of = dump_entry(child.err_text, name);
+  CHECK_HAS(of, what);
+  CHECK_HAS(of, "\n    "); /* a line of its stack at least */
+#if defined(HAVE_DUMP) && !TESTS_SANITIZED
+  char line[100];
+  snprintf(line, sizeof line, "\n    %s ", function);
+  CHECK_HAS(of, line);
+  CHECK_HAS(strstr(of, line), "dump_names_every_thread.c:");
+#else
+  (void)function;
+#endif
+}
+
+static double waits_for(const char *name) {
+  const char *since = strstr(dump_entry(child.err_text, name), ", for ");
+  double seconds = -1;
+  CHECK(since && sscanf(since, ", for %lf s", &seconds) == 1 && seconds >= 0);
+  return seconds;
+}
+
+/* The last entry, to its end. */
+static bool is_whole(void) {
+  const char *last = strstr(child.err_text, "\"the bound one\"");
+  return last && strstr(last, "\n\n");
+}
+
+static void quit_and_await(void) {
+  child.err_size = 0;
+  memset(child.err_text, 0, CHILD_TEXT_MAX);
+  CHECK_EQ(kill(child.pid, SIGQUIT), 0);
+  for (int64_t end = child_clock() + CHILD_HANG_S * 1000; !is_whole();)
+    if (child_clock() > end || !child_pump(&child, 100)) child_hangs(&child, "no dump");
+}
+
+static void says_of_each(void) {
+  says("MainThread", " main, waiting, waits for input on descriptor 0, for ", "by_signal");
+  says("the reader", " light, waiting, waits for input on descriptor ", "read_here");
+  says("the joiner", " light, waiting, waits for the end of thread \"the reader\", for ", "join_here");
+  says("the sleeper", " light, ", "sleep_here");
+  says("the bound one", " bound, ", "sleep_here");
+  says("the spinner", " light, r", "spin_here"); /* running or ready */
+}
+
+static void is_told_by_signal(void) {
   child = child_start("by-signal", NULL);
   child_await(&child, "started");
-  for (int i = 0; i < 2; i++) {
-    child.err_size = 0;
-    memset(child.err_text, 0, CHILD_TEXT_MAX);
-    CHECK_EQ(kill(child.pid, SIGQUIT), 0);
-    child_await(&child, "the bound one");
-    child_await(&child, "the joiner");
-    child_await(&child, "the spinner");
-    child_await(&child, "MainThread");
-  }
+  quit_and_await();
+  double reader = waits_for("the reader"), joiner = waits_for("the joiner");
+  int64_t answered = wall_now();
+  says_of_each();
+  usleep(50000);                                                 /* time goes by: it is what is measured */
+  double passed = (double)(wall_now() - answered) / 1e9 - 0.002; /* as it is rounded */
+  quit_and_await();
+  says_of_each();
+  CHECK(waits_for("the reader") >= reader + passed);
+  CHECK(waits_for("the joiner") >= joiner + passed);
   child_say(&child, "x");
   child_finish(&child);
   CHECK_STATUS(child, 0);
   child_free(&child);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  child = child_run("by-call");
+  CHECK_STATUS(child, 0);
+  child_free(&child);
+  is_told_by_signal();
   return 0;
 }

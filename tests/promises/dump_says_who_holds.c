@@ -10,18 +10,6 @@ static thrum_rwlock rwlock, shelf;
 static thrum_gil gil;
 static thrum_event over;
 static bool holds, stop;
-/* The part of a dump that is of one thread. */
-static const char *entry(const char *dump, const char *name) {
-  static char part[1 << 16];
-  char head[THRUM_NAME_MAX + 8];
-  snprintf(head, sizeof head, "\n\"%s\" #", name);
-  const char *at = strstr(dump, head);
-  if (!at) check_failed(__FILE__, __LINE__, "no thread %s in:\n%s", name, dump);
-  const char *end = strstr(at + 1, "\n\n");
-  size_t length = end ? (size_t)(end - at) : strlen(at);
-  snprintf(part, sizeof part, "%.*s", (int)length, at);
-  return part;
-}
 
 static size_t times(const char *in, const char *part) {
   size_t n = 0;
@@ -96,7 +84,7 @@ static thrum_fn *const want[WANT] = {want_lock, want_lock, want_rlock, want_rwlo
 static const char *const names[WANT] = {"one", "two", "three", "four", "five", "six"};
 
 static void await_waiting(const char *name) {
-  while (!strstr(entry(dumped(), name), "waits for ")) thrum_sleep(THRUM_MS(1));
+  while (!strstr(dump_entry(dumped(), name), "waits for ")) thrum_sleep(THRUM_MS(1));
 }
 
 /* One holds it all, six want some of it. Returns what the dump says then. */
@@ -120,18 +108,19 @@ static const char *dump_while(thrum_fn *hold) {
 
 /* What nobody waits for is not known; and nothing is said of those who hold nothing. */
 static void what_is_waited_for(void) {
-  const char *dump = dump_while(hold_and_wait), *of_holder = entry(dump, "holder");
+  const char *dump = dump_while(hold_and_wait), *of_holder = dump_entry(dump, "holder");
   CHECK_HAS(of_holder, "\n  holds lock \"the lock\", for which 3 threads wait\n");
   CHECK_HAS(of_holder, "\n  holds rlock rlock, for which 1 thread waits\n");
   CHECK_HAS(of_holder, "\n  holds rwlock rwlock, for which 1 thread waits\n");
   CHECK_HAS(of_holder, "\n  holds gil gil, for which 1 thread waits\n");
   CHECK_EQ(times(dump, "  holds "), 4);
-  CHECK_HAS(entry(dump, "one"), "waits for lock \"the lock\" held by \"holder\" (waits for event), for ");
-  CHECK_HAS(entry(dump, "five"), "waits for gil gil held by \"holder\" (waits for event), for ");
+  CHECK_HAS(dump_entry(dump, "one"),
+            "waits for lock \"the lock\" held by \"holder\" (waits for event), for ");
+  CHECK_HAS(dump_entry(dump, "five"), "waits for gil gil held by \"holder\" (waits for event), for ");
   dump = dump_while(hold_and_compute);
-  CHECK_HAS(entry(dump, "four"),
+  CHECK_HAS(dump_entry(dump, "four"),
             "waits for rwlock to read rwlock held by \"holder\" (r"); /* running, or ready to */
-  CHECK_HAS(entry(dump, "holder"), "  holds rwlock rwlock, for which 1 thread waits\n");
+  CHECK_HAS(dump_entry(dump, "holder"), "  holds rwlock rwlock, for which 1 thread waits\n");
 }
 
 /* In the order in which it was taken, with the places. */
@@ -141,7 +130,7 @@ static void what_was_watched(void) {
       "  holds rlock rlock, taken in ",          "  holds rwlock rwlock, taken in ",
       "  holds rwlock shelf to read, taken in ", "  holds gil gil, taken in "};
   CHECK(!thrum_check_locks(true));
-  const char *dump = dump_while(hold_and_wait), *at = entry(dump, "holder");
+  const char *dump = dump_while(hold_and_wait), *at = dump_entry(dump, "holder");
   for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
     CHECK_HAS(at, wanted[i]);
     at = strstr(at, wanted[i]);
@@ -150,10 +139,10 @@ static void what_was_watched(void) {
   CHECK_EQ(times(dump, ", for which 3 threads wait\n"), 1);
   CHECK_EQ(times(dump, ", for which 1 thread waits\n"), 3);
 #ifdef HAVE_DUMP
-  CHECK_HAS(entry(dump, "holder"), "  holds lock unwanted, taken in take_all, ");
+  CHECK_HAS(dump_entry(dump, "holder"), "  holds lock unwanted, taken in take_all, ");
 #endif
   thrum_lock_acquire(&unwanted);
-  CHECK_HAS(entry(dumped(), "MainThread"), "  holds lock unwanted, taken in ");
+  CHECK_HAS(dump_entry(dumped(), "MainThread"), "  holds lock unwanted, taken in ");
   CHECK(thrum_check_locks(false));
   CHECK_EQ(times(dumped(), "  holds "), 0); /* from here on it may be released unseen */
   CHECK_EQ(thrum_lock_release(&unwanted), 0);
@@ -176,9 +165,9 @@ static void report_says_what_holder_does(void) {
   struct child child = child_run("all-wait");
   CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
   CHECK_HAS(child.err_text, "every thread waits");
-  CHECK_HAS(entry(child.err_text, "MainThread"),
+  CHECK_HAS(dump_entry(child.err_text, "MainThread"),
             "waits for rlock rlock held by \"holder\" (waits for event), for ");
-  const char *of_holder = entry(child.err_text, "holder");
+  const char *of_holder = dump_entry(child.err_text, "holder");
   CHECK_HAS(of_holder, ", waits for event over, for ");
   CHECK_HAS(of_holder, "  holds rlock rlock, for which 1 thread waits\n");
 #ifdef HAVE_DUMP
