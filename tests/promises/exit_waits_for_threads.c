@@ -139,9 +139,31 @@ static intptr_t wait_for_input(void *arg) {
   return thrum_read(0, &c, 1) == 1 ? 0 : 1;
 }
 
+/* When main returned is told to the one who looks when the names come. */
 static int slow_end_is_explained(void) {
+  char text[32];
   CHECK_EQ(thrum_spawn_named(NULL, wait_for_input, NULL, "slowpoke"), 0);
+  snprintf(text, sizeof text, "%lld;", (long long)wall_now());
+  say(text);
   return 0;
+}
+
+static void on_interrupt(int signo) {
+  CHECK_EQ(signo, SIGINT);
+  say("caught;");
+}
+
+/* It handles one Ctrl-C itself. */
+static int catches_one(void) {
+  struct sigaction once = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+  CHECK_EQ(sigaction(SIGINT, &once, NULL), 0);
+  return slow_end_is_explained();
+}
+
+/* All of them, and each handler's end is the start of the rest of the wait. */
+static int catches_all(void) {
+  CHECK(signal(SIGINT, on_interrupt) == SIG_DFL);
+  return slow_end_is_explained();
 }
 
 static bool ending;
@@ -217,6 +239,8 @@ static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"daemons-inherit", daemons_inherit},
                                           {"daemons-may-disinherit", daemons_may_disinherit},
                                           {"slow-end-is-explained", slow_end_is_explained},
+                                          {"catches-one", catches_one},
+                                          {"catches-all", catches_all},
                                           {"order-at-exit", order_at_exit},
                                           {"late-threads-are-joined", late_threads_are_joined},
                                           {"main-can-be-waited-for", main_can_be_waited_for},
@@ -243,6 +267,60 @@ static void daemon_first(const char *name, const char *line, const char *out) {
   child_free(&child);
 }
 
+/* ---- A program that is waiting for its threads ------------------------------------------------------------------- */
+
+enum { ATTEMPTS = 5, SAID_AFTER_NS = 1000000000, SAID_WITHIN_NS = 1500000000 };
+
+static int64_t named_after(void) {
+  long long returned;
+  struct child child = child_start("slow-end-is-explained", NULL);
+  child_await(&child, "slowpoke");
+  int64_t now = wall_now();
+  CHECK_EQ(sscanf(child.out_text, "%lld;", &returned), 1);
+  child_say(&child, "x");
+  child_finish(&child);
+  CHECK_STATUS(child, 0);
+  child_free(&child);
+  return now - returned;
+}
+
+/* Not before; and not much later, where the machine is not too busy. */
+static void names_come_after_a_second(void) {
+  for (int i = 0; i < ATTEMPTS; i++) {
+    int64_t after = named_after();
+    CHECK(after >= SAID_AFTER_NS);
+    if (after <= SAID_WITHIN_NS) return;
+  }
+  check_failed(__FILE__, __LINE__, "threads are named late");
+}
+
+/* Ctrl-C does what it does at any other time: what the program does not catch ends it. */
+static void ends_by_interrupt(const char *name, int caught) {
+  struct child child = child_start(name, NULL);
+  child_await(&child, "slowpoke");
+  if (caught) CHECK_EQ(kill(child.pid, SIGINT), 0);
+  if (caught) child_await(&child, "caught;");
+  CHECK_EQ(kill(child.pid, SIGINT), 0);
+  child_finish(&child);
+  CHECK_STATUS(child, CHILD_SIGNALLED + SIGINT);
+  child_free(&child);
+}
+
+static void goes_on_waiting(void) {
+  struct child child = child_start("catches-all", NULL);
+  child_await(&child, "slowpoke");
+  for (int i = 0; i < 2; i++) {
+    child.out_size = 0;
+    memset(child.out_text, 0, CHILD_TEXT_MAX);
+    CHECK_EQ(kill(child.pid, SIGINT), 0);
+    child_await(&child, "caught;");
+  }
+  child_say(&child, "x");
+  child_finish(&child);
+  CHECK_STATUS(child, 0);
+  child_free(&child);
+}
+
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   static const char seven[] = "worked;worked;worked;worked;worked;worked;worked;";
@@ -264,11 +342,10 @@ int main(int argc, char **argv) {
   child_free(&child);
   daemon_first("daemons-inherit", "inherited;", "inherited;");
   daemon_first("daemons-may-disinherit", "started;", "started;waited for;");
-  child = child_start("slow-end-is-explained", NULL);
-  child_await(&child, "slowpoke");
-  child_say(&child, "x");
-  child_finish(&child);
-  CHECK_STATUS(child, 0);
-  child_free(&child);
+  names_come_after_a_second();
+  ends_by_interrupt("slow-end-is-explained", 0);
+  if (TESTS_TSAN) return 0; /* it keeps a handler back while a thread waits in the runtime */
+  ends_by_interrupt("catches-one", 1);
+  goes_on_waiting();
   return 0;
 }
