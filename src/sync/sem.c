@@ -26,6 +26,8 @@
  *  - Nobody starves: a waiter that has waited for FAIR_AFTER and found nothing is at the head of the queue, and FAIR is set.
  *    From then on only woken ones take, and there are never more of these than units when one is woken; FAIR stays until the
  *    first waiter is a young one and none that was woken is still to try.
+ *    What is bounded is how often it is woken in vain. A release whose unit another thread takes before the release has come
+ *    to the bucket wakes nobody, and so does not count.
  *  - Another process wrote `woken`: in the child of a fork it counts as 0, since those threads are not there.
  *
  * A release is one compare-and-swap, in a signal handler too; the rest can be done by anybody later.

@@ -4,9 +4,10 @@
  *     thrum_lock_acquire(&lock);  total += n;  thrum_lock_release(&lock);
  *     THRUM_LOCKED(&lock) { total += n; }            // the same; any way out of the block releases it
  *
- * Any thread may release it, not only the one that took it; who takes it twice waits for itself. A thread that has waited
- * for about a millisecond gets the lock handed over by the next release, before threads that come later; until then
- * whoever is there first takes it, which is faster. What all objects have in common is said in sync.h. */
+ * Any thread may release it, not only the one that took it; who takes it twice waits for itself. Whoever is there first
+ * takes a lock that is released, which is faster than to wait for who was woken; but a thread that was woken in vain after it has
+ * waited for about a millisecond gets the lock handed over by the next release, and so do those behind it that have waited for as
+ * long. What all objects have in common is said in sync.h. */
 #ifndef THRUM_SYNC_LOCK_H
 #define THRUM_SYNC_LOCK_H
 
