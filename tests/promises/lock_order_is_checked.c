@@ -7,6 +7,8 @@ enum { TRUE_END = 42, MANY = 10000, ACCOUNTS = 8 };
 
 static thrum_lock left, right, third, gate, many[MANY];
 static thrum_rlock again;
+static thrum_rwlock ledger, archive;
+static thrum_gil interpreter;
 static thrum_cond cond;
 
 /* A thread that takes up to four locks in order, and releases them. */
@@ -104,6 +106,75 @@ static int one_class(void) {
   return TRUE_END;
 }
 
+/* Without a name, and no variables: all that were first taken at one place are one class. */
+static int one_site(void) {
+  open_accounts(NULL);
+  transfers(false);
+  return TRUE_END;
+}
+
+static intptr_t write_then_read(void *arg) {
+  thrum_rwlock **l = arg;
+  THRUM_WRITE_LOCKED(l[0]) THRUM_READ_LOCKED(l[1]) {}
+  return 0;
+}
+
+static int rwlocks(void) {
+  thrum_rwlock *up[] = {&ledger, &archive}, *down[] = {&archive, &ledger};
+  CHECK_EQ(must_join(must_spawn(write_then_read, up)), 0);
+  CHECK_EQ(must_join(must_spawn(write_then_read, down)), 0);
+  return TRUE_END;
+}
+
+static intptr_t read_then_lock(void *arg) {
+  (void)arg;
+  THRUM_READ_LOCKED(&ledger) THRUM_LOCKED(&left) {}
+  return 0;
+}
+
+static intptr_t lock_then_write(void *arg) {
+  (void)arg;
+  THRUM_LOCKED(&left) THRUM_WRITE_LOCKED(&ledger) {}
+  return 0;
+}
+
+static int rwlock_and_lock(void) {
+  CHECK_EQ(must_join(must_spawn(read_then_lock, NULL)), 0);
+  CHECK_EQ(must_join(must_spawn(lock_then_write, NULL)), 0);
+  return TRUE_END;
+}
+
+/* A lock that is held to be read keeps nobody from the other order. */
+static intptr_t takes_behind_readers(void *arg) {
+  THRUM_READ_LOCKED(&ledger) take_in_order(arg);
+  return 0;
+}
+
+static int read_gate(void) {
+  struct taker lefty = {"lefty", {&left, &right}}, righty = {"righty", {&right, &left}};
+  CHECK_EQ(must_join(must_spawn(takes_behind_readers, &lefty)), 0);
+  CHECK_EQ(must_join(must_spawn(takes_behind_readers, &righty)), 0);
+  return TRUE_END;
+}
+
+static intptr_t gil_then_lock(void *arg) {
+  (void)arg;
+  THRUM_GIL_LOCKED(&interpreter) THRUM_LOCKED(&left) {}
+  return 0;
+}
+
+static intptr_t lock_then_gil(void *arg) {
+  (void)arg;
+  THRUM_LOCKED(&left) THRUM_GIL_LOCKED(&interpreter) {}
+  return 0;
+}
+
+static int gil_and_lock(void) {
+  CHECK_EQ(must_join(must_spawn(gil_then_lock, NULL)), 0);
+  CHECK_EQ(must_join(must_spawn(lock_then_gil, NULL)), 0);
+  return TRUE_END;
+}
+
 static int ten_thousand(void) {
   for (int i = 0; i + 1 < MANY; i++) {
     thrum_lock_acquire(&many[i]);
@@ -197,6 +268,58 @@ static int by_address_named(void) {
   return TRUE_END;
 }
 
+/* Readers alone never wait for each other. */
+static intptr_t read_both(void *arg) {
+  thrum_rwlock **l = arg;
+  THRUM_READ_LOCKED(l[0]) THRUM_READ_LOCKED(l[1]) {}
+  return 0;
+}
+
+static int readers_alone(void) {
+  thrum_rwlock *up[] = {&ledger, &archive}, *down[] = {&archive, &ledger};
+  CHECK_EQ(must_join(must_spawn(read_both, up)), 0);
+  CHECK_EQ(must_join(must_spawn(read_both, down)), 0);
+  return TRUE_END;
+}
+
+/* Behind a writer, or a gil, nobody is in the other order. */
+static intptr_t takes_behind_writer(void *arg) {
+  THRUM_WRITE_LOCKED(&ledger) take_in_order(arg);
+  return 0;
+}
+
+static intptr_t takes_behind_gil(void *arg) {
+  THRUM_GIL_LOCKED(&interpreter) take_in_order(arg);
+  return 0;
+}
+
+static int write_gate(void) {
+  struct taker lefty = {"lefty", {&left, &right}}, righty = {"righty", {&right, &left}};
+  CHECK_EQ(must_join(must_spawn(takes_behind_writer, &lefty)), 0);
+  CHECK_EQ(must_join(must_spawn(takes_behind_writer, &righty)), 0);
+  return TRUE_END;
+}
+
+static int gil_gate(void) {
+  struct taker lefty = {"lefty", {&left, &right}}, righty = {"righty", {&right, &left}};
+  CHECK_EQ(must_join(must_spawn(takes_behind_gil, &lefty)), 0);
+  CHECK_EQ(must_join(must_spawn(takes_behind_gil, &righty)), 0);
+  return TRUE_END;
+}
+
+/* What was released is not held, whichever way it was taken. */
+static int released_again(void) {
+  CHECK_EQ(must_join(must_spawn(lock_then_gil, NULL)), 0);
+  CHECK_EQ(must_join(must_spawn(lock_then_write, NULL)), 0);
+  THRUM_GIL_LOCKED(&interpreter) THRUM_GIL_UNLOCKED(&interpreter) THRUM_LOCKED(&left) {}
+  THRUM_READ_LOCKED(&ledger) {}
+  thrum_rwlock_acquire_write(&ledger);
+  CHECK_EQ(thrum_rwlock_downgrade(&ledger), 0);
+  CHECK_EQ(thrum_rwlock_release_read(&ledger), 0);
+  THRUM_LOCKED(&left) {}
+  return TRUE_END;
+}
+
 /* A lock that ends and begins anew in the same place is another one. */
 static int memory_used_again(void) {
   thrum_lock *l = calloc(1, sizeof *l);
@@ -251,6 +374,11 @@ static const struct child_case cases[] = {{"two", two},
                                           {"held-by-try", held_by_try},
                                           {"condition", condition},
                                           {"one-class", one_class},
+                                          {"one-site", one_site},
+                                          {"rwlocks", rwlocks},
+                                          {"rwlock-and-lock", rwlock_and_lock},
+                                          {"read-gate", read_gate},
+                                          {"gil-and-lock", gil_and_lock},
                                           {"ten-thousand", ten_thousand},
                                           {"while-running", while_running},
                                           {"one-order", one_order},
@@ -259,6 +387,10 @@ static const struct child_case cases[] = {{"two", two},
                                           {"gate-made-again", gate_made_again},
                                           {"tries", tries},
                                           {"recursion", recursion},
+                                          {"readers-alone", readers_alone},
+                                          {"write-gate", write_gate},
+                                          {"gil-gate", gil_gate},
+                                          {"released-again", released_again},
                                           {"by-address", by_address},
                                           {"by-address-named", by_address_named},
                                           {"memory-used-again", memory_used_again},
@@ -266,7 +398,7 @@ static const struct child_case cases[] = {{"two", two},
                                           {"released-by-another", released_by_another},
                                           {0}};
 
-enum { REPORTED = 9 };
+enum { REPORTED = 14 };
 
 static size_t times(const char *text, const char *part) {
   size_t n = 0;
@@ -306,6 +438,12 @@ int main(int argc, char **argv) {
   is_reported("condition", two_locks, "holds left", "holds right");
   is_reported("one-class", "two locks of one class, \"an account\"", "\"teller\" holds \"an account\"",
               "and takes");
+  is_reported("one-site", "two locks of one class, (first taken in ", "\"teller\" holds (first taken in ",
+              "and takes (first taken in ");
+  is_reported("rwlocks", two_locks, "holds ledger, taken in ", "holds archive, taken in ");
+  is_reported("rwlock-and-lock", two_locks, "holds ledger, taken in ", "and takes ledger in ");
+  is_reported("read-gate", two_locks, "holds left", "holds right");
+  is_reported("gil-and-lock", two_locks, "holds interpreter, taken in ", "and takes interpreter in ");
   is_reported("ten-thousand", "so far\nthrum: lock order: 2 locks", "\"backwards\" holds many+0x", "many+0x");
   is_reported("while-running", two_locks, "\"lefty\" holds left", "\"righty\" holds right");
   for (int i = REPORTED; cases[i].name; i++) {
