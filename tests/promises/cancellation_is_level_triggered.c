@@ -414,9 +414,17 @@ static intptr_t plainly_close(void *arg) {
   return thrum_scope_close(&s) == -ECANCELED ? (intptr_t)arg : -1;
 }
 
-static thrum_fn *const plain[] = {plainly_lock, plainly_rlock,   plainly_write, plainly_read,
-                                  plainly_gil,  plainly_acquire, plainly_event, plainly_group,
-                                  plainly_once, plainly_wait,    plainly_close};
+static thrum_cond cond;
+static thrum_lock of_cond;
+static intptr_t plainly_condition(void *arg) {
+  thrum_lock_acquire(&of_cond);
+  int error = thrum_cond_wait(&cond, &of_cond);
+  return error + thrum_lock_release(&of_cond) + (intptr_t)arg; /* it is held again */
+}
+
+static thrum_fn *const plain[] = {plainly_lock, plainly_rlock,   plainly_write,     plainly_read,
+                                  plainly_gil,  plainly_acquire, plainly_event,     plainly_group,
+                                  plainly_once, plainly_wait,    plainly_condition, plainly_close};
 enum { PLAIN = sizeof plain / sizeof *plain };
 
 static void plain_waits_last(void) {
@@ -434,10 +442,54 @@ static void plain_waits_last(void) {
     CHECK_EQ(thrum_sem_release(&sem, 1), 0);
     thrum_event_set(&event);
     thrum_waitgroup_done(&group);
+    thrum_cond_notify_all(&cond);
     thrum_event_set(&let_go);
   }
   CHECK_EQ(thrum_scope_close(&s), 0);
   for (int i = 0; i < PLAIN; i++) CHECK_EQ(must_join(t[i]), 0);
+}
+
+/* The condition's wait is cancelled; to take its lock again is no cancellation point. */
+static int has_lock_back;
+
+static intptr_t wait_in_condition(void *arg) {
+  thrum_lock_acquire(&of_cond);
+  CHECK_EQ(thrum_cond_wait_for(&cond, &of_cond, THRUM_FOREVER), -ECANCELED);
+  STORE(has_lock_back, 1);
+  return thrum_lock_release(&of_cond) + (intptr_t)arg;
+}
+
+static void a_cancelled_wait_takes_its_lock(void) {
+  thrum_thread t = must_spawn(wait_in_condition, NULL);
+  AWAIT(is_parked(t));
+  thrum_lock_acquire(&of_cond);
+  CHECK_EQ(thrum_cancel(t), 0);
+  for (int i = 0; i < 20; i++) CHECK_EQ(thrum_sleep(THRUM_US(200)), 0);
+  AWAIT(is_parked(t)); /* in the lock */
+  CHECK_EQ(LOAD(has_lock_back), 0);
+  CHECK_EQ(thrum_lock_release(&of_cond), 0);
+  CHECK_EQ(must_join(t), 0);
+  CHECK_EQ(LOAD(has_lock_back), 1);
+}
+
+/* What does not wait for anybody does its work in a cancelled thread, too. */
+static intptr_t goes_on_cancelled(void *arg) {
+  int fds[2];
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+  CHECK(thrum_print("said by a cancelled thread\n") >= 0);
+  CHECK_EQ(pipe(fds), 0);
+  CHECK_EQ(thrum_close(fds[0]), 0);
+  CHECK_EQ(thrum_close(fds[1]), 0);
+  CHECK(fcntl(fds[0], F_GETFD) < 0 && fcntl(fds[1], F_GETFD) < 0);
+  CHECK_EQ(thrum_sleep(0), -ECANCELED); /* still */
+  return (intptr_t)arg;
+}
+
+static void printing_and_closing_go_on(void) {
+  thrum_thread t = must_spawn(goes_on_cancelled, NULL);
+  AWAIT(is_parked(t));
+  CHECK_EQ(thrum_cancel(t), 0);
+  CHECK_EQ(must_join(t), 0);
 }
 
 int main(void) {
@@ -450,6 +502,8 @@ int main(void) {
     one_thread(&points[i]);
     from_far_above(&points[i]);
   }
+  a_cancelled_wait_takes_its_lock();
+  printing_and_closing_go_on();
   plain_waits_last();
   CHECK_EQ(must_join(alive), 0);
   CHECK_EQ(must_join(keeper), 0);

@@ -1,5 +1,6 @@
 /* A block with a scope is not left while a thread of it runs: at its end, by break, continue, return, goto, thrum_exit from far
  * below. */
+#include "../child.h"
 #include "scopes.h"
 
 enum { END, BREAK, CONTINUE, RETURN, GOTO, EXIT, WAYS };
@@ -69,8 +70,6 @@ static void exits(thrum_thread (*spawn)(thrum_fn *, void *)) {
   CHECK(LOAD(ended));
 }
 
-/* While it is closed it waits also for what cannot be cancelled, and says after a second whom it waits for: see
- * misuse of that in bad_scopes.c. */
 static int after_block(void) {
   int error = 1;
   THRUM_SCOPE(s, .status = &error) spawn_away(&s, return_it, (void *)-EIO);
@@ -82,7 +81,61 @@ static intptr_t a_statement_is_a_block(void *arg) {
   return (intptr_t)arg;
 }
 
-int main(void) {
+/* ---- While it is closed it waits also for what cannot be cancelled, and says after a second whom it waits for ----------- */
+
+static thrum_event gate;
+
+/* The parent has read what there is to read. */
+static intptr_t open_gate_when_told(void *arg) {
+  char byte;
+  CHECK_EQ(thrum_read(0, &byte, 1), 1);
+  thrum_event_set(&gate);
+  return (intptr_t)arg;
+}
+
+static int runs_on(void) {
+  thrum_scope s;
+  must_spawn(open_gate_when_told, NULL);
+  open_plainly(&s);
+  CHECK_EQ(thrum_scope_spawn_named(&s, NULL, wait_for_event, &gate, "stubborn"), 0);
+  CHECK_EQ(thrum_scope_spawn_named(&s, NULL, until_cancelled, NULL, "obedient"), 0);
+  CHECK_EQ(thrum_scope_spawn_named(&s, NULL, wait_for_event, &gate, "deaf"), 0);
+  thrum_scope_cancel(&s);
+  CHECK_EQ(thrum_scope_close(&s), 0);
+  return 42;
+}
+
+static intptr_t sleep_long(void *arg) { return thrum_sleep(THRUM_MS(1300)) + (intptr_t)arg; }
+
+/* Nobody was cancelled. */
+static int takes_long(void) {
+  THRUM_SCOPE(s) spawn_away(&s, sleep_long, NULL);
+  return 42;
+}
+
+static const struct child_case cases[] = {{"runs-on", runs_on}, {"takes-long", takes_long}, {0}};
+
+static void names_who_runs_on(void) {
+  static const char stubborn[] =
+      "thrum: stubborn was cancelled a second ago and runs on: MainThread waits for it\n";
+  static const char deaf[] = "thrum: deaf was cancelled a second ago and runs on: MainThread waits for it\n";
+  struct child child = child_start("runs-on", NULL), quiet = child_start("takes-long", NULL);
+  child_await(&child, stubborn);
+  child_await(&child, deaf);
+  child_say(&child, "!");
+  child_finish(&child);
+  CHECK_STATUS(child, 42);
+  CHECK_EQ(child.err_size, strlen(stubborn) + strlen(deaf)); /* once each, and nobody else */
+  child_finish(&quiet);
+  CHECK_STATUS(quiet, 42);
+  CHECK_STR(quiet.err_text, "");
+  child_free(&child);
+  child_free(&quiet);
+}
+
+int main(int argc, char **argv) {
+  CHILD_CASES(argc, argv, cases);
+  names_who_runs_on();
   run_in_each_kind(each_way, NULL);
   run_in_each_kind(a_statement_is_a_block, NULL);
   exits(must_spawn);
