@@ -38,8 +38,9 @@ static void with_workers(int workers) {
   intptr_t primes[THREADS] = {0};
   for (int i = 0; i < THREADS; i++) thrum_join(threads[i], &primes[i]);
   thrum_duration took = thrum_now() - start;
-  thrum_print("%d worker%s: %jd and %jd primes in %.0f ms\n", workers, workers > 1 ? "s" : "",
-              (intmax_t)primes[0], (intmax_t)primes[1], (double)took / 1e6);
+  thrum_print("%d worker%s: %jd and %jd primes in %.0f ms, both at once for %.0f ms\n", workers,
+              workers > 1 ? "s" : "", (intmax_t)primes[0], (intmax_t)primes[1], (double)took / 1e6,
+              (double)lanes_overlap(&lanes[0], &lanes[1]) / 1e6);
   lanes_draw(lanes, THREADS);
 }
 

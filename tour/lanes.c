@@ -32,6 +32,20 @@ long lane_spin(struct lane *lane, thrum_duration cpu_time) {
   return rounds;
 }
 
+thrum_duration lanes_overlap(const struct lane *a, const struct lane *b) {
+  thrum_duration both = 0;
+  for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
+    thrum_time from = a->spans[i].from > b->spans[j].from ? a->spans[i].from : b->spans[j].from;
+    thrum_time to = a->spans[i].to < b->spans[j].to ? a->spans[i].to : b->spans[j].to;
+    if (to > from) both += to - from;
+    if (a->spans[i].to < b->spans[j].to)
+      i++;
+    else
+      j++;
+  }
+  return both;
+}
+
 struct turn {
   size_t lane;
   thrum_time from, to;

@@ -28,6 +28,9 @@ long lane_spin(struct lane *lane, thrum_duration cpu_time);
 /* Prints the lanes over one scale of time, and below them how many milliseconds a column is. */
 void lanes_draw(const struct lane *lanes, size_t count);
 
+/* How long both owners ran at once. */
+thrum_duration lanes_overlap(const struct lane *a, const struct lane *b);
+
 /* A turn lasts until a thread of another lane runs: for threads that share one worker. Stores how many there
  * were, and returns the median of their lengths. */
 thrum_duration lanes_turn(const struct lane *lanes, size_t count, size_t *turns);
