@@ -32,6 +32,7 @@ enum kind {
   LOOK_UP,
   CPU_TIME,
   ACTIVITY,
+  THREAD_COUNT,
   KINDS
 };
 
@@ -60,6 +61,7 @@ const struct inject_kind inject_kinds[] = {
     [LOOK_UP] = {"look-up", EAI_MEMORY, LONG_MAX, true},
     [CPU_TIME] = {"cpu-time", -EINVAL, LONG_MAX, false},
     [ACTIVITY] = {"activity", THRUMI_ACTIVITY_UNKNOWN, LONG_MAX, false},
+    [THREAD_COUNT] = {"thread-count", -ENOENT, LONG_MAX, false},
     [KINDS] = {0},
 };
 
@@ -180,6 +182,11 @@ static enum thrumi_activity activity(pid_t tid) {
   return thrumi_os_linux.activity(tid);
 }
 
+static int thread_count(void) {
+  FAIL_IF_DUE(THREAD_COUNT);
+  return thrumi_os_linux.thread_count();
+}
+
 /* ---- Descriptors --------------------------------------------------------------------------------------- */
 
 static int epoll_create_(void) {
@@ -269,6 +276,7 @@ void inject_install(void) {
   thrumi_os.futex_wait = futex_wait;
   thrumi_os.cpu_time = cpu_time;
   thrumi_os.activity = activity;
+  thrumi_os.thread_count = thread_count;
   thrumi_os.epoll_create = epoll_create_;
   thrumi_os.event_create = event_create;
   thrumi_os.epoll_ctl = epoll_control;

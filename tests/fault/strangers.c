@@ -94,18 +94,63 @@ static int that_ends(void) {
   return wait_with_two();
 }
 
+/* ---- Where the OS does not count ---------------------------------------------------------------------------------- */
+
+enum { REFUSALS = 4 };
+
+static int asked; /* by the monitor alone */
+
+/* As where /proc is not to be had. */
+static int count_never(void) {
+  if (++asked == REFUSALS) CHECK(write(1, "not counted\n", 12) == 12);
+  return -ENOENT;
+}
+
+static int count_after_some_time(void) {
+  return ++asked <= REFUSALS ? -ENOENT : thrumi_os_linux.thread_count();
+}
+
+static int uncounted(void) {
+  thrumi_os.thread_count = count_never;
+  return wait_with_two();
+}
+
+static int counted_late(void) {
+  thrumi_os.thread_count = count_after_some_time;
+  return wait_with_two();
+}
+
+/* ------------------------------------------------------------------------------------------------------------------- */
+
 static const struct child_case cases[] = {{"beside-one-being-made", beside_one_being_made},
                                           {"that-is-taken-in", that_is_taken_in},
                                           {"that-ends", that_ends},
+                                          {"uncounted", uncounted},
+                                          {"counted-late", counted_late},
                                           {0}};
+
+/* Nobody is there who could wake somebody: it is only that this is not known. */
+static void no_verdict_without_a_count(void) {
+  struct child child = child_start("uncounted", NULL);
+  child_await(&child, "not counted");
+  CHECK_EQ(kill(child.pid, SIGTERM), 0);
+  child_finish(&child);
+  CHECK_STATUS(child, CHILD_SIGNALLED + SIGTERM);
+  CHECK_STR(child.err_text, "");
+  child_free(&child);
+  child = child_run("counted-late");
+  CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
+  child_free(&child);
+}
 
 int main(int argc, char **argv) {
   main_thread = pthread_self();
   CHILD_CASES(argc, argv, cases);
-  for (int i = 0; cases[i].name; i++) {
+  for (int i = 0; strcmp(cases[i].name, "uncounted") != 0; i++) {
     struct child child = child_run(cases[i].name);
     CHECK_STATUS(child, TRUE_END);
     child_free(&child);
   }
+  if (!TESTS_TSAN) no_verdict_without_a_count(); /* which has a thread of its own */
   return 0;
 }

@@ -501,6 +501,25 @@ static intptr_t spawn_outside(void *arg) {
 
 static int foreign(void) { return (int)run_outside(spawn_outside, NULL); }
 
+/* The monitor asks whether anybody is there who could wake main: twice and more in that time. */
+enum { STRANGER_WAITS_US = 600000 };
+static thrum_event from_outside;
+
+static void *set_from_outside(void *arg) {
+  (void)arg;
+  usleep(STRANGER_WAITS_US);
+  thrum_event_set(&from_outside);
+  return NULL;
+}
+
+static int waiting_for_a_stranger(void) {
+  pthread_t stranger;
+  CHECK_EQ(pthread_create(&stranger, NULL, set_from_outside, NULL), 0);
+  thrum_event_wait(&from_outside);
+  CHECK_EQ(pthread_join(stranger, NULL), 0);
+  return 0;
+}
+
 const struct step workload[] = {
     {.name = "start", start, .may_abort = true},
     {.name = "spawn", spawn, {-ENOMEM}, .again = true},
@@ -534,6 +553,7 @@ const struct step workload[] = {
     {.name = "printing", printing, {-ENOMEM}},
     {.name = "dumping", dumping, {-ENOMEM}},
     {.name = "exiting", exiting, {-ENOMEM}},
+    {.name = "waiting for a stranger", waiting_for_a_stranger, .only = "thread-count"},
     {.name = "foreign", foreign, {-ENOMEM}, .may_abort = true},
     {.name = "spawn, at the end", spawn, {-ENOMEM}},
     {0},
