@@ -87,7 +87,7 @@ static void reset_sched(void) {
   s->lock = (struct thrumi_spin){0};
 }
 
-/* The forker holds worker 0 on a kernel thread of its own. */
+/* The forker holds worker 0 on a kernel thread of its own. What it has pinned it will unpin. */
 static void make_main(struct thrumi_thread *t) {
   thrumi_self_tls = NULL;
   struct thrumi_kthread *k = thrumi_kthread_new(THRUMI_ROLE_OWNED);
@@ -97,7 +97,6 @@ static void make_main(struct thrumi_thread *t) {
   t->kind = THRUMI_MAIN;
   t->kthread = k;
   t->daemon = false;
-  t->pins = 0;
   thrumi_set_state(t, THRUMI_RUNNING);
   thrumi_become(k, t);
   k->worker = w;

@@ -1,0 +1,58 @@
+/* Promise 1: a thread that lost its worker in a plain call and then computes is stopped, and takes turns with the others like any, though
+ * it calls nothing of the runtime's. */
+#include "../support.h"
+
+#include <core/hooks.h>
+
+enum { ROUNDS = 5 };
+
+static int fds[2];
+static uint64_t lost, regained; /* handles, as they are traced */
+static bool go_on;
+static uint64_t loops;
+
+static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object) {
+  (void)object;
+  if (kind == THRUMI_EVENT_LEASE) STORE(lost, thread);
+  if (kind == THRUMI_EVENT_REGAIN) STORE(regained, thread);
+}
+
+static intptr_t read_and_compute(void *arg) {
+  char c;
+  CHECK_EQ(read(fds[0], &c, 1), 1);
+  while (!LOAD(go_on)) STORE(loops, loops + 1);
+  return (intptr_t)arg;
+}
+
+/* The hog has the only worker, and the other one computes on a CPU that is not its own: it must ask for the worker, and gets it. */
+static void is_stopped(struct hogs *hog) {
+  STORE(lost, 0u);
+  STORE(regained, 0u);
+  STORE(go_on, false);
+  loops = 0;
+  thrum_thread t = must_spawn(read_and_compute, NULL);
+  AWAIT(LOAD(lost) == t.value);
+  uint64_t since = hog_loops(hog, 0);
+  AWAIT(hog_loops(hog, 0) > since);
+  CHECK_EQ(write(fds[1], "x", 1), 1);
+  AWAIT(LOAD(regained) == t.value);
+  for (int turn = 0; turn < 2; turn++) {
+    uint64_t loops_then = LOAD(loops);
+    since = hog_loops(hog, 0);
+    AWAIT(LOAD(loops) > loops_then && hog_loops(hog, 0) > since);
+  }
+  STORE(go_on, true);
+  CHECK_EQ(must_join(t), 0);
+}
+
+int main(void) {
+  struct hogs hog;
+  CHECK_EQ(pipe(fds), 0);
+  thrumi_hooks.trace = note;
+  __atomic_fetch_or(&thrumi_mode, (uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
+  CHECK_EQ(thrum_set_workers(1), 0);
+  hogs_start(&hog, 1, hog_loop);
+  for (int i = 0; i < ROUNDS; i++) is_stopped(&hog);
+  hogs_stop(&hog);
+  return 0;
+}
