@@ -2,6 +2,8 @@
  * joined is in no list any more. */
 #include "../support.h"
 
+#include <signal.h>
+
 enum { MOST_WAITERS = 19, TRIALS = 100 };
 
 static thrum_thread target;
@@ -115,6 +117,36 @@ static intptr_t each_kind_joins(void *arg) {
   return 0;
 }
 
+/* Signals interrupt main's join, and it goes on: with the handle, and the result. */
+enum { SIGNALS = 40 };
+static int handled;
+
+static void count(int signo) {
+  (void)signo;
+  ADD(handled, 1);
+}
+
+static intptr_t signal_main(void *arg) {
+  for (int i = 1; i <= SIGNALS; i++) {
+    CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+    AWAIT(LOAD(handled) == i);
+  }
+  return (intptr_t)arg;
+}
+
+static void signals_do_not_end_it(void) {
+  struct sigaction action = {.sa_handler = count}, former; /* without SA_RESTART */
+  CHECK_EQ(sigaction(SIGUSR1, &action, &former), 0);
+  thrum_thread t = must_spawn(signal_main, (void *)55);
+  CHECK_EQ(thrum_wait(t), 0);
+  CHECK_EQ(LOAD(handled), SIGNALS);
+  CHECK_EQ(must_join(t), 55);
+  CHECK_EQ(thrum_join(t, NULL), -ESRCH);
+  STORE(handled, 0);
+  CHECK_EQ(must_join(must_spawn(signal_main, (void *)56)), 56);
+  CHECK_EQ(sigaction(SIGUSR1, &former, NULL), 0);
+}
+
 int main(void) {
   many_wait(wait_twice);
   many_wait(join_it);
@@ -123,6 +155,7 @@ int main(void) {
   joined_is_gone();
   joining_the_ended();
   run_in_each_kind(each_kind_joins, NULL);
+  if (!TESTS_TSAN) signals_do_not_end_it(); /* it defers handlers until the thread that waits calls libc */
   CHECK_EQ(thrum_active_count(), 1);
   return 0;
 }

@@ -2,7 +2,9 @@
  * up; longer ones are cut; renaming at any time; the OS shows the name where a kernel thread is owned. */
 #include "../support.h"
 
-static bool stop;
+#include <sys/prctl.h>
+
+static bool stop, asked;
 
 static intptr_t hello(void *arg) {
   (void)arg;
@@ -107,9 +109,52 @@ static void os_name_of_bound_thread(void) {
   CHECK_EQ(must_join(t), 0);
 }
 
+static intptr_t be_renamed(void *arg) {
+  (void)arg;
+  STORE(asked, true);
+  AWAIT(LOAD(stop));
+  check_os_name("a bound thread ");
+  CHECK_STR(thrum_current_name(), "renamed by main");
+  return 0;
+}
+
+/* The OS goes on with the name that the thread gave itself. */
+static void renamed_by_another(void) {
+  thrum_options options = THRUM_OPTIONS_INIT;
+  options.bound = true;
+  options.name = "a bound thread with a name";
+  thrum_thread t;
+  STORE(stop, false);
+  CHECK_EQ(thrum_spawn_with(&t, &options, be_renamed, NULL), 0);
+  AWAIT(LOAD(asked));
+  CHECK_EQ(thrum_set_name(t, "renamed by main"), 0);
+  STORE(stop, true);
+  CHECK_EQ(must_join(t), 0);
+}
+
+static intptr_t check_os_name_of_pinned(void *arg) {
+  (void)arg;
+  CHECK_EQ(thrum_pin(), 0);
+  CHECK_EQ(thrum_set_name(thrum_current(), "pinned"), 0);
+  check_os_name("thrum-worker");
+  return thrum_unpin();
+}
+
+/* Main keeps what the OS calls the program. */
+static void os_name_of_main(void) {
+  char before[32] = "", after[32] = "";
+  CHECK_EQ(prctl(PR_GET_NAME, before), 0);
+  CHECK_EQ(thrum_set_name(thrum_main_thread(), "conductor"), 0);
+  CHECK_STR(thrum_current_name(), "conductor");
+  CHECK_EQ(prctl(PR_GET_NAME, after), 0);
+  CHECK_STR(after, before);
+}
+
 static intptr_t foreign_name(void *arg) {
   (void)arg;
-  CHECK(strlen(thrum_current_name()) > 0);
+  int number = -1, end = -1;
+  CHECK_EQ(sscanf(thrum_current_name(), "Dummy-%d%n", &number, &end), 1);
+  CHECK(number > 0 && (size_t)end == strlen(thrum_current_name()));
   CHECK_STR(name_of(thrum_current()), thrum_current_name());
   CHECK_EQ(thrum_set_name(thrum_current(), "guest"), 0);
   CHECK_STR(thrum_current_name(), "guest");
@@ -122,8 +167,9 @@ int main(void) {
   numbers();
   cutting_and_renaming();
   os_name_of_bound_thread();
+  renamed_by_another();
+  CHECK_EQ(must_join(must_spawn(check_os_name_of_pinned, NULL)), 0);
   CHECK_EQ(run_outside(foreign_name, NULL), 0);
-  CHECK_EQ(thrum_set_name(thrum_main_thread(), "conductor"), 0);
-  CHECK_STR(thrum_current_name(), "conductor");
+  os_name_of_main();
   return 0;
 }
