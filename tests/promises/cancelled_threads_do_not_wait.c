@@ -183,6 +183,59 @@ static intptr_t takes_it(void *arg) {
   return 0;
 }
 
+/* ---- The longest waits do not end in the past: what ends them is who gives what they wait for ------------------------------ */
+
+static const thrum_duration longest[] = {THRUM_FOREVER, INT64_MAX - 1, INT64_MAX / 2};
+enum { PATIENT = FORMS * 3 };
+static thrum_thread patient[PATIENT];
+
+static intptr_t waits_patiently(void *number) {
+  const struct form *f = &forms[(intptr_t)number / 3];
+  int64_t got = f->wait_for(longest[(intptr_t)number % 3]);
+  if (f->wait_for != select_for || got < 0) expect(f, "the longest wait", got, 0);
+  if (f->give_back) f->give_back();
+  return 0;
+}
+
+/* But for what only time, or a last one, would end. */
+static bool can_be_patient(int i) {
+  return forms[i / 3].wait_for != ticker_for && forms[i / 3].wait_for != barrier_for;
+}
+
+static void start_patient(void) {
+  for (intptr_t i = 0; i < PATIENT; i++) {
+    if (!can_be_patient((int)i)) continue;
+    patient[i] =
+        i % 2 ? must_spawn_bound(waits_patiently, (void *)i) : must_spawn(waits_patiently, (void *)i);
+    AWAIT(queue_parked(patient[i]));
+  }
+  CHECK_EQ(thrum_sleep(THRUM_MS(2)), 0);
+  for (int i = 0; i < PATIENT; i++)
+    if (can_be_patient(i)) CHECK(queue_parked(patient[i]));
+}
+
+/* As many items, and as much room, as there are waiters. */
+static void keep_queues_moving(void) {
+  int moved = thrum_queue_try_get(&full, &item);
+  if (moved == 0) CHECK_EQ(thrum_queue_task_done(&full), 0);
+  moved = thrum_queue_try_put(&empty, &item);
+  CHECK(moved == 0 || moved == -EAGAIN);
+}
+
+static void join_patient(void) {
+  thrum_cond_notify_all(&cond);
+  for (int i = 0; i < PATIENT; i++) {
+    if (!can_be_patient(i)) continue;
+    while (thrum_is_alive(patient[i])) {
+      keep_queues_moving();
+      CHECK_EQ(thrum_sleep(THRUM_US(100)), 0);
+    }
+    CHECK_EQ(must_join(patient[i]), 0);
+  }
+  while (thrum_queue_try_get(&empty, &item) == 0) continue;
+  while (thrum_queue_try_put(&full, &item) == -EAGAIN) keep_queues_moving();
+}
+
 static void in_each_kind(thrum_fn *fn) {
   CHECK_EQ(must_join(must_spawn(fn, NULL)), 0);
   CHECK_EQ(must_join(must_spawn_bound(fn, NULL)), 0);
@@ -192,7 +245,9 @@ static void in_each_kind(thrum_fn *fn) {
 int main(void) {
   take_all();
   in_each_kind(is_told);
+  start_patient();
   give_all();
+  join_patient();
   CHECK_EQ(thrum_queue_put(&empty, &item), 0); /* an item, and room */
   CHECK_EQ(thrum_queue_get(&full, &item), 0);
   in_each_kind(takes_it);

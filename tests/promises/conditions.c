@@ -216,6 +216,23 @@ static intptr_t notify_often(void *arg) {
   return 0;
 }
 
+/* The same two levels deep. */
+static void until_with_rlock(void) {
+  int looks = 0;
+  THRUM_RLOCKED(&rlock) THRUM_RLOCKED(&rlock) {
+    int64_t begin = wall_now();
+    CHECK_EQ(THRUM_COND_WAIT_RLOCK_UNTIL(&cond, &rlock, ++looks < 0, THRUM_MS(60)), -ETIMEDOUT);
+    int64_t took = wall_now() - begin;
+    CHECK(took >= THRUM_MS(60) && took < THRUM_S(20));
+    CHECK(looks > 2);
+    CHECK_EQ(THRUM_COND_WAIT_RLOCK_UNTIL(&cond, &rlock, true, -1), 0);
+    CHECK_EQ(THRUM_COND_WAIT_RLOCK_UNTIL(&cond, &rlock, false, 0), -ETIMEDOUT);
+    CHECK_EQ(THRUM_COND_WAIT_RLOCK_UNTIL(&cond, &rlock, ++looks % 8 == 0, THRUM_FOREVER), 0);
+    CHECK_EQ(thrum_rlock_count(&rlock), 2);
+  }
+  CHECK_EQ(THRUM_COND_WAIT_RLOCK_UNTIL(&cond, &rlock, false, THRUM_S(1)), -EPERM);
+}
+
 /* The time is that of all waits together. */
 static void until_has_one_timeout(void) {
   STORE(stop, false);
@@ -231,6 +248,7 @@ static void until_has_one_timeout(void) {
   CHECK_EQ(THRUM_COND_WAIT_UNTIL(&cond, &lock, false, 0), -ETIMEDOUT);
   CHECK_EQ(THRUM_COND_WAIT_UNTIL(&cond, &lock, ++looks % 8 == 0, THRUM_FOREVER), 0);
   CHECK_EQ(thrum_lock_release(&lock), 0);
+  until_with_rlock();
   STORE(stop, true);
   CHECK_EQ(must_join(notifier), 0);
 }
