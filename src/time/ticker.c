@@ -3,15 +3,16 @@
  * takes it. */
 #include <sched/await.h>
 #include <sched/self.h>
+#include <thrum/ticker.h>
 #include <thrum/time.h>
-#include <time/ticker.h>
 
 static int64_t sum(int64_t time, int64_t span) {
   int64_t result;
   return __builtin_add_overflow(time, span, &result) ? THRUM_FOREVER : result;
 }
 
-int64_t thrumi_ticker_take(thrum_ticker *ticker, int64_t now, int64_t *next) {
+/* Takes all ticks up to `now`. How many; 0: none, *next is the time of the first to come; or -EPIPE. In the bucket. */
+static int64_t take(thrum_ticker *ticker, int64_t now, int64_t *next) {
   if (ticker->period <= 0) return -EPIPE;
   *next = ticker->next;
   if (ticker->next > now || ticker->next == THRUM_FOREVER) return 0;
@@ -25,7 +26,7 @@ int64_t thrumi_ticker_take(thrum_ticker *ticker, int64_t now, int64_t *next) {
 static int64_t wait_once(thrum_ticker *ticker, int64_t deadline) {
   int64_t now = thrumi_os.now(), next;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(ticker);
-  int64_t ticks = thrumi_ticker_take(ticker, now, &next);
+  int64_t ticks = take(ticker, now, &next);
   if (ticks == 0 && deadline > now) {
     struct thrumi_waiter waiter;
     enum thrumi_wait_state outcome = thrumi_await(bucket, &waiter, ticker, "a ticker", ticker,
