@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct thrumi_self_process thrumi_this_process = {.life = -1};
+struct thrumi_self_process thrumi_this_process = {.life = -1, .channel = -1};
 
 /* ---- The way in -------------------------------------------------------------------------------------------------------- */
 
@@ -69,14 +69,24 @@ static int set_directory(const struct thrumi_plan *plan) {
   return plan->words.directory[0] ? (int)QUIETLY(chdir(plan->words.directory)) : 0;
 }
 
+static int set_variable(char *variable) {
+  return strchr(variable, '=') && putenv(variable) != 0 ? -ENOMEM : 0;
+}
+
+/* A forked child has its starter's, unless there is another one. */
 static int set_environment(const struct thrumi_plan *plan) {
-  char *variable = plan->variables;
+  int error = 0;
+  if (!plan->variables && !plan->environment) return 0;
   if (clearenv() != 0) return -ENOMEM;
-  for (uint32_t i = 0; i < plan->head.variables; i++) {
-    if (strchr(variable, '=') && putenv(variable) != 0) return -ENOMEM;
-    variable += strlen(variable) + 1;
+  if (!plan->variables) {
+    for (size_t i = 0; plan->environment[i] && !error; i++)
+      error = set_variable((char *)(uintptr_t)plan->environment[i]);
+    return error;
   }
-  return 0;
+  char *variable = plan->variables;
+  for (uint32_t i = 0; i < plan->head.variables && !error; i++, variable += strlen(variable) + 1)
+    error = set_variable(variable);
+  return error;
 }
 
 static int set_affinity(const struct thrumi_plan *plan) {
@@ -96,9 +106,10 @@ static void introduce(const struct thrumi_plan *plan) {
   self->child = true;
   self->daemon = plan->head.flags & THRUMI_PLAN_DAEMON;
   self->parent = plan->head.parent;
+  /* The forked child's words are its parent's, which may be what `self` held. */
+  snprintf(self->parent_name, sizeof self->parent_name, "%s", plan->words.parent_name);
   snprintf(self->name, sizeof self->name, "%s", plan->words.name);
   snprintf(self->identity, sizeof self->identity, "%s", plan->words.identity);
-  snprintf(self->parent_name, sizeof self->parent_name, "%s", plan->words.parent_name);
   self->inherited = plan->fds + THRUMI_PLAN_FDS;
   self->inherited_count = plan->head.descriptors;
 }
@@ -126,35 +137,32 @@ static const thrum_task *find_task(const struct thrumi_plan *plan) {
 /* ---- The last word ---------------------------------------------------------------------------------------------------------- */
 
 /* For when the fork server, which is to say how we ended, is gone by then. Registered first, it runs nearly last. */
-static int last_channel = -1;
-
 #ifdef __GLIBC__
 static void say_last(int status, void *unused) {
   (void)unused;
   struct thrumi_word last = {.kind = THRUMI_WORD_LAST, .value = status};
   if (thrumi_this_process.child && getpid() == thrumi_this_process.pid)
-    thrumi_word_send(last_channel, last, NULL);
+    thrumi_word_send(thrumi_this_process.channel, last, NULL);
 }
 
-static void promise_last_word(int channel) {
-  last_channel = channel;
-  if (on_exit(say_last, NULL) != 0) last_channel = -1;
+static void promise_last_word(void) {
+  if (on_exit(say_last, NULL) != 0) return; /* then nobody says it */
 }
 #else
-static void promise_last_word(int channel) { last_channel = channel; } /* exit tells nobody its status */
+static void promise_last_word(void) {} /* exit tells nobody its status */
 #endif
 
 /* ---- The task -------------------------------------------------------------------------------------------------------------- */
 
-static void report(int channel, int result, const char *sentence, const struct thrum_out *out) {
+static void report(int result, const char *sentence, const struct thrum_out *out) {
   bool failed = thrum_failed(result);
   struct thrumi_word word = {.kind = THRUMI_WORD_REPORT, .value = result};
   const void *bytes = failed ? sentence : out->data;
   word.size = failed ? strlen(sentence) + 1 : out->size;
-  int error = thrumi_word_send(channel, word, bytes);
+  int error = thrumi_word_send(thrumi_this_process.channel, word, bytes);
   if (!error || failed) return;
   word = (struct thrumi_word){.kind = THRUMI_WORD_REPORT, .value = error};
-  thrumi_word_send(channel, word, NULL);
+  thrumi_word_send(thrumi_this_process.channel, word, NULL);
 }
 
 static void complain(int failure, const char *sentence) {
@@ -165,15 +173,22 @@ static void complain(int failure, const char *sentence) {
     fprintf(stderr, "Process %s: %s\n", thrumi_this_process.name, strerror(-failure));
 }
 
-void thrumi_child_run(int channel, const struct thrumi_plan *plan, const thrum_task *task) {
+void thrumi_child_run(const struct thrumi_plan *plan, const thrum_task *task) {
   struct thrumi_thread *me = thrumi_me();
   struct thrum_out out = {0};
   int result = task->fn(plan->input, plan->head.input_size, &out);
   if (out.error && !thrum_failed(result)) result = out.error;
   const char *sentence = thrumi_sentence_swap(me, NULL);
-  report(channel, result, sentence ? sentence : "", &out);
+  report(result, sentence ? sentence : "", &out);
   if (thrum_failed(result)) complain(result, sentence ? sentence : "");
   thrumi_exit_main(thrum_failed(result) ? 1 : 0);
+}
+
+void thrumi_child_ready(int channel, int error) {
+  struct thrumi_word ready = {.kind = THRUMI_WORD_READY, .value = error};
+  thrumi_this_process.channel = channel;
+  thrumi_this_process.pid = getpid();
+  if (thrumi_word_send(channel, ready, NULL) != 0 || error) _exit(127);
 }
 
 void thrumi_child_main(int channel) {
@@ -182,12 +197,9 @@ void thrumi_child_main(int channel) {
   int error = thrumi_child_become(&plan);
   const thrum_task *task = error ? NULL : find_task(&plan);
   if (!error && !task) error = -ENOENT;
-  thrumi_this_process.pid = getpid();
-  if (!error) promise_last_word(channel);
-  int unheard =
-      thrumi_word_send(channel, (struct thrumi_word){.kind = THRUMI_WORD_READY, .value = error}, NULL);
-  if (error || unheard) _exit(127);
-  thrumi_child_run(channel, &plan, task);
+  promise_last_word();
+  thrumi_child_ready(channel, error);
+  thrumi_child_run(&plan, task);
 }
 
 /* ---- What it may ask -------------------------------------------------------------------------------------------------------------- */

@@ -46,6 +46,7 @@ static void end(bool waits) {
 }
 
 static void forked(void) {
+  thrumi_flight_fork();
   thrumi_register_fork();
   thrumi_warden_fork();
   thrumi_server_fork();

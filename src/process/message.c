@@ -13,17 +13,6 @@ union control {
   char room[CMSG_SPACE(THRUMI_MESSAGE_FDS * sizeof(int))];
 };
 
-int thrumi_message_pair(int out[2]) {
-  int pair[2];
-  int error = (int)QUIETLY(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
-  if (error) return error;
-  for (int i = 0; i < 2; i++)
-    if ((out[i] = thrumi_os_beyond_standard(pair[i])) < 0) error = out[i];
-  for (int i = 0; error && i < 2; i++)
-    if (out[i] >= 0) close(out[i]);
-  return error;
-}
-
 int thrumi_message_send(int fd, const struct iovec *pieces, int count, const int *fds, size_t fd_count) {
   union control control;
   struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count};

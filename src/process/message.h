@@ -10,9 +10,6 @@ enum {
   THRUMI_MESSAGE_SHORT = 16 * 1024, /* so much always fits into a socket that is empty */
 };
 
-/* A pair of them, closed on exec, beyond the standard descriptors. 0, or a negative errno. */
-int thrumi_message_pair(int out[2]);
-
 /* Without waiting. 0, or a negative errno: -EAGAIN: no room at present. */
 int thrumi_message_send(int fd, const struct iovec *pieces, int count, const int *fds, size_t fd_count);
 

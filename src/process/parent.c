@@ -13,42 +13,41 @@
 
 static struct {
   pthread_mutex_t lock;
-  bool made;
-  int ends[2];
-} line = {.lock = PTHREAD_MUTEX_INITIALIZER};
+  int ends[2]; /* -1: there is none; the kernel writes them before there is one, for the child of a fork */
+} line = {PTHREAD_MUTEX_INITIALIZER, {-1, -1}};
+
+static void drop(void) {
+  for (int i = 0; i < 2; i++) {
+    if (line.ends[i] >= 0) close(line.ends[i]);
+    line.ends[i] = -1;
+  }
+}
 
 static int make(void) {
-  int ends[2];
-  int error = (int)QUIETLY(pipe2(ends, O_CLOEXEC));
-  if (error) return error;
-  for (int i = 0; i < 2; i++) {
-    line.ends[i] = thrumi_os_beyond_standard(ends[i]);
+  int error = (int)QUIETLY(pipe2(line.ends, O_CLOEXEC));
+  for (int i = 0; i < 2 && !error; i++) {
+    if (line.ends[i] <= STDERR_FILENO) line.ends[i] = thrumi_os_beyond_standard(line.ends[i]);
     if (line.ends[i] < 0) error = line.ends[i];
   }
-  for (int i = 0; error && i < 2; i++)
-    if (line.ends[i] >= 0) close(line.ends[i]);
+  if (error) drop();
   return error;
 }
 
 int thrumi_life_line(void) {
   pthread_mutex_lock(&line.lock);
-  int error = line.made ? 0 : make();
-  if (!error) line.made = true;
+  int error = line.ends[0] >= 0 ? 0 : make();
   pthread_mutex_unlock(&line.lock);
   return error ? error : line.ends[0];
 }
 
-/* In the child of a fork: the other end is the parent's alone, and so is the parent. */
+/* In the child of a fork: the other end is the parent's alone; and the parent that it had is its parent's. */
 void thrumi_life_fork(void) {
   struct thrumi_self_process *self = &thrumi_this_process;
   pthread_mutex_init(&line.lock, NULL);
-  if (line.made) {
-    close(line.ends[0]);
-    close(line.ends[1]);
-  }
-  line.made = false;
+  drop();
   if (self->life >= 0) close(self->life);
-  self->life = -1;
+  if (self->channel >= 0) close(self->channel);
+  self->life = self->channel = -1;
   self->parent = 0;
 }
 

@@ -73,6 +73,7 @@ static int send_with(int channel, const struct thrumi_plan *plan, const char *te
 int thrumi_plan_send(int channel, struct thrumi_plan *plan) {
   plan->head.magic = THRUMI_PLAN_MAGIC;
   plan->head.size = sizeof plan->head;
+  if (!plan->environment) plan->environment = (const char *const *)environ;
   plan->head.variables = count_variables(plan->environment);
   plan->head.text_size = write_text(NULL, plan);
   char *text = thrumi_os.allocate(plan->head.text_size);
@@ -109,7 +110,7 @@ int thrumi_plan_receive(int channel, struct thrumi_plan *plan) {
   int error = thrumi_message_receive(channel, &message, true);
   if (error) return error;
   if (!is_good(&buffer.head, message.size, message.fd_count)) return -EPROTO;
-  plan->head = buffer.head;
+  *plan = (struct thrumi_plan){.head = buffer.head};
   size_t n = THRUMI_PLAN_FDS + plan->head.descriptors;
   memcpy(plan->fds, fds, n * sizeof *fds);
   int file = message.fd_count > n ? fds[n] : -1;

@@ -41,7 +41,7 @@ struct thrumi_plan_words {
 struct thrumi_plan {
   struct thrumi_plan_head head;
   struct thrumi_plan_words words;
-  const char *const *environment; /* in the child: NULL, and */
+  const char *const *environment; /* NULL: the starter's; where the plan was received instead: */
   char *variables;                /* one after the other */
   const void *affinity, *input;
   int fds[THRUMI_PLAN_FDS_MAX]; /* -1: none */

@@ -41,23 +41,20 @@ int thrumi_options_check(const thrum_process_options *o, bool command) {
 
 /* ---- Standard descriptors ------------------------------------------------------------------------------------------------- */
 
-static int keep(struct thrumi_standard *s, int fd) {
-  if (fd >= 0) s->own[s->own_count++] = fd;
-  return fd;
+static int open_null(struct thrumi_flight *f, int which) {
+  int fd = thrumi_os_beyond_standard((int)QUIETLY(open("/dev/null", O_RDWR | O_CLOEXEC)));
+  return f->fds[THRUMI_FLIGHT_STANDARD + which] = fd;
 }
 
-static int open_null(struct thrumi_standard *s) {
-  return keep(s, thrumi_os_beyond_standard((int)QUIETLY(open("/dev/null", O_RDWR | O_CLOEXEC))));
-}
-
-static int open_pipe(struct thrumi_standard *s, struct thrum_process *p, int which) {
-  int ends[2];
-  int error = (int)QUIETLY(pipe2(ends, O_CLOEXEC));
+static int open_pipe(struct thrumi_flight *f, struct thrum_process *p, int which) {
+  int error = thrumi_flight_pipe(f, THRUMI_FLIGHT_PIPE);
   if (error) return error;
-  int reader = thrumi_os_beyond_standard(ends[0]), writer = thrumi_os_beyond_standard(ends[1]);
-  p->pipe[which] = which ? reader : writer;
-  int theirs = keep(s, which ? writer : reader);
-  return p->pipe[which] < 0 ? p->pipe[which] : theirs;
+  int ours = THRUMI_FLIGHT_PIPE + (which == 0), theirs = THRUMI_FLIGHT_PIPE + (which != 0);
+  p->pipe[which] = f->fds[ours];
+  f->fds[ours] = -1;
+  int fd = f->fds[THRUMI_FLIGHT_STANDARD + which] = f->fds[theirs];
+  f->fds[theirs] = -1;
+  return fd;
 }
 
 /* Appending: a command may open /dev/stdout anew, and write from the start. */
@@ -69,33 +66,26 @@ static int open_capture(struct thrum_process *p, int which) {
   return error ? error : fd;
 }
 
-static int open_standard(struct thrumi_standard *s, struct thrum_process *p, int which, int kind,
-                         bool command) {
-  if (kind == THRUM_STDIO_DEFAULT) kind = which || command ? THRUM_STDIO_INHERIT : THRUM_STDIO_NULL;
+static int open_standard(struct thrumi_flight *f, struct thrum_process *p, int which, int kind, int output) {
   if (kind >= THRUM_STDIO_FIRST_FD) return kind - THRUM_STDIO_FIRST_FD;
   switch (kind) {
-  case THRUM_STDIO_PIPE: return open_pipe(s, p, which);
+  case THRUM_STDIO_PIPE: return open_pipe(f, p, which);
   case THRUM_STDIO_CAPTURE: return open_capture(p, which);
-  case THRUM_STDIO_OUTPUT: return s->fd[1];
-  case THRUM_STDIO_INHERIT: return is_open(which) ? which : open_null(s);
-  default: return open_null(s);
+  case THRUM_STDIO_OUTPUT: return output;
+  case THRUM_STDIO_INHERIT: return is_open(which) ? which : open_null(f, which);
+  default: return open_null(f, which);
   }
 }
 
-int thrumi_standard_open(struct thrumi_standard *s, struct thrum_process *p, const thrum_process_options *o,
-                         bool command) {
-  const int kind[] = {o->input, o->output, o->error};
-  s->own_count = 0;
-  for (int i = 0; i < 3; i++)
-    if ((s->fd[i] = open_standard(s, p, i, kind[i], command)) < 0) {
-      thrumi_standard_close(s);
-      return s->fd[i];
-    }
+int thrumi_standard_open(struct thrumi_flight *f, int *fds, struct thrum_process *p,
+                         const thrum_process_options *o, bool command) {
+  int kind[] = {o->input, o->output, o->error};
+  for (int i = 0; i < 3; i++) {
+    if (kind[i] == THRUM_STDIO_DEFAULT) kind[i] = i || command ? THRUM_STDIO_INHERIT : THRUM_STDIO_NULL;
+    fds[i] = open_standard(f, p, i, kind[i], fds[1]);
+    if (fds[i] < 0) return fds[i];
+  }
   return 0;
-}
-
-void thrumi_standard_close(struct thrumi_standard *s) {
-  while (s->own_count) close(s->own[--s->own_count]);
 }
 
 /* ---- Names -------------------------------------------------------------------------------------------------------------------- */

@@ -36,10 +36,9 @@ struct thrumi_news {
 
 struct thrum_process {
   /* Under the register's lock. */
-  struct thrum_process *next; /* of those that run, or of the dead that are to be freed */
-  uint32_t refs;              /* the handle's, the warden's */
-  bool in_register, released, server_gone;
-  thrum_time lost; /* from when on no more is waited for word of its end; 0: none is missed yet */
+  struct thrum_process *next;       /* of those that run, or of the dead that are to be freed */
+  uint32_t refs;                    /* the handle's, the register's */
+  bool released, server_gone, late; /* late: its pidfd says that it has ended */
   bool has_report, said_last;
   struct thrumi_word report, last;
   struct thrumi_bytes result; /* data NULL: none; and if there should be one, there was no memory */
@@ -49,6 +48,7 @@ struct thrum_process {
   int code, error;
 
   /* Fixed before anybody else knows of it. */
+  uint64_t serial;
   pid_t pid;
   int pidfd;
   int channel; /* our end; -1: a command */
@@ -86,8 +86,9 @@ void thrumi_process_collect(struct thrum_process *p);
 void thrumi_register_lock(void);
 void thrumi_register_unlock(void);
 
-/* For the warden: it will not look at it again. */
-void thrumi_process_forget(struct thrum_process *p);
+/* For the warden: that one has ended. And looks at those of which that was said: true: word of some is missing still. */
+void thrumi_register_note(uint64_t serial);
+bool thrumi_register_settle(void);
 
 /* The first of those that run after `p` (NULL: of all) that the program's end waits for, with a reference. */
 struct thrum_process *thrumi_process_awaited(bool daemons);
@@ -124,7 +125,7 @@ struct thrumi_launch {
 /* Starts it and waits for the exec. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel thread only. */
 int thrumi_warden_launch(struct thrumi_launch *launch);
 int thrumi_warden_start(void);
-void thrumi_warden_watch(struct thrum_process *p); /* with a reference for it */
+void thrumi_warden_watch(int pidfd, uint64_t serial);
 void thrumi_warden_fork(void);
 
 /* launch.c: the child's end, on the warden. */
@@ -132,8 +133,9 @@ int thrumi_launch(struct thrumi_launch *launch, char *stack, size_t stack_size);
 
 /* ---- The fork server ------------------------------------------------------------------------------------------------ */
 
-/* Hands both descriptors to the fork server, which is started if need be. 0, or an error of starting it. */
-int thrumi_server_ask(int channel, int news);
+/* Hands the child's end of the channel and the server's of the news to the fork server, which is started if need be. 0, or an error. */
+struct thrumi_flight;
+int thrumi_server_ask(struct thrumi_flight *f);
 void thrumi_server_fork(void);
 
 /* Starts this program anew with the descriptor as its number 3, to be what `role` says. */
@@ -152,7 +154,8 @@ struct thrumi_self_process {
   bool main_called;
   pid_t pid, parent; /* its own, once it is a child; 0: none */
   char name[THRUM_NAME_MAX], identity[THRUM_NAME_MAX], parent_name[THRUM_NAME_MAX];
-  int life; /* readable when the parent is dead */
+  int life;    /* readable when the parent is dead */
+  int channel; /* to the starter */
   const int *inherited;
   size_t inherited_count;
   char *const *argv;
@@ -164,7 +167,8 @@ void thrumi_life_fork(void);
 
 /* Becomes the process of the plan: 0, or why not. */
 int thrumi_child_become(struct thrumi_plan *plan);
-_Noreturn void thrumi_child_run(int channel, const struct thrumi_plan *plan, const thrum_task *task);
+void thrumi_child_ready(int channel, int error); /* says so; with an error it ends */
+_Noreturn void thrumi_child_run(const struct thrumi_plan *plan, const thrum_task *task);
 _Noreturn void thrumi_child_main(int channel); /* of the server, or of a spawn */
 
 void thrumi_ends_start(void);

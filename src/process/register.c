@@ -7,18 +7,20 @@
  * ever. Nothing names a process by its number after its start: the pidfd does.
  *
  * How the end of a server's child is learnt when the server is gone, in this order: by waitid, if this process has inherited
- * the orphan; from the kernel's record of it (PIDFD_GET_INFO, Linux 6.15), which is there once somebody has reaped it; from the child's
- * own last word, which it says at the end of exit. All that failing, after a moment: -ECHILD.
+ * the orphan; from the kernel's record of it (PIDFD_GET_INFO, Linux 6.15), which is there once somebody has reaped it; from the
+ * zombie, as long as nobody has; from the child's own last word, which it says at the end of exit. All that failing: -ECHILD.
  *
- * References. One is the handle's, one the warden's, who gives it up when the end is known and it watches it no more. The warden
- * is a stranger to thrum, so it frees nothing: who unreferences last there puts the record among the dead, and the next one who
- * comes from thrum's side buries them. */
+ * References. One is the handle's, one the register's, for as long as the process runs. The warden knows processes by serial
+ * numbers, so it can be late. It is a stranger to thrum and frees nothing: a record whose last reference goes there lies among the dead
+ * until somebody comes from thrum's side, and buries them. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <io/backoff.h>
 #include <os/quietly.h>
 #include <poll.h>
 #include <process/record.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -31,11 +33,11 @@
 #endif
 
 enum { BY_PIDFD = 3 /* P_PIDFD */, RECORD_HAS_EXIT = 1 << 3 };
-#define PATIENCE THRUM_MS(200) /* for word of an end that is missing */
 
 static struct {
   pthread_mutex_t lock; /* no system call under it waits */
   struct thrum_process *first, *dead;
+  uint64_t serial;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 bool thrumi_pidfd_ended(int pidfd) {
@@ -104,30 +106,23 @@ void thrumi_process_unref(struct thrum_process *p) {
   bury_dead();
 }
 
-void thrumi_process_forget(struct thrum_process *p) {
-  pthread_mutex_lock(&all.lock);
-  drop_locked(p);
-  pthread_mutex_unlock(&all.lock);
-}
-
 /* A fork may see each single store, so each leaves the list whole. */
 void thrumi_process_add(struct thrum_process *p) {
   bury_dead();
   pthread_mutex_lock(&all.lock);
   p->refs++;
+  p->serial = ++all.serial;
   p->next = all.first;
-  p->in_register = true;
   atomic_signal_fence(memory_order_seq_cst);
   all.first = p;
   pthread_mutex_unlock(&all.lock);
-  thrumi_warden_watch(p);
+  thrumi_warden_watch(p->pidfd, p->serial);
 }
 
 static void remove_locked(struct thrum_process *p) {
   struct thrum_process **at = &all.first;
   while (*at != p) at = &(*at)->next;
   *at = p->next;
-  p->in_register = false;
 }
 
 /* ---- How it ended ---------------------------------------------------------------------------------------------------- */
@@ -164,11 +159,33 @@ static int ask_record(const struct thrum_process *p, int *code) {
   return 0;
 }
 
-/* It has ended, and nobody will say how of himself. */
+/* The last of the numbers in /proc/PID/stat is the status, of a zombie. 0: none, or it may not be seen. */
+static int status_in(const char *text) {
+  const char *state = strrchr(text, ')'),
+             *last = strrchr(text, ' '); /* the name in brackets may hold anything */
+  return state && last && strncmp(state, ") Z ", 4) == 0 ? atoi(last) : 0;
+}
+
+/* Nobody has reaped it yet. It is the one that the number names if it is there still after that. */
+static int ask_zombie(const struct thrum_process *p, int *code) {
+  char path[64], text[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)p->pid);
+  int fd = (int)QUIETLY(open(path, O_RDONLY | O_CLOEXEC));
+  if (fd < 0) return -ECHILD;
+  ssize_t n = (ssize_t)QUIETLY(read(fd, text, sizeof text - 1));
+  close(fd);
+  text[n > 0 ? n : 0] = 0;
+  int status = status_in(text);
+  if (!status || thrumi_pidfd_signal(p->pidfd, 0) != 0) return -ECHILD;
+  *code = code_of_status(status);
+  return 0;
+}
+
+/* It has ended, and nobody will say how of himself. Who reaps it may do so just between two of these. */
 static int find_out(struct thrum_process *p, int *code) {
-  if (ask_waitid(p, code) == 0 || ask_record(p, code) == 0) return 0;
-  if (!p->lost) p->lost = thrum_after(PATIENCE);
-  if (thrum_left(p->lost) > 0) return -EAGAIN; /* it may not have been reaped yet */
+  if (ask_waitid(p, code) == 0 || ask_record(p, code) == 0 || ask_zombie(p, code) == 0) return 0;
+  if (ask_record(p, code) == 0) return 0;
+  thrumi_process_collect(p);
   if (!p->said_last) return -ECHILD;
   *code = p->last.value & 0xff;
   return 0;
@@ -185,7 +202,6 @@ static int ask_server(struct thrum_process *p, int *code) {
   if (error == -EAGAIN) return error;
   p->server_gone = true;
   if (!thrumi_pidfd_ended(p->pidfd)) return -EAGAIN;
-  thrumi_process_collect(p);
   return find_out(p, code);
 }
 
@@ -195,20 +211,44 @@ static int ask_kernel(struct thrum_process *p, int *code) {
   return thrumi_pidfd_ended(p->pidfd) ? find_out(p, code) : -EAGAIN;
 }
 
+/* Under the lock. True: its end is known, and the register's reference given up. */
+static bool look_locked(struct thrum_process *p) {
+  if (thrumi_load(&p->state) != THRUMI_PROCESS_RUNNING) return true;
+  int code = 0, error = p->news >= 0 ? ask_server(p, &code) : ask_kernel(p, &code);
+  if (error == -EAGAIN) return false;
+  p->code = code;
+  p->error = error;
+  thrumi_store(&p->state, (uint32_t)THRUMI_PROCESS_ENDED);
+  remove_locked(p);
+  drop_locked(p);
+  return true;
+}
+
 bool thrumi_process_look(struct thrum_process *p) {
   if (thrumi_load(&p->state) != THRUMI_PROCESS_RUNNING) return true;
   pthread_mutex_lock(&all.lock);
-  if (thrumi_load(&p->state) == THRUMI_PROCESS_RUNNING) {
-    int code = 0, error = p->news >= 0 ? ask_server(p, &code) : ask_kernel(p, &code);
-    if (error != -EAGAIN) {
-      p->code = code;
-      p->error = error;
-      if (p->in_register) remove_locked(p);
-      thrumi_store(&p->state, (uint32_t)THRUMI_PROCESS_ENDED);
-    }
+  bool ended = look_locked(p);
+  pthread_mutex_unlock(&all.lock);
+  return ended;
+}
+
+void thrumi_register_note(uint64_t serial) {
+  pthread_mutex_lock(&all.lock);
+  struct thrum_process *p = all.first;
+  while (p && p->serial != serial) p = p->next;
+  if (p) p->late = true;
+  pthread_mutex_unlock(&all.lock);
+}
+
+bool thrumi_register_settle(void) {
+  bool any = false;
+  pthread_mutex_lock(&all.lock);
+  for (struct thrum_process *p = all.first, *next; p; p = next) {
+    next = p->next;
+    if (p->late && !look_locked(p)) any = true;
   }
   pthread_mutex_unlock(&all.lock);
-  return thrumi_load(&p->state) != THRUMI_PROCESS_RUNNING;
+  return any;
 }
 
 /* ---- Waiting -------------------------------------------------------------------------------------------------------------- */
@@ -284,16 +324,20 @@ void thrumi_process_each(bool daemons, void (*call)(struct thrum_process *p)) {
   pthread_mutex_unlock(&all.lock);
 }
 
-/* In the child: those that run are the parent's. */
+static void drop_descriptor(int *fd) {
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
+/* In the child: those that run are the parent's, and so are our ends of their pipes. */
 void thrumi_register_fork(void) {
   pthread_mutex_init(&all.lock, NULL);
   for (struct thrum_process *p = all.first; p; p = p->next) {
     thrumi_store(&p->state, (uint32_t)THRUMI_PROCESS_FOREIGN);
-    int *fds[] = {&p->pidfd, &p->channel, &p->news};
-    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
-      if (*fds[i] >= 0) close(*fds[i]);
-      *fds[i] = -1;
-    }
+    drop_descriptor(&p->pidfd);
+    drop_descriptor(&p->channel);
+    drop_descriptor(&p->news);
+    for (int i = 0; i < 3; i++) drop_descriptor(&p->pipe[i]);
   }
   all.first = NULL;
 }

@@ -15,6 +15,7 @@
 #include <os/descriptors.h>
 #include <os/quietly.h>
 #include <poll.h>
+#include <process/flight.h>
 #include <process/record.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,34 +58,30 @@ int thrumi_launch_self(struct thrumi_launch *l, const char *role, int fd) {
 }
 
 /* The record is in the register for the warden alone, which reaps it. */
-static int start_server(void) {
-  int pair[2];
-  int error = thrumi_message_pair(pair);
-  if (error) return error;
+static int start_server(struct thrumi_flight *f) {
   struct thrum_process *p = thrumi_process_new("fork server");
   struct thrumi_launch l = {.dies_with_parent = true};
-  error = p ? thrumi_launch_self(&l, "server", pair[1]) : -ENOMEM;
-  close(pair[1]);
-  if (error) {
-    close(pair[0]);
-    if (p) thrumi_process_unref(p);
-    return error;
+  int error = p ? thrumi_flight_pair(f, THRUMI_FLIGHT_CONTROL) : -ENOMEM;
+  if (!error) error = thrumi_launch_self(&l, "server", f->fds[THRUMI_FLIGHT_CONTROL + 1]);
+  thrumi_flight_close(f, THRUMI_FLIGHT_CONTROL + 1);
+  if (!error) {
+    p->pid = l.pid;
+    p->pidfd = l.pidfd;
+    p->hidden = true;
+    thrumi_process_add(p);
+    server.control = thrumi_flight_take(f, THRUMI_FLIGHT_CONTROL);
+    server.runs = true;
   }
-  p->pid = l.pid;
-  p->pidfd = l.pidfd;
-  p->hidden = true;
-  thrumi_process_add(p);
-  thrumi_process_unref(p);
-  server.control = pair[0];
-  server.runs = true;
-  return 0;
+  thrumi_flight_close(f, THRUMI_FLIGHT_CONTROL);
+  if (p) thrumi_process_unref(p);
+  return error;
 }
 
 /* -EPIPE: it has ended. */
-static int send_request(int channel, int news) {
+static int send_request(const struct thrumi_flight *f) {
   char byte = 1;
   struct iovec piece = {&byte, 1};
-  int error, fds[] = {channel, news};
+  int error, fds[] = {f->fds[THRUMI_FLIGHT_CHANNEL + 1], f->fds[THRUMI_FLIGHT_NEWS + 1]};
   while ((error = thrumi_message_send(server.control, &piece, 1, fds, 2)) == -EAGAIN) {
     struct pollfd room = {.fd = server.control, .events = POLLOUT};
     int n = thrum_poll(&room, 1);
@@ -93,12 +90,12 @@ static int send_request(int channel, int news) {
   return error == -ECONNRESET || error == -ENOTCONN ? -EPIPE : error;
 }
 
-int thrumi_server_ask(int channel, int news) {
+int thrumi_server_ask(struct thrumi_flight *f) {
   int error = 0;
   thrum_lock_acquire(&server.lock);
   for (int tries = 0; tries < 2; tries++) {
-    if (!server.runs) error = start_server();
-    if (!error) error = send_request(channel, news);
+    if (!server.runs) error = start_server(f);
+    if (!error) error = send_request(f);
     if (error != -EPIPE) break;
     thrum_close(server.control);
     server.runs = false;
@@ -199,6 +196,7 @@ static void reap(struct kid *k) {
     return;
   }
   say(k->news, news, -1);
+  thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_DEL, k->pidfd, NULL); /* the starter has the same open file */
   close(k->news);
   close(k->pidfd);
   if (k->next) k->next->at = k->at;

@@ -29,7 +29,7 @@ enum { TRIES = 10 };
 struct start {
   struct thrum_process *p;
   struct thrumi_plan plan;
-  struct thrumi_standard standard;
+  struct thrumi_flight flight;
   const thrum_task *task;
   char identity[THRUM_NAME_MAX];
 };
@@ -70,10 +70,12 @@ static int await_ready(struct thrum_process *p) {
   return error ? error : word.kind == THRUMI_WORD_READY ? word.value : -EPROTO;
 }
 
-static void born(struct thrum_process *p, pid_t pid, int pidfd, int channel) {
+static void born(struct thrumi_flight *f, pid_t pid, int pidfd) {
+  struct thrum_process *p = f->p;
   p->pid = pid;
   p->pidfd = pidfd;
-  p->channel = channel;
+  p->channel = thrumi_flight_take(f, THRUMI_FLIGHT_CHANNEL);
+  p->news = thrumi_flight_take(f, THRUMI_FLIGHT_NEWS);
   thrumi_process_add(p);
 }
 
@@ -105,94 +107,87 @@ static int await_birth(int socket, struct thrumi_news *news, int *pidfd) {
   return error;
 }
 
-static int ask_once(struct thrum_process *p) {
-  int channel[2], news[2], pidfd;
+/* An end of a socket that thrum has waited at. */
+static void drop_waited(struct thrumi_flight *f, int which) {
+  int fd = thrumi_flight_take(f, which);
+  if (fd >= 0) thrum_close(fd);
+}
+
+static int ask_once(struct thrumi_flight *f) {
+  int pidfd = -1;
   struct thrumi_news birth;
-  int error = thrumi_message_pair(channel);
-  if (error) return error;
-  if ((error = thrumi_message_pair(news)) != 0) {
-    close(channel[0]);
-    close(channel[1]);
-    return error;
+  int error = thrumi_flight_pair(f, THRUMI_FLIGHT_CHANNEL);
+  if (!error) error = thrumi_flight_pair(f, THRUMI_FLIGHT_NEWS);
+  if (!error) error = thrumi_server_ask(f);
+  thrumi_flight_close(f, THRUMI_FLIGHT_CHANNEL + 1);
+  thrumi_flight_close(f, THRUMI_FLIGHT_NEWS + 1);
+  if (!error) error = await_birth(f->fds[THRUMI_FLIGHT_NEWS], &birth, &pidfd);
+  if (!error && (pidfd = thrumi_os_beyond_standard(pidfd)) < 0) error = pidfd;
+  if (!error) {
+    born(f, birth.pid, pidfd);
+    return 0;
   }
-  error = thrumi_server_ask(channel[1], news[1]);
-  close(channel[1]);
-  close(news[1]);
-  if (!error) error = await_birth(news[0], &birth, &pidfd);
-  if (error) {
-    thrum_close(channel[0]);
-    thrum_close(news[0]);
-    return error;
-  }
-  p->news = news[0];
-  born(p, birth.pid, thrumi_os_beyond_standard(pidfd), channel[0]);
-  return 0;
+  thrumi_flight_close(f, THRUMI_FLIGHT_CHANNEL);
+  drop_waited(f, THRUMI_FLIGHT_NEWS);
+  return error;
 }
 
 static int start_by_server(struct start *s) {
   int error = -EPIPE;
-  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = ask_once(s->p);
+  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = ask_once(&s->flight);
   return error ? error : hand_over(s->p, &s->plan);
 }
 
 /* ---- By starting the program anew ---------------------------------------------------------------------------------------------- */
 
 static int start_by_spawn(struct start *s) {
-  int channel[2];
   struct thrumi_launch l = {0};
-  int error = thrumi_message_pair(channel);
+  int error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
+  if (!error) error = thrumi_launch_self(&l, "child", s->flight.fds[THRUMI_FLIGHT_CHANNEL + 1]);
+  thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   if (error) return error;
-  error = thrumi_launch_self(&l, "child", channel[1]);
-  close(channel[1]);
-  if (error) {
-    close(channel[0]);
-    return error;
-  }
-  born(s->p, l.pid, l.pidfd, channel[0]);
+  born(&s->flight, l.pid, l.pidfd);
   return hand_over(s->p, &s->plan);
 }
 
 /* ---- By fork ---------------------------------------------------------------------------------------------------------------------- */
 
 /* All out of the way of the standard descriptors. What was handed over has the numbers that it had. */
-static _Noreturn void be_forked(struct start *s, int channel) {
-  int error = 0;
+static _Noreturn void be_forked(struct start *s) {
+  int error = 0, channel = thrumi_flight_take(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   for (int i = 0; i < 3; i++)
     if (s->p->pipe[i] >= 0) close(s->p->pipe[i]);
   for (int i = 0; i < THRUMI_PLAN_FDS && !error; i++) {
     s->plan.fds[i] = (int)QUIETLY(fcntl(s->plan.fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
     if (s->plan.fds[i] < 0) error = s->plan.fds[i];
   }
-  thrumi_standard_close(&s->standard);
+  thrumi_flight_end(&s->flight);
   if (!error) error = thrumi_child_become(&s->plan);
-  thrumi_this_process.pid = getpid();
-  struct thrumi_word ready = {.kind = THRUMI_WORD_READY, .value = error};
-  if (thrumi_word_send(channel, ready, NULL) != 0 || error) _exit(127);
-  thrumi_child_run(channel, &s->plan, s->task);
+  thrumi_child_ready(channel, error);
+  thrumi_child_run(&s->plan, s->task);
+}
+
+/* A fork closes the line's own ends in the child. */
+static int keep_life(struct start *s) {
+  int life = (int)QUIETLY(fcntl(s->plan.fds[THRUMI_PLAN_LIFE], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  s->plan.fds[THRUMI_PLAN_LIFE] = s->flight.fds[THRUMI_FLIGHT_LIFE] = life;
+  return life < 0 ? life : 0;
 }
 
 static int start_by_fork(struct start *s) {
-  int channel[2], life = s->plan.fds[THRUMI_PLAN_LIFE];
   int error = thrumi_warden_start();
-  if (!error) error = thrumi_message_pair(channel);
+  if (!error) error = keep_life(s);
+  if (!error) error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
   if (error) return error;
-  int own_life =
-      (int)QUIETLY(fcntl(life, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)); /* a fork closes the first one */
-  s->plan.fds[THRUMI_PLAN_LIFE] = own_life;
   pid_t pid = (pid_t)QUIETLY(fork());
-  if (pid == 0) {
-    close(channel[0]);
-    be_forked(s, channel[1]);
-  }
-  close(channel[1]);
-  if (own_life >= 0) close(own_life);
+  if (pid == 0) be_forked(s);
+  thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   int pidfd = pid < 0 ? (int)pid : thrumi_os.process_open(pid);
   if (pidfd < 0) {
     if (pid > 0) kill(pid, SIGKILL), waitpid(pid, NULL, 0);
-    close(channel[0]);
     return pidfd;
   }
-  born(s->p, pid, pidfd, channel[0]);
+  born(&s->flight, pid, pidfd);
   return hand_over(s->p, NULL);
 }
 
@@ -221,16 +216,17 @@ static const char *object_of(const thrum_task *task) {
   return dladdr(task, &info) && info.dli_fname ? info.dli_fname : "";
 }
 
-static int fill_descriptors(struct thrumi_plan *plan, const struct thrumi_standard *standard,
-                            const thrum_process_options *o) {
+static int fill_descriptors(struct start *s, const thrum_process_options *o) {
+  struct thrumi_plan *plan = &s->plan;
   int life = thrumi_life_line();
   if (life < 0) return life;
   plan->fds[THRUMI_PLAN_LIFE] = life;
-  plan->fds[THRUMI_PLAN_DIRECTORY] = thrumi_os_beyond_standard((int)QUIETLY(open(".", O_PATH | O_CLOEXEC)));
-  for (int i = 0; i < 3; i++) plan->fds[THRUMI_PLAN_STDIN + i] = standard->fd[i];
+  int directory = thrumi_os_beyond_standard((int)QUIETLY(open(".", O_PATH | O_CLOEXEC)));
+  if (directory < 0) return directory;
+  plan->fds[THRUMI_PLAN_DIRECTORY] = s->flight.fds[THRUMI_FLIGHT_DIRECTORY] = directory;
   if (o->descriptor_count)
     memcpy(plan->fds + THRUMI_PLAN_FDS, o->descriptors, o->descriptor_count * sizeof(int));
-  return plan->fds[THRUMI_PLAN_DIRECTORY] < 0 ? plan->fds[THRUMI_PLAN_DIRECTORY] : 0;
+  return thrumi_standard_open(&s->flight, plan->fds + THRUMI_PLAN_STDIN, s->p, o, false);
 }
 
 static void fill_plan(struct start *s, const thrum_process_options *o, const void *in, size_t size) {
@@ -246,7 +242,7 @@ static void fill_plan(struct start *s, const thrum_process_options *o, const voi
                                            .task = s->task->name,
                                            .object = object_of(s->task),
                                            .directory = o->directory ? o->directory : ""};
-  plan->environment = o->environment ? o->environment : (const char *const *)environ;
+  plan->environment = o->environment;
   plan->affinity = o->affinity;
   plan->input = in;
 }
@@ -296,44 +292,37 @@ int thrum_process_start(thrum_process **out, const thrum_process_options *option
   thrumi_process_number(name, s.identity);
   s.p = make_record(o, name);
   if (!s.p) return -ENOMEM;
-  s.plan.fds[THRUMI_PLAN_DIRECTORY] = -1;
-  error = thrumi_standard_open(&s.standard, s.p, o, false);
-  if (error) return give(s.p, error, NULL);
-  error = fill_descriptors(&s.plan, &s.standard, o);
+  thrumi_flight_begin(&s.flight, s.p);
+  error = fill_descriptors(&s, o);
   if (!error) {
     fill_plan(&s, o, in, size);
     error = start_by(&s, method);
   }
-  if (s.plan.fds[THRUMI_PLAN_DIRECTORY] >= 0) close(s.plan.fds[THRUMI_PLAN_DIRECTORY]);
-  thrumi_standard_close(&s.standard);
+  thrumi_flight_end(&s.flight);
   return give(s.p, error, out);
 }
 
 /* ---- A command ----------------------------------------------------------------------------------------------------------------- */
 
-static int launch_command(struct thrum_process *p, const thrum_process_options *o, const char *const argv[]) {
-  struct thrumi_standard standard;
+static int launch_command(struct thrumi_flight *f, const thrum_process_options *o, const char *const argv[]) {
   int from[THRUM_PROCESS_DESCRIPTORS_MAX + 3], to[THRUM_PROCESS_DESCRIPTORS_MAX + 3];
-  struct thrumi_launch l = {.argv = argv,
-                            .environment = o->environment,
-                            .directory = o->directory,
-                            .affinity = o->affinity,
-                            .affinity_size = o->affinity_size,
-                            .from = from,
-                            .to = to,
-                            .count = o->descriptor_count + 3,
-                            .dies_with_parent = !o->outlives};
-  int error = thrumi_standard_open(&standard, p, o, true);
+  struct thrumi_launch l = {.argv = argv, .environment = o->environment, .directory = o->directory};
+  int error = thrumi_standard_open(f, from, f->p, o, true);
   if (error) return error;
-  for (int i = 0; i < 3; i++) from[i] = standard.fd[i], to[i] = i;
+  for (int i = 0; i < 3; i++) to[i] = i;
   for (size_t i = 0; i < o->descriptor_count; i++) from[3 + i] = to[3 + i] = o->descriptors[i];
+  l.affinity = o->affinity;
+  l.affinity_size = o->affinity_size;
+  l.from = from;
+  l.to = to;
+  l.count = o->descriptor_count + 3;
+  l.dies_with_parent = !o->outlives;
   fflush(stdout);
   fflush(stderr);
   error = thrumi_warden_launch(&l);
-  thrumi_standard_close(&standard);
   if (error) return error;
-  born(p, l.pid, l.pidfd, -1);
-  publish(p);
+  born(f, l.pid, l.pidfd);
+  publish(f->p);
   return 0;
 }
 
@@ -345,5 +334,9 @@ int thrum_process_exec(thrum_process **out, const thrum_process_options *options
   if (error) return error;
   struct thrum_process *p = make_record(o, argv[0]);
   if (!p) return -ENOMEM;
-  return give(p, launch_command(p, o, argv), out);
+  struct thrumi_flight flight;
+  thrumi_flight_begin(&flight, p);
+  error = launch_command(&flight, o, argv);
+  thrumi_flight_end(&flight);
+  return give(p, error, out);
 }

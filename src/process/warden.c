@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { STACK = 256 * 1024, EVERY_MS = 5 };
+enum { STACK = 256 * 1024, EVERY = 5000000 /* ns */ };
 
 static struct {
   pthread_mutex_t lock;
@@ -24,41 +24,14 @@ static struct {
   int epoll, bell;
   char *stack; /* for children up to their exec */
   struct thrumi_launch *first, **end;
-  struct thrum_process *late[64]; /* its own: ended, and no word yet */
-  size_t late_count;
 } warden = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- Looking after children -------------------------------------------------------------------------------------------------- */
 
-static bool settle(struct thrum_process *p) {
-  if (!thrumi_process_look(p)) return false;
-  thrumi_process_forget(p);
-  return true;
-}
-
-/* Without room it is watched by the clock all the same: epoll reports it again. */
-static void child_ended(struct thrum_process *p) {
-  if (settle(p)) return;
-  if (warden.late_count < sizeof warden.late / sizeof *warden.late) {
-    warden.late[warden.late_count++] = p;
-    return;
-  }
-  struct epoll_event again = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = p};
-  usleep(1000);
-  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_MOD, p->pidfd, &again);
-}
-
-static void look_again(void) {
-  size_t kept = 0;
-  for (size_t i = 0; i < warden.late_count; i++)
-    if (!settle(warden.late[i])) warden.late[kept++] = warden.late[i];
-  warden.late_count = kept;
-}
-
-/* What cannot be watched is looked at by the clock, or by who waits for it. */
-void thrumi_warden_watch(struct thrum_process *p) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = p};
-  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, p->pidfd, &event);
+/* What cannot be watched is reaped by who waits for it. */
+void thrumi_warden_watch(int pidfd, uint64_t serial) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = serial};
+  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, pidfd, &event);
 }
 
 /* ---- Launching --------------------------------------------------------------------------------------------------------------- */
@@ -83,13 +56,12 @@ static void serve(void) {
 
 static void *keep(void *unused) {
   thrumi_os_name_thread("thrum-warden");
-  for (;;) {
+  for (bool late = false;;) {
     struct epoll_event event;
-    int64_t patience = warden.late_count ? EVERY_MS * INT64_C(1000000) : -1;
-    int n = thrumi_os.epoll_wait(warden.epoll, &event, 1, patience);
-    look_again();
-    if (n == 1 && event.data.ptr) child_ended(event.data.ptr);
-    if (n == 1 && !event.data.ptr) serve();
+    int n = thrumi_os.epoll_wait(warden.epoll, &event, 1, late ? EVERY : -1);
+    if (n == 1 && event.data.u64) thrumi_register_note(event.data.u64);
+    if (n == 1 && !event.data.u64) serve();
+    if (n == 1 || late) late = thrumi_register_settle();
   }
   return unused;
 }
@@ -144,7 +116,6 @@ void thrumi_warden_fork(void) {
   pthread_mutex_init(&warden.lock, NULL);
   if (!warden.started) return;
   warden.started = false;
-  warden.late_count = 0;
   warden.first = NULL;
   close(warden.epoll);
   close(warden.bell);

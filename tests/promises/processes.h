@@ -4,11 +4,13 @@
 
 #include "../support.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-static const int methods[] = {THRUM_FORKSERVER, THRUM_SPAWN, THRUM_FORK};
-#define EACH_METHOD(m) (int m##_at = 0, m = methods[0]; m##_at < 3; m = methods[++m##_at < 3 ? m##_at : 0])
+enum { METHOD_FIRST = THRUM_FORKSERVER, METHOD_LAST = THRUM_FORK };
 
 static inline thrum_process_options with_method(int method) {
   thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
@@ -40,6 +42,44 @@ static inline int must_end(thrum_process *p) {
 static inline void must_end_with(thrum_process *p, int code) {
   CHECK_EQ(must_end(p), code);
   thrum_process_release(p);
+}
+
+/* ---- What /proc says ------------------------------------------------------------------------------------------------- */
+
+/* The state of a process and its parent; ' ': there is none. */
+static inline char state_of(pid_t pid, pid_t *parent) {
+  char path[64], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *file = fopen(path, "r");
+  if (!file) return ' ';
+  size_t n = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[n] = 0;
+  const char *end = strrchr(text, ')'); /* the name before it may hold anything */
+  int number = 0;
+  if (!end || sscanf(end + 2, "%*c %d", &number) != 1) return ' ';
+  if (parent) *parent = (pid_t)number;
+  return end[2];
+}
+
+/* How many children a process has, and (zombies_only) how many of them are zombies. */
+static inline int count_children(pid_t of, bool zombies_only) {
+  int n = 0;
+  DIR *proc = opendir("/proc");
+  CHECK(proc);
+  for (struct dirent *entry; (entry = readdir(proc));) {
+    pid_t parent = 0, pid = (pid_t)atoi(entry->d_name);
+    char state = pid > 0 ? state_of(pid, &parent) : ' ';
+    if (state != ' ' && parent == of) n += !zombies_only || state == 'Z';
+  }
+  closedir(proc);
+  return n;
+}
+
+static inline int open_descriptors(void) {
+  int n = 0;
+  for (int fd = 0; fd < 1000; fd++) n += fcntl(fd, F_GETFD) >= 0;
+  return n;
 }
 
 #endif

@@ -157,21 +157,19 @@ static void waits(int method) {
 
 static intptr_t all(void *unused) {
   (void)unused;
-  for
-    EACH_METHOD(m) {
-      results(m);
-      failures(m);
-      codes(m);
-      signals(m);
-      waits(m);
-    }
+  for (int m = METHOD_FIRST; m <= METHOD_LAST; m++) {
+    results(m);
+    failures(m);
+    codes(m);
+    signals(m);
+    waits(m);
+  }
   return 0;
 }
 
 int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
-  for
-    EACH_METHOD(m) sizes(m);
+  for (int m = METHOD_FIRST; m <= METHOD_LAST; m++) sizes(m);
   run_in_each_kind(all, NULL);
   CHECK_EQ(waitpid(-1, NULL, WNOHANG), 0); /* one child is left, the fork server, and it runs */
   return 0;

@@ -1,0 +1,82 @@
+/* What is in flight; why is said in the header. A fork may see each single store to the list, so each leaves it whole. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <os/descriptors.h>
+#include <os/quietly.h>
+#include <process/flight.h>
+#include <process/record.h>
+#include <unistd.h>
+
+static struct {
+  pthread_mutex_t lock;
+  struct thrumi_flight *first;
+} flights = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void thrumi_flight_begin(struct thrumi_flight *f, struct thrum_process *p) {
+  f->thread = thrum_id(thrum_current());
+  f->p = p;
+  for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) f->fds[i] = -1;
+  pthread_mutex_lock(&flights.lock);
+  f->next = flights.first;
+  atomic_signal_fence(memory_order_seq_cst);
+  flights.first = f;
+  pthread_mutex_unlock(&flights.lock);
+}
+
+void thrumi_flight_end(struct thrumi_flight *f) {
+  for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) thrumi_flight_close(f, i);
+  pthread_mutex_lock(&flights.lock);
+  struct thrumi_flight **at = &flights.first;
+  while (*at != f) at = &(*at)->next;
+  *at = f->next;
+  pthread_mutex_unlock(&flights.lock);
+}
+
+int thrumi_flight_take(struct thrumi_flight *f, int which) {
+  int fd = f->fds[which];
+  f->fds[which] = -1;
+  return fd;
+}
+
+void thrumi_flight_close(struct thrumi_flight *f, int which) {
+  int fd = thrumi_flight_take(f, which);
+  if (fd >= 0) close(fd);
+}
+
+/* A number of the standard descriptors is given back for another one. */
+static int settle(struct thrumi_flight *f, int first) {
+  for (int i = first; i < first + 2; i++)
+    if (f->fds[i] <= STDERR_FILENO && (f->fds[i] = thrumi_os_beyond_standard(f->fds[i])) < 0)
+      return f->fds[i];
+  return 0;
+}
+
+int thrumi_flight_pair(struct thrumi_flight *f, int first) {
+  int error = (int)QUIETLY(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, f->fds + first));
+  return error ? error : settle(f, first);
+}
+
+int thrumi_flight_pipe(struct thrumi_flight *f, int first) {
+  int error = (int)QUIETLY(pipe2(f->fds + first, O_CLOEXEC));
+  return error ? error : settle(f, first);
+}
+
+/* In the child of a fork. */
+void thrumi_flight_fork(void) {
+  struct thrumi_flight *own = NULL;
+  uint64_t self = thrum_id(thrum_current());
+  pthread_mutex_init(&flights.lock, NULL);
+  for (struct thrumi_flight *f = flights.first; f; f = f->next) {
+    if (f->thread == self) {
+      own = f;
+      continue;
+    }
+    for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) thrumi_flight_close(f, i);
+    for (int i = 0; i < 3; i++) {
+      if (f->p->pipe[i] >= 0) close(f->p->pipe[i]);
+      f->p->pipe[i] = -1;
+    }
+  }
+  if (own) own->next = NULL;
+  flights.first = own;
+}

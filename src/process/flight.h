@@ -1,0 +1,45 @@
+/* Descriptors that a start has open for its child.
+ *
+ * Somebody else may fork meanwhile, and that child would hold what is to be the end of a pipe or a socket elsewhere: whoever waits
+ * for its end would wait for that child. So each is in a list from before the kernel makes it (the kernel writes the number before
+ * the descriptor is there), and the child of a fork closes all but those of the start that it is itself from.
+ * One that is about to be closed is out of the list first: a fork just then keeps it open in the child, where closing it after all might
+ * meet another file. */
+#ifndef THRUMI_FLIGHT_H
+#define THRUMI_FLIGHT_H
+
+#include <stdint.h>
+
+struct thrum_process;
+
+enum thrumi_flight_fd {
+  THRUMI_FLIGHT_CHANNEL = 0,  /* two: ours, the child's */
+  THRUMI_FLIGHT_NEWS = 2,     /* two: ours, the server's */
+  THRUMI_FLIGHT_CONTROL = 4,  /* two: ours, the server's */
+  THRUMI_FLIGHT_PIPE = 6,     /* two: of one standard descriptor after the other */
+  THRUMI_FLIGHT_STANDARD = 8, /* three */
+  THRUMI_FLIGHT_DIRECTORY = 11,
+  THRUMI_FLIGHT_LIFE,
+  THRUMI_FLIGHT_FDS
+};
+
+struct thrumi_flight {
+  struct thrumi_flight *next;
+  uint64_t thread;
+  struct thrum_process *p; /* whose ends are closed in the child too */
+  int fds[THRUMI_FLIGHT_FDS];
+};
+
+void thrumi_flight_begin(struct thrumi_flight *f, struct thrum_process *p);
+void thrumi_flight_end(struct thrumi_flight *f); /* closes what is left */
+
+void thrumi_flight_close(struct thrumi_flight *f, int which);
+int thrumi_flight_take(struct thrumi_flight *f, int which); /* it is somebody else's to close */
+
+/* 0, or an error. */
+int thrumi_flight_pair(struct thrumi_flight *f, int first);
+int thrumi_flight_pipe(struct thrumi_flight *f, int first);
+
+void thrumi_flight_fork(void);
+
+#endif
