@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <sched/exit.h>
 #include <sched/part.h>
+#include <sched/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,15 +174,18 @@ static void complain(int failure, const char *sentence) {
     fprintf(stderr, "Process %s: %s\n", thrumi_this_process.name, strerror(-failure));
 }
 
+/* A task that has made no call of thrum's ends a process in which thrum, with its kernel threads, has never started. */
 void thrumi_child_run(const struct thrumi_plan *plan, const thrum_task *task) {
-  struct thrumi_thread *me = thrumi_me();
   struct thrum_out out = {0};
   int result = task->fn(plan->input, plan->head.input_size, &out);
   if (out.error && !thrum_failed(result)) result = out.error;
-  const char *sentence = thrumi_sentence_swap(me, NULL);
+  bool started = thrumi_load(&thrumi_sched.running_mode);
+  const char *sentence = started ? thrumi_sentence_swap(thrumi_me(), NULL) : NULL;
   report(result, sentence ? sentence : "", &out);
   if (thrum_failed(result)) complain(result, sentence ? sentence : "");
-  thrumi_exit_main(thrum_failed(result) ? 1 : 0);
+  int status = thrum_failed(result) ? 1 : 0;
+  if (started) thrumi_exit_main(status);
+  exit(status);
 }
 
 void thrumi_child_ready(int channel, int error) {

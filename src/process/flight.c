@@ -61,6 +61,11 @@ int thrumi_flight_pipe(struct thrumi_flight *f, int first) {
   return error ? error : settle(f, first);
 }
 
+static void drop(int *fd) {
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
 /* In the child of a fork. */
 void thrumi_flight_fork(void) {
   struct thrumi_flight *own = NULL;
@@ -73,8 +78,8 @@ void thrumi_flight_fork(void) {
     }
     for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) thrumi_flight_close(f, i);
     for (int i = 0; i < 3; i++) {
-      if (f->p->pipe[i] >= 0) close(f->p->pipe[i]);
-      f->p->pipe[i] = -1;
+      drop(&f->p->pipe[i]);
+      drop(&f->p->source[i]);
     }
   }
   if (own) own->next = NULL;

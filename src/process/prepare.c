@@ -57,12 +57,16 @@ static int open_pipe(struct thrumi_flight *f, struct thrum_process *p, int which
   return fd;
 }
 
-/* Appending: a command may open /dev/stdout anew, and write from the start. */
-static int open_capture(struct thrum_process *p, int which) {
-  int fd = thrumi_memory_file("thrum-output", NULL, 0);
+/* Our end is the warden's, which does not wait. */
+static int open_capture(struct thrumi_flight *f, struct thrum_process *p, int which) {
+  int file = thrumi_memory_file("thrum-output", NULL, 0);
+  if (file < 0) return file;
+  p->capture[which] = file;
+  int fd = open_pipe(f, p, which);
   if (fd < 0) return fd;
-  p->capture[which] = fd;
-  int error = (int)QUIETLY(fcntl(fd, F_SETFL, O_APPEND));
+  p->source[which] = p->pipe[which];
+  p->pipe[which] = -1;
+  int error = (int)QUIETLY(fcntl(p->source[which], F_SETFL, O_NONBLOCK));
   return error ? error : fd;
 }
 
@@ -70,7 +74,7 @@ static int open_standard(struct thrumi_flight *f, struct thrum_process *p, int w
   if (kind >= THRUM_STDIO_FIRST_FD) return kind - THRUM_STDIO_FIRST_FD;
   switch (kind) {
   case THRUM_STDIO_PIPE: return open_pipe(f, p, which);
-  case THRUM_STDIO_CAPTURE: return open_capture(p, which);
+  case THRUM_STDIO_CAPTURE: return open_capture(f, p, which);
   case THRUM_STDIO_OUTPUT: return output;
   case THRUM_STDIO_INHERIT: return is_open(which) ? which : open_null(f, which);
   default: return open_null(f, which);

@@ -1,7 +1,6 @@
 /* What the holder of a process's handle may ask and do. */
 #include <process/record.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <thrum/io/file.h>
 
 static bool is_foreign(thrum_process *p) { return thrumi_load(&p->state) == THRUMI_PROCESS_FOREIGN; }
@@ -68,20 +67,12 @@ const char *thrum_process_failure(thrum_process *p) {
   return p->result.data && thrum_failed(p->report.value) ? p->result.data : "";
 }
 
-static int map_output(thrum_process *p, int which) {
-  struct stat file;
-  if (p->output[which].data) return 0;
-  if (fstat(p->capture[which], &file) != 0) return -*thrum_errno();
-  p->output[which] = thrumi_bytes_map(p->capture[which], (size_t)file.st_size);
-  return p->output[which].data ? 0 : -ENOMEM;
-}
-
 int thrum_process_output(thrum_process *p, int which, const void **data, size_t *size) {
   if (which < 1 || which > 2 || p->capture[which] < 0) return -EINVAL;
   if (!thrumi_process_look(p)) return -EAGAIN;
   if (is_foreign(p)) return -ECHILD;
   thrumi_register_lock();
-  int error = map_output(p, which);
+  int error = thrumi_capture_map(p, which);
   if (!error && data) *data = p->output[which].data;
   if (!error && size) *size = p->output[which].size;
   thrumi_register_unlock();

@@ -43,6 +43,7 @@ struct thrum_process {
   struct thrumi_word report, last;
   struct thrumi_bytes result; /* data NULL: none; and if there should be one, there was no memory */
   struct thrumi_bytes output[3];
+  int capture_error[3];
 
   _Atomic uint32_t state;
   int code, error;
@@ -57,7 +58,8 @@ struct thrum_process {
   char name[THRUM_NAME_MAX];
 
   int pipe[3];    /* our ends; -1: none, or given away */
-  int capture[3]; /* files in memory; -1: none */
+  int source[3];  /* pipes whose contents are kept; -1: none */
+  int capture[3]; /* and the files in memory where */
 };
 
 /* Makes one with nothing in it, of one reference, the caller's. NULL: no memory. */
@@ -85,6 +87,13 @@ int thrumi_word_send(int channel, struct thrumi_word word, const void *bytes); /
 void thrumi_process_collect(struct thrum_process *p);
 void thrumi_register_lock(void);
 void thrumi_register_unlock(void);
+
+/* Both under the register's lock. Keeps so many pieces at most of what has come: -EAGAIN: no more has; -EPIPE: no more will. The whole, once it has ended. */
+int thrumi_capture_drain(struct thrum_process *p, int which, int chunks);
+int thrumi_capture_map(struct thrum_process *p, int which);
+
+/* For the warden: keeps what has come, and says whether there is more to come: the descriptor to be watched on, or -1. */
+int thrumi_register_drain(uint64_t serial, int which);
 
 /* For the warden: that one has ended. And looks at those of which that was said: true: word of some is missing still. */
 void thrumi_register_note(uint64_t serial);
@@ -125,7 +134,7 @@ struct thrumi_launch {
 /* Starts it and waits for the exec. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel thread only. */
 int thrumi_warden_launch(struct thrumi_launch *launch);
 int thrumi_warden_start(void);
-void thrumi_warden_watch(int pidfd, uint64_t serial);
+void thrumi_warden_watch(const struct thrum_process *p);
 void thrumi_warden_fork(void);
 
 /* launch.c: the child's end, on the warden. */

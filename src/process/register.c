@@ -11,7 +11,7 @@
  * zombie, as long as nobody has; from the child's own last word, which it says at the end of exit. All that failing: -ECHILD.
  *
  * References. One is the handle's, one the register's, for as long as the process runs. The warden knows processes by serial
- * numbers, so it can be late. It is a stranger to thrum and frees nothing: a record whose last reference goes there lies among the dead
+ * numbers, so it can be late. It never enters the runtime, and frees nothing: a record whose last reference goes there lies among the dead
  * until somebody comes from thrum's side, and buries them. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 #define SYS_pidfd_send_signal 424
 #endif
 
-enum { BY_PIDFD = 3 /* P_PIDFD */, RECORD_HAS_EXIT = 1 << 3 };
+enum { BY_PIDFD = 3 /* P_PIDFD */, RECORD_HAS_EXIT = 1 << 3, AT_ONCE = 16 /* pieces of an output */ };
 
 static struct {
   pthread_mutex_t lock; /* no system call under it waits */
@@ -56,7 +56,7 @@ struct thrum_process *thrumi_process_new(const char *name) {
   if (!p) return NULL;
   p->refs = 1;
   p->pidfd = p->channel = p->news = -1;
-  for (int i = 0; i < 3; i++) p->pipe[i] = p->capture[i] = -1;
+  for (int i = 0; i < 3; i++) p->pipe[i] = p->source[i] = p->capture[i] = -1;
   snprintf(p->name, sizeof p->name, "%s", name);
   return p;
 }
@@ -73,6 +73,7 @@ static void bury(struct thrum_process *p) {
   close_one(&p->news);
   for (int i = 0; i < 3; i++) {
     close_one(&p->pipe[i]);
+    close_one(&p->source[i]);
     close_one(&p->capture[i]);
     thrumi_bytes_free(&p->output[i]);
   }
@@ -116,7 +117,7 @@ void thrumi_process_add(struct thrum_process *p) {
   atomic_signal_fence(memory_order_seq_cst);
   all.first = p;
   pthread_mutex_unlock(&all.lock);
-  thrumi_warden_watch(p->pidfd, p->serial);
+  thrumi_warden_watch(p);
 }
 
 static void remove_locked(struct thrum_process *p) {
@@ -232,12 +233,25 @@ bool thrumi_process_look(struct thrum_process *p) {
   return ended;
 }
 
-void thrumi_register_note(uint64_t serial) {
-  pthread_mutex_lock(&all.lock);
+static struct thrum_process *find_locked(uint64_t serial) {
   struct thrum_process *p = all.first;
   while (p && p->serial != serial) p = p->next;
+  return p;
+}
+
+void thrumi_register_note(uint64_t serial) {
+  pthread_mutex_lock(&all.lock);
+  struct thrum_process *p = find_locked(serial);
   if (p) p->late = true;
   pthread_mutex_unlock(&all.lock);
+}
+
+int thrumi_register_drain(uint64_t serial, int which) {
+  pthread_mutex_lock(&all.lock);
+  struct thrum_process *p = find_locked(serial);
+  int more = p && thrumi_capture_drain(p, which, AT_ONCE) != -EPIPE ? p->source[which] : -1;
+  pthread_mutex_unlock(&all.lock);
+  return more;
 }
 
 bool thrumi_register_settle(void) {
@@ -337,7 +351,10 @@ void thrumi_register_fork(void) {
     drop_descriptor(&p->pidfd);
     drop_descriptor(&p->channel);
     drop_descriptor(&p->news);
-    for (int i = 0; i < 3; i++) drop_descriptor(&p->pipe[i]);
+    for (int i = 0; i < 3; i++) {
+      drop_descriptor(&p->pipe[i]);
+      drop_descriptor(&p->source[i]);
+    }
   }
   all.first = NULL;
 }

@@ -1,15 +1,24 @@
 /* The fork server, from both sides.
  *
  * It is this program, started anew early, with one thread; thrum_process_main turns it into the server. A request is a message of one
- * byte and two descriptors: the child's channel, on which its plan comes from the starter itself, and the socket for news. The
- * server forks; the child waits for its plan; the server says on the news that it is there, with a pidfd, and when it has ended,
- * how. So the server reads nothing of the request but descriptors, and never waits for a starter.
+ * byte and two descriptors: the child's channel, in which its plan lies already, and the socket for news. The server forks, says on
+ * the news that the child is there, with a pidfd, and opens the gate at which the child waits until then; when the child has
+ * ended, it says how. So it reads nothing of the request but descriptors, and never waits for a starter.
+ *
+ * The order of these decides what a server's death means:
+ *
+ *   killed before               the child                     the starter sees                        and
+ *   it took the request         is not there                  the end of channel and news             asks again
+ *   it forked                   is not there                  the same                                asks again
+ *   it announced the child      finds no gate, and ends       the same                                asks again
+ *   it opened the gate          finds no gate, and ends       the child's pidfd, the same             asks again
+ *   the child is READY          goes on                       READY, behind the announcement          has started it
+ *
+ * The child says READY before it calls the task, and ends if nobody can hear it. So the task runs once, or the start fails.
  *
  * It ends when all its starter's ends of the control socket are closed, which is when the starter has ended.
  *
- * When it is killed, the next request finds the control socket broken and starts another. A request that it had taken and
- * not carried out is made again, by the starter, who sees the end of the news. A child that was forked and never announced sees the end
- * of its channel in place of a plan, and ends. Children that run go on. */
+ * When it has been killed, the next request finds the control socket broken and starts another. Children that run go on. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <os/descriptors.h>
@@ -123,9 +132,9 @@ static struct {
 /* What the terminal sends is for the starter, which ends us by its end. */
 static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE};
 
-static void say(int news, struct thrumi_news what, int pidfd) {
+static int say(int news, struct thrumi_news what, int pidfd) {
   struct iovec piece = {&what, sizeof what};
-  thrumi_message_send(news, &piece, 1, &pidfd, pidfd >= 0);
+  return thrumi_message_send(news, &piece, 1, &pidfd, pidfd >= 0);
 }
 
 /* In the child: back to what it would be had it been started directly. Only what the server has opened is closed. */
@@ -140,40 +149,78 @@ static void leave_server(void) {
   setrlimit(RLIMIT_NOFILE, &serving.files);
 }
 
-static void add_kid(pid_t pid, int news) {
+/* What the server keeps of a child. NULL: no memory, no descriptor: then the child is told nothing, and ends. */
+static struct kid *add_kid(pid_t pid, int news, int *error) {
   struct kid *k = thrumi_os.allocate(sizeof *k);
   int pidfd = k ? thrumi_os.process_open(pid) : -ENOMEM;
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = k};
-  int error = pidfd < 0 ? pidfd : thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_ADD, pidfd, &event);
-  if (error) {
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    say(news, (struct thrumi_news){.error = error}, -1);
+  *error = pidfd < 0 ? pidfd : thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_ADD, pidfd, &event);
+  if (*error) {
     if (pidfd >= 0) close(pidfd);
     if (k) thrumi_os.free(k);
-    close(news);
-    return;
+    return NULL;
   }
   *k = (struct kid){.next = serving.kids, .at = &serving.kids, .pid = pid, .pidfd = pidfd, .news = news};
   if (k->next) k->next->at = &k->next;
   serving.kids = k;
-  say(news, (struct thrumi_news){.pid = pid}, pidfd);
+  return k;
+}
+
+/* In the child: until the server has announced it. */
+static void be_kid(int channel, int news, const int *gate) {
+  char byte;
+  close(news);
+  close(gate[1]);
+  leave_server();
+  ssize_t n;
+  while ((n = thrumi_os.read(gate[0], &byte, 1)) == -EINTR) continue;
+  close(gate[0]);
+  if (n != 1) _exit(127);
+  thrumi_child_main(channel);
+}
+
+static void drop_kid(struct kid *k) {
+  thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_DEL, k->pidfd, NULL); /* the starter has the same open file */
+  close(k->news);
+  close(k->pidfd);
+  if (k->next) k->next->at = k->at;
+  *k->at = k->next;
+  thrumi_os.free(k);
+}
+
+/* In the server. Takes the news over. Who cannot be announced is killed at the gate; it is not reaped yet. */
+static void announce(pid_t pid, int news, int gate) {
+  int error;
+  struct kid *k = add_kid(pid, news, &error);
+  if (k) error = say(news, (struct thrumi_news){.pid = pid}, k->pidfd);
+  if (!error) {
+    while (thrumi_os.write(gate, "", 1) == -EINTR) continue;
+    return;
+  }
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+  say(news, (struct thrumi_news){.error = error}, -1);
+  if (k)
+    drop_kid(k);
+  else
+    close(news);
 }
 
 static void carry_out(int channel, int news) {
-  pid_t pid = fork();
-  if (pid == 0) {
-    close(news);
-    leave_server();
-    thrumi_child_main(channel);
-  }
+  int gate[2];
+  int error = (int)QUIETLY(pipe2(gate, O_CLOEXEC));
+  pid_t pid = error ? error : (pid_t)QUIETLY(fork());
+  if (pid == 0) be_kid(channel, news, gate);
   close(channel);
   if (pid > 0) {
-    add_kid(pid, news);
-    return;
+    announce(pid, news, gate[1]);
+  } else {
+    say(news, (struct thrumi_news){.error = pid}, -1);
+    close(news);
   }
-  say(news, (struct thrumi_news){.error = -*thrum_errno()}, -1);
-  close(news);
+  if (error) return;
+  close(gate[0]);
+  close(gate[1]);
 }
 
 static void take_request(void) {
@@ -196,12 +243,7 @@ static void reap(struct kid *k) {
     return;
   }
   say(k->news, news, -1);
-  thrumi_os.epoll_ctl(serving.epoll, EPOLL_CTL_DEL, k->pidfd, NULL); /* the starter has the same open file */
-  close(k->news);
-  close(k->pidfd);
-  if (k->next) k->next->at = k->at;
-  *k->at = k->next;
-  thrumi_os.free(k);
+  drop_kid(k);
 }
 
 static int prepare(int control) {

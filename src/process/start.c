@@ -6,13 +6,14 @@
  *   fork         the caller, fork          this process               waitid
  *   a command    the warden, exec          this process               waitid
  *
- * From its birth on the record is in the register, hidden, so that the warden reaps the child also if the start fails after
- * that. The start ends when the child has said READY, or why not, or has ended: a child that was killed before that has been started
- * all the same, and its exit code says so. */
+ * A start ends when the child has said READY, or why not, or has ended: a child of ours that died before that has been started all
+ * the same, and its exit code says so. From its birth on its record is in the register, hidden, so that the warden reaps it also if the
+ * start fails then. Of a fork server's child there is a record only when it is READY. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <io/attempt.h>
+#include <io/backoff.h>
 #include <os/descriptors.h>
 #include <os/quietly.h>
 #include <poll.h>
@@ -58,15 +59,15 @@ static int wait_readable(int fd) {
   return n < 0 ? n : 0;
 }
 
-/* READY, or why not. A child that died in between is started, and over. */
-static int await_ready(struct thrum_process *p) {
+/* 0: READY. -EPIPE: it ended before that. Or why not. */
+static int await_ready(int channel) {
   struct thrumi_word word;
   struct thrumi_bytes bytes = {0};
-  int error = wait_readable(p->channel);
+  int error = wait_readable(channel);
   if (error) return error;
-  error = thrumi_word_read(p->channel, &word, &bytes);
+  error = thrumi_word_read(channel, &word, &bytes);
   thrumi_bytes_free(&bytes);
-  if (error == -EPIPE || error == -ECONNRESET) return 0;
+  if (error == -ECONNRESET) return -EPIPE;
   return error ? error : word.kind == THRUMI_WORD_READY ? word.value : -EPROTO;
 }
 
@@ -79,11 +80,10 @@ static void born(struct thrumi_flight *f, pid_t pid, int pidfd) {
   thrumi_process_add(p);
 }
 
-/* The same from here on for all three; plan NULL: it has it. */
-static int hand_over(struct thrum_process *p, struct thrumi_plan *plan) {
-  int error = plan ? thrumi_plan_send(p->channel, plan) : 0;
-  if (error == -EPIPE || error == -ECONNRESET) error = 0;
-  if (!error) error = await_ready(p);
+/* For a child of ours. One that died before it was READY has been started, and is over. */
+static int greet(struct thrum_process *p) {
+  int error = await_ready(p->channel);
+  if (error == -EPIPE) error = 0;
   if (error)
     thrumi_pidfd_signal(p->pidfd, SIGKILL);
   else
@@ -91,21 +91,20 @@ static int hand_over(struct thrum_process *p, struct thrumi_plan *plan) {
   return error;
 }
 
-/* ---- By the fork server ----------------------------------------------------------------------------------------------------- */
-
-/* -EPIPE: the server has ended before it said anything. */
-static int await_birth(int socket, struct thrumi_news *news, int *pidfd) {
-  int error = wait_readable(socket);
+/* The plan goes ahead of who is to read it. The kernel limits how many descriptors a user has under way in sockets: others are
+ * received meanwhile. */
+static int open_channel(struct start *s) {
+  struct thrumi_backoff backoff = {0};
+  thrum_time patience = thrum_after(THRUM_S(10));
+  int error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
   if (error) return error;
-  struct thrumi_message message = {news, sizeof *news, pidfd, 1};
-  *pidfd = -1;
-  error = thrumi_message_receive(socket, &message, false);
-  if (error == -ECONNRESET) return -EPIPE;
-  if (!error && news->error) error = news->error;
-  if (!error && !message.fd_count) error = -EPROTO;
-  if (error && *pidfd >= 0) close(*pidfd);
+  while ((error = thrumi_plan_send(s->flight.fds[THRUMI_FLIGHT_CHANNEL], &s->plan)) == -ETOOMANYREFS)
+    if ((error = thrumi_back_off(&backoff, patience)) != 0)
+      return error == -ETIMEDOUT ? -ETOOMANYREFS : error;
   return error;
 }
+
+/* ---- By the fork server ----------------------------------------------------------------------------------------------------- */
 
 /* An end of a socket that thrum has waited at. */
 static void drop_waited(struct thrumi_flight *f, int which) {
@@ -113,41 +112,86 @@ static void drop_waited(struct thrumi_flight *f, int which) {
   if (fd >= 0) thrum_close(fd);
 }
 
-static int ask_once(struct thrumi_flight *f) {
+/* What the server said first: a pidfd; the error of its fork; -EPIPE: it has ended; -EAGAIN: nothing yet. */
+static int read_birth(int socket, pid_t *pid) {
   int pidfd = -1;
-  struct thrumi_news birth;
-  int error = thrumi_flight_pair(f, THRUMI_FLIGHT_CHANNEL);
-  if (!error) error = thrumi_flight_pair(f, THRUMI_FLIGHT_NEWS);
-  if (!error) error = thrumi_server_ask(f);
-  thrumi_flight_close(f, THRUMI_FLIGHT_CHANNEL + 1);
-  thrumi_flight_close(f, THRUMI_FLIGHT_NEWS + 1);
-  if (!error) error = await_birth(f->fds[THRUMI_FLIGHT_NEWS], &birth, &pidfd);
-  if (!error && (pidfd = thrumi_os_beyond_standard(pidfd)) < 0) error = pidfd;
-  if (!error) {
-    born(f, birth.pid, pidfd);
-    return 0;
+  struct thrumi_news news;
+  struct thrumi_message message = {&news, sizeof news, &pidfd, 1};
+  int error = thrumi_message_receive(socket, &message, false);
+  if (error) return error == -ECONNRESET ? -EPIPE : error;
+  *pid = news.pid;
+  return news.error ? news.error : message.fd_count ? thrumi_os_beyond_standard(pidfd) : -EPROTO;
+}
+
+/* The channel has ended without READY. The server tells how the child ended: then it did so by itself. Or the server has ended: -EPIPE. */
+static int read_early_end(int socket) {
+  char byte;
+  int error = wait_readable(socket);
+  if (error) return error;
+  return thrumi_os.recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? 0 : -EPIPE;
+}
+
+/* The start has failed: the child, if there is one, has said READY by now, and was announced, or it never can, and ends. */
+static int give_up(struct thrumi_flight *f, int error) {
+  pid_t pid;
+  drop_waited(f, THRUMI_FLIGHT_CHANNEL);
+  int pidfd = f->fds[THRUMI_FLIGHT_NEWS] >= 0 ? read_birth(f->fds[THRUMI_FLIGHT_NEWS], &pid) : -1;
+  if (pidfd >= 0) {
+    thrumi_pidfd_signal(pidfd, SIGKILL);
+    close(pidfd);
   }
-  thrumi_flight_close(f, THRUMI_FLIGHT_CHANNEL);
   drop_waited(f, THRUMI_FLIGHT_NEWS);
   return error;
 }
 
+/* With the server asked. -EPIPE: it has ended, and no task was begun. */
+static int await_child(struct thrumi_flight *f) {
+  int news = f->fds[THRUMI_FLIGHT_NEWS];
+  bool early = false;
+  pid_t pid = 0;
+  int error = await_ready(f->fds[THRUMI_FLIGHT_CHANNEL]);
+  if (error == -EPIPE) {
+    early = true;
+    error = wait_readable(news);
+  }
+  if (error) return give_up(f, error);
+  int pidfd = read_birth(news, &pid);
+  if (pidfd < 0) return give_up(f, pidfd);
+  if (early && (error = read_early_end(news)) != 0) {
+    close(pidfd);
+    return give_up(f, error);
+  }
+  born(f, pid, pidfd);
+  publish(f->p);
+  return 0;
+}
+
+static int ask_once(struct start *s) {
+  struct thrumi_flight *f = &s->flight;
+  int error = open_channel(s);
+  if (!error) error = thrumi_flight_pair(f, THRUMI_FLIGHT_NEWS);
+  if (!error) error = thrumi_server_ask(f);
+  thrumi_flight_close(f, THRUMI_FLIGHT_CHANNEL + 1);
+  thrumi_flight_close(f, THRUMI_FLIGHT_NEWS + 1);
+  return error ? give_up(f, error) : await_child(f);
+}
+
 static int start_by_server(struct start *s) {
   int error = -EPIPE;
-  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = ask_once(&s->flight);
-  return error ? error : hand_over(s->p, &s->plan);
+  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = ask_once(s);
+  return error;
 }
 
 /* ---- By starting the program anew ---------------------------------------------------------------------------------------------- */
 
 static int start_by_spawn(struct start *s) {
   struct thrumi_launch l = {0};
-  int error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
+  int error = open_channel(s);
   if (!error) error = thrumi_launch_self(&l, "child", s->flight.fds[THRUMI_FLIGHT_CHANNEL + 1]);
   thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   if (error) return error;
   born(&s->flight, l.pid, l.pidfd);
-  return hand_over(s->p, &s->plan);
+  return greet(s->p);
 }
 
 /* ---- By fork ---------------------------------------------------------------------------------------------------------------------- */
@@ -155,8 +199,10 @@ static int start_by_spawn(struct start *s) {
 /* All out of the way of the standard descriptors. What was handed over has the numbers that it had. */
 static _Noreturn void be_forked(struct start *s) {
   int error = 0, channel = thrumi_flight_take(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 3; i++) {
     if (s->p->pipe[i] >= 0) close(s->p->pipe[i]);
+    if (s->p->source[i] >= 0) close(s->p->source[i]);
+  }
   for (int i = 0; i < THRUMI_PLAN_FDS && !error; i++) {
     s->plan.fds[i] = (int)QUIETLY(fcntl(s->plan.fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
     if (s->plan.fds[i] < 0) error = s->plan.fds[i];
@@ -188,7 +234,7 @@ static int start_by_fork(struct start *s) {
     return pidfd;
   }
   born(&s->flight, pid, pidfd);
-  return hand_over(s->p, NULL);
+  return greet(s->p);
 }
 
 /* ---- A task -------------------------------------------------------------------------------------------------------------------- */

@@ -2,10 +2,10 @@
  *
  *   - makes the children that begin with an exec, because the kernel takes its end for the parent's death (launch.c); light
  *     threads' kernel threads come and go;
- *   - watches all children's pidfds, so that each is reaped when it ends, whether or not anybody waits for it.
+ *   - watches all children's pidfds, so that each is reaped when it ends, whether or not anybody waits for it;
+ *   - keeps what they write where that is to be captured (capture.c).
  *
- * It is a stranger to thrum: it calls nothing that would make a thread of it, so it neither holds off the verdict on deadlocks
- * nor shows up in lists. It waits in epoll, for its bell and for pidfds, each once. A child that has ended and of whose end no
+ * It is one of the runtime's kernel threads, which the verdict on deadlocks knows, and runs no thread of thrum's: it never enters. It waits in epoll, for its bell and for the others, each once. A child that has ended and of whose end no
  * word has come yet is looked at again after a while.
  *
  * asked    launches that wait, in order, under the lock; each is its starter's, who waits for `done` to become 1
@@ -13,7 +13,7 @@
 #define _GNU_SOURCE
 #include <os/quietly.h>
 #include <process/record.h>
-#include <sys/syscall.h>
+#include <sched/self.h>
 #include <unistd.h>
 
 enum { STACK = 256 * 1024, EVERY = 5000000 /* ns */ };
@@ -28,10 +28,30 @@ static struct {
 
 /* ---- Looking after children -------------------------------------------------------------------------------------------------- */
 
+/* What an event is of: a process by its serial number, which is not 0, and which of its descriptors: 0: the pidfd; 1, 2: its output. */
+static uint64_t name_of(uint64_t serial, int which) { return serial << 2 | (unsigned)which; }
+
+static void watch(int operation, int fd, uint64_t name) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = name};
+  thrumi_os.epoll_ctl(warden.epoll, operation, fd, &event);
+}
+
 /* What cannot be watched is reaped by who waits for it. */
-void thrumi_warden_watch(int pidfd, uint64_t serial) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = serial};
-  thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, pidfd, &event);
+void thrumi_warden_watch(const struct thrum_process *p) {
+  for (int which = 1; which < 3; which++)
+    if (p->source[which] >= 0) watch(EPOLL_CTL_ADD, p->source[which], name_of(p->serial, which));
+  watch(EPOLL_CTL_ADD, p->pidfd, name_of(p->serial, 0));
+}
+
+/* Once the process has ended, its holder reads the rest. If he closes it meanwhile, another number is watched, for nothing, once. */
+static void heed(uint64_t name) {
+  int which = (int)(name & 3);
+  if (which == 0) {
+    thrumi_register_note(name >> 2);
+    return;
+  }
+  int more = thrumi_register_drain(name >> 2, which);
+  if (more >= 0) watch(EPOLL_CTL_MOD, more, name);
 }
 
 /* ---- Launching --------------------------------------------------------------------------------------------------------------- */
@@ -54,20 +74,34 @@ static void serve(void) {
   }
 }
 
-static void *keep(void *unused) {
+static void block_all_signals(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
+static void *keep(void *kthread) {
   thrumi_os_name_thread("thrum-warden");
+  thrumi_kthread_adopt(kthread);
+  block_all_signals();
   for (bool late = false;;) {
     struct epoll_event event;
     int n = thrumi_os.epoll_wait(warden.epoll, &event, 1, late ? EVERY : -1);
-    if (n == 1 && event.data.u64) thrumi_register_note(event.data.u64);
+    if (n == 1 && event.data.u64) heed(event.data.u64);
     if (n == 1 && !event.data.u64) serve();
     if (n == 1 || late) late = thrumi_register_settle();
   }
-  return unused;
+  return NULL;
+}
+
+static int start_thread(void) {
+  struct thrumi_kthread *k = thrumi_kthread_new(THRUMI_ROLE_MONITOR);
+  int error = k ? thrumi_kthread_start(k, keep) : -EAGAIN;
+  if (k && error) thrumi_kthread_discard(k);
+  return error;
 }
 
 static int start_locked(void) {
-  pthread_t thread;
   struct epoll_event bell = {.events = EPOLLIN};
   int error = 0;
   warden.end = &warden.first;
@@ -76,14 +110,16 @@ static int start_locked(void) {
   if ((warden.epoll = thrumi_os.epoll_create()) < 0) error = warden.epoll;
   if (!error && (warden.bell = thrumi_os.event_create()) < 0) error = warden.bell;
   if (!error) error = thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, warden.bell, &bell);
-  if (!error) error = thrumi_os.create(&thread, keep, NULL, 0);
+  if (!error) error = start_thread();
   if (!error) return 0;
   if (warden.epoll >= 0) close(warden.epoll);
   if (warden.bell >= 0) close(warden.bell);
   return error;
 }
 
+/* The caller is known to the runtime, and so the runtime is started, before the lock is taken. */
 int thrumi_warden_start(void) {
+  thrumi_leave(thrumi_enter());
   pthread_mutex_lock(&warden.lock);
   int error = warden.started ? 0 : start_locked();
   if (!error) warden.started = true;

@@ -325,7 +325,7 @@ struct thrumi_sched {
   _Atomic uint32_t foreign_wakes;
   _Atomic uint32_t number; /* N of Thread-N, taken so far */
   _Atomic uint32_t dummies;
-  _Atomic uint32_t running_mode; /* 0: not started, 1: runs, 2: ends */
+  _Atomic uint32_t running_mode; /* 0: not started, 1: it is being started, 2: runs */
   _Atomic uint64_t preemptions, wakeup_preemptions, leases_lost, signals, signals_blocked, refused;
   struct thrumi_thread *main;
   struct thrumi_kthread *monitor, *breeder;

@@ -147,8 +147,8 @@ THRUM_API const char *thrum_process_failure(thrum_process *p);
 THRUM_API int thrum_process_pipe(thrum_process *p, int which);
 
 /* What it wrote to its output (1) or error (2), if that was to be captured: once it has ended; borrowed until the release. A
- * captured output is a file in memory: nobody need read while it runs. -EAGAIN: it has not ended. -EINVAL: not
- * captured. -ENOMEM. -ECHILD. */
+ * captured output is read from a pipe by thrum, and kept: nobody need do so while it runs. What others that it leaves behind
+ * write later is not waited for. -EAGAIN: it has not ended. -EINVAL: not captured. -ENOMEM: not all could be kept. -ECHILD. */
 THRUM_API int thrum_process_output(thrum_process *p, int which, const void **data, size_t *size);
 
 /* ---- Ending it ------------------------------------------------------------------------------------------------- */

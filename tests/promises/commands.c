@@ -1,0 +1,152 @@
+/* A command: found in PATH, with clean signals whatever thread starts it, no descriptors but the standard ones and those handed over,
+ * under their numbers; output kept in memory, however much, and though a process that it has left behind still holds it; pipes; errors of
+ * the exec as errors of the start; and after the first one a deadlock is found as ever. */
+#include "processes.h"
+
+static thrum_process *must_exec(const thrum_process_options *o, const char *const argv[]) {
+  thrum_process *p = NULL;
+  CHECK_EQ(thrum_process_exec(&p, o, argv), 0);
+  return p;
+}
+
+static thrum_process *must_run_shell(const thrum_process_options *o, const char *script) {
+  const char *const argv[] = {"sh", "-c", script, NULL};
+  return must_exec(o, argv);
+}
+
+static thrum_process_options capturing(void) {
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  o.input = THRUM_STDIO_NULL;
+  o.output = THRUM_STDIO_CAPTURE;
+  return o;
+}
+
+/* Its output, once it has ended with `code`. */
+static void output_of(thrum_process *p, int code, char *text, size_t room) {
+  const void *data;
+  size_t size;
+  CHECK_EQ(must_end(p), code);
+  CHECK_EQ(thrum_process_output(p, 1, &data, &size), 0);
+  CHECK(size < room);
+  memcpy(text, data, size);
+  text[size] = 0;
+  thrum_process_release(p);
+}
+
+static void says(const thrum_process_options *o, const char *script, int code, const char *expected) {
+  char text[4096];
+  output_of(must_run_shell(o, script), code, text, sizeof text);
+  CHECK_STR(text, expected);
+}
+
+static void output(void) {
+  thrum_process_options o = capturing();
+  says(&o, "echo one; echo two >/dev/null; exit 3", 3, "one\n");
+  o.error = THRUM_STDIO_OUTPUT;
+  says(&o, "echo one; echo two >&2; echo three >/dev/stdout", 0, "one\ntwo\nthree\n");
+  thrum_process *p = must_run_shell(&o, "head -c 5000000 /dev/zero");
+  const char *data;
+  size_t size;
+  CHECK_EQ(must_end(p), 0);
+  CHECK_EQ(thrum_process_output(p, 1, (const void **)&data, &size), 0);
+  CHECK_EQ(size, 5000000);
+  CHECK(data[0] == 0 && data[size - 1] == 0);
+  CHECK_EQ(thrum_process_result(p, NULL, NULL), -EINVAL);
+  thrum_process_release(p);
+}
+
+/* What is left behind does not hold the join up. It is told to end by the end of its input. */
+static void left_behind(void) {
+  thrum_process_options o = capturing();
+  o.input = THRUM_STDIO_PIPE;
+  thrum_process *p = must_run_shell(&o, "echo first; exec 3<&0; (read nothing <&3) & exit 0");
+  int input = thrum_process_pipe(p, 0);
+  char text[64];
+  output_of(p, 0, text, sizeof text);
+  CHECK_STR(text, "first\n");
+  CHECK_EQ(thrum_close(input), 0);
+}
+
+/* Blocked and ignored signals of the shell, from a thread that blocks all, in a program that ignores some. */
+static void signals(void) {
+  thrum_process_options o = capturing();
+  signal(SIGUSR1, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  says(&o, "grep -E 'Sig(Blk|Ign)' /proc/self/status", 0,
+       "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  signal(SIGUSR1, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  thrum_process *p = must_run_shell(&o, "kill -STOP $$; exit 1");
+  CHECK_EQ(thrum_process_terminate(p), 0);
+  CHECK_EQ(thrum_process_signal(p, SIGCONT), 0);
+  must_end_with(p, -SIGTERM);
+}
+
+static void descriptors(void) {
+  thrum_process_options o = capturing();
+  int leak = fcntl(2, F_DUPFD, 200), given = fcntl(2, F_DUPFD_CLOEXEC, 300);
+  o.descriptors = &given;
+  o.descriptor_count = 1;
+  says(&o, "for fd in 0 1 2 3 4 5 6 200 300; do if [ -e /proc/$$/fd/$fd ]; then echo $fd; fi; done", 0,
+       "0\n1\n2\n300\n");
+  close(leak), close(given);
+}
+
+static void surroundings(void) {
+  thrum_process_options o = capturing();
+  const char *const environment[] = {"GREETING=hello", NULL};
+  o.directory = "/proc";
+  o.environment = environment;
+  says(&o, "pwd; echo $GREETING", 0, "/proc\nhello\n");
+}
+
+static void through_pipes(void) {
+  static const char *const cat[] = {"cat", NULL};
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  o.input = o.output = THRUM_STDIO_PIPE;
+  thrum_process *p = must_exec(&o, cat);
+  CHECK_STR(thrum_process_name(p), "cat");
+  char text[16] = "";
+  int input = thrum_process_pipe(p, 0), out = thrum_process_pipe(p, 1);
+  CHECK_EQ(thrum_write_all(input, "through", 7), 7);
+  CHECK_EQ(thrum_close(input), 0);
+  CHECK_EQ(thrum_read_full(out, text, sizeof text), 7);
+  CHECK_STR(text, "through");
+  CHECK_EQ(thrum_close(out), 0);
+  must_end_with(p, 0);
+}
+
+static void errors(void) {
+  thrum_process *p = NULL;
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  static const char *const nowhere[] = {"no-such-command-here", NULL}, *const folder[] = {"/proc", NULL};
+  CHECK_EQ(thrum_process_exec(&p, NULL, nowhere), -ENOENT);
+  CHECK_EQ(thrum_process_exec(&p, NULL, folder), -EACCES);
+  static const char *const yes[] = {"true", NULL};
+  o.directory = "/no/such/directory";
+  CHECK_EQ(thrum_process_exec(&p, &o, yes), -ENOENT);
+  CHECK(!p);
+}
+
+static intptr_t all(void *unused) {
+  (void)unused;
+  output();
+  left_behind();
+  signals();
+  descriptors();
+  surroundings();
+  through_pipes();
+  errors();
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  CHECK_EQ(thrum_process_main(argc, argv), 0);
+  static const char *const yes[] = {"true", NULL};
+  must_end_with(must_exec(NULL, yes), 0);
+  int before = open_descriptors();
+  run_in_each_kind(all, NULL);
+  AWAIT(count_children(getpid(), false) == 0);
+  CHECK_EQ(open_descriptors(), before);
+  return 0;
+}
