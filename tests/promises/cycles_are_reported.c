@@ -6,6 +6,7 @@
 static thrum_rlock table, chairs;
 static thrum_lock left, right;
 static thrum_rwlock ledger, archive;
+static thrum_gil interpreter;
 static thrum_cond moved;
 static thrum_thread threads[3];
 static int holding;
@@ -331,6 +332,35 @@ static int cancellable(void) {
   _exit(42);
 }
 
+/* A gil is suspected, too. */
+static intptr_t interprets_then_left(void *arg) {
+  (void)arg;
+  thrum_gil_acquire(&interpreter);
+  both_hold(2);
+  thrum_lock_acquire(&left);
+  return thrum_lock_release(&left) + thrum_gil_release(&interpreter);
+}
+
+static intptr_t left_then_interprets(void *arg) {
+  (void)arg;
+  thrum_lock_acquire(&left);
+  both_hold(2);
+  thrum_gil_acquire(&interpreter);
+  return thrum_gil_release(&interpreter);
+}
+
+static int gil_and_lock(void) {
+  start(0, interprets_then_left, "interprets", false);
+  start(1, left_then_interprets, "lefty", true);
+  AWAIT(cycles_now() == 1);
+  CHECK_EQ(thrum_sleep(THRUM_MS(2500)), 0);
+  CHECK_EQ(thrum_lock_release(&left), 0);
+  CHECK_EQ(must_join(threads[0]), 0);
+  CHECK_EQ(must_join(threads[1]), 0);
+  CHECK_EQ(cycles_now(), 0);
+  return 42;
+}
+
 static int nothing_else_runs(void) {
   start(0, left_then_right, "lefty", false);
   start(1, right_then_left, "righty", false);
@@ -352,6 +382,7 @@ static const struct child_case cases[] = {{"two-rlocks", two_rlocks},
                                           {"two-locks", two_locks},
                                           {"itself", itself},
                                           {"cancellable", cancellable},
+                                          {"gil-and-lock", gil_and_lock},
                                           {"nothing-else-runs", nothing_else_runs},
                                           {0}};
 
@@ -425,6 +456,7 @@ int main(int argc, char **argv) {
                    "\"writes-first\" waits for rlock table held by \"comes-second\"");
   is_only_suspected("two-locks", "waits for lock left held by \"lefty\"");
   is_only_suspected("cancellable", "waits for rlock table held by \"lays-table\"");
+  is_only_suspected("gil-and-lock", "\"lefty\" waits for gil interpreter held by \"interprets\"");
   is_only_suspected("itself", "waits for lock left held by \"lefty\", itself");
   if (TESTS_TSAN) return 0; /* it has a kernel thread that might wake somebody, for all that thrum knows */
   struct child child = finished("nothing-else-runs");

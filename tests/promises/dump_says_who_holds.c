@@ -10,6 +10,7 @@ static thrum_rwlock rwlock, shelf;
 static thrum_gil gil;
 static thrum_event over;
 static bool holds, stop;
+static int line_of_wait; /* in hold_and_wait, the same in each process */
 
 static size_t times(const char *in, const char *part) {
   size_t n = 0;
@@ -42,6 +43,7 @@ static void give_all(void) {
 static intptr_t hold_and_wait(void *arg) {
   (void)arg;
   take_all();
+  line_of_wait = __LINE__ + 1;
   thrum_event_wait(&over);
   give_all();
   return 0;
@@ -171,7 +173,10 @@ static void report_says_what_holder_does(void) {
   CHECK_HAS(of_holder, ", waits for event over, for ");
   CHECK_HAS(of_holder, "  holds rlock rlock, for which 1 thread waits\n");
 #ifdef HAVE_DUMP
-  CHECK_HAS(of_holder, "    hold_and_wait "); /* its stack */
+  char place[64]; /* its stack, by file and line */
+  snprintf(place, sizeof place, "dump_says_who_holds.c:%d\n", line_of_wait);
+  CHECK_HAS(of_holder, "    hold_and_wait ");
+  CHECK_HAS(strstr(of_holder, "    hold_and_wait "), place);
 #endif
   child_free(&child);
 }
