@@ -8,6 +8,9 @@
  *   ASKED     a signal is on its way                     dumper
  *   STOPPED   the handler waits; `interrupted` is good   handler
  *
+ * Who is stopped goes on when the dumper does, and may be given a worker meanwhile, the dumper's own too. So whoever is `stopping`
+ * another one is neither preempted nor stopped itself: its handler does nothing, and who asked asks again.
+ *
  * A thread that goes on while its saved context is walked can mislead the walk, but not crash it: the walk
  * reads only within the stack. */
 #define _GNU_SOURCE
@@ -78,8 +81,9 @@ void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context) {
   thrumi_store(&k->interrupted, former);
 }
 
-/* Makes k stop in its handler. False: it does not answer. */
+/* Makes k stop in its handler. False: it does not answer. From here on until let_go the caller stays on its kernel thread. */
 static bool stop(struct thrumi_kthread *k) {
+  thrumi_store(&thrumi_self()->stopping, true);
   int64_t deadline = thrumi_os.now() + ANSWER_WITHIN;
   thrumi_store(&k->dump, DUMP_ASKED);
   while (thrumi_load(&k->dump) == DUMP_ASKED && thrumi_os.now() < deadline) {
@@ -87,12 +91,15 @@ static bool stop(struct thrumi_kthread *k) {
     thrumi_os.futex_wait(&k->dump, DUMP_ASKED, thrumi_os.now() + ASK_AGAIN);
   }
   uint32_t asked = DUMP_ASKED;
-  return !thrumi_cas(&k->dump, &asked, DUMP_NONE);
+  bool stopped = !thrumi_cas(&k->dump, &asked, DUMP_NONE);
+  if (!stopped) thrumi_store(&thrumi_self()->stopping, false);
+  return stopped;
 }
 
 static void let_go(struct thrumi_kthread *k) {
   thrumi_store(&k->dump, DUMP_NONE);
   thrumi_os.futex_wake(&k->dump, 1);
+  thrumi_store(&thrumi_self()->stopping, false);
 }
 
 /* Who names addresses for a dump does so on another stack (core/backtrace.c), from where the walk finds back. */

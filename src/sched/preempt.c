@@ -105,6 +105,7 @@ static void stop_lost(struct thrumi_kthread *k) {
 }
 
 static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
+  if (thrumi_load_relaxed(&k->stopping)) return; /* whom it has stopped may be given its worker: see dump.c */
   thrumi_dump_answer(k, context);
   int64_t asked = thrumi_load(&k->asked);
   if (!asked || !k->current) return;

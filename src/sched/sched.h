@@ -278,6 +278,7 @@ struct thrumi_kthread {
   struct thrumi_kthread *next, *prev; /* all of them, under sched.lock */
   _Atomic(ucontext_t *) interrupted;  /* while it sleeps in the handler; for dumps */
   thrumi_futex dump;                  /* enum thrumi_dump_state; see dump.c */
+  _Atomic bool stopping;              /* it has stopped another one for a dump, or is about to */
   struct thrumi_stack bound_stack;    /* of its bound thread that has ended */
   char *native_low;
   size_t native_size;
