@@ -24,6 +24,14 @@ struct pollfd;
 
 typedef _Atomic uint32_t thrumi_futex;
 
+/* One of the words that are waited for at once. */
+struct thrumi_waited_word {
+  thrumi_futex *word;
+  uint32_t expected;
+  bool shared; /* with other processes, in memory that they map too */
+};
+enum { THRUMI_WAITED_MAX = 128 }; /* the kernel's own bound */
+
 /* What the kernel says a kernel thread does at this moment. */
 enum thrumi_activity { THRUMI_ACTIVITY_UNKNOWN, THRUMI_ACTIVITY_RUNNING, THRUMI_ACTIVITY_BLOCKED };
 
@@ -88,6 +96,9 @@ struct thrumi_os {
   /* Memory that processes share. As futex_wait and futex_wake, for words there. */
   int (*shared_wait)(thrumi_futex *word, uint32_t expected, int64_t deadline);
   int (*shared_wake)(thrumi_futex *word, int count);
+  /* For n <= THRUMI_WAITED_MAX words at once: the index of the one that was woken, or -EAGAIN, -ETIMEDOUT, -EINTR as above;
+   * -EFAULT: one of the words is not mapped; -ENOSYS: a kernel before 5.16. */
+  int (*shared_wait_any)(const struct thrumi_waited_word *words, size_t n, int64_t deadline);
   int (*barrier_all)(
       void); /* every kernel thread that runs, of any process, has passed through the kernel; takes some ms */
   int (*robust)(void *head, size_t size); /* the kernel's robust list of the calling kernel thread */

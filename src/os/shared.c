@@ -14,14 +14,40 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
 enum { SECOND = 1000000000 };
+
+static struct timespec until(int64_t deadline) {
+  if (deadline < 0) deadline = 0;
+  return (struct timespec){.tv_sec = (time_t)(deadline / SECOND), .tv_nsec = (long)(deadline % SECOND)};
+}
 
 /* Without FUTEX_PRIVATE_FLAG: the kernel finds the word by its page, whoever maps that, wherever. */
 int thrumi_os_shared_wait(thrumi_futex *word, uint32_t expected, int64_t deadline) {
-  if (deadline < 0) deadline = 0;
-  struct timespec until = {.tv_sec = (time_t)(deadline / SECOND), .tv_nsec = (long)(deadline % SECOND)};
+  struct timespec then = until(deadline);
   return (int)QUIETLY(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-                              deadline == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY));
+                              deadline == INT64_MAX ? NULL : &then, NULL, FUTEX_BITSET_MATCH_ANY));
+}
+
+/* The kernel's struct futex_waitv, which C libraries and headers of today lack; it takes times of 64 bits on every machine. */
+struct waited_word {
+  uint64_t value, address;
+  uint32_t flags, reserved;
+};
+enum { WORD_OF_32_BITS = 2, WORD_IS_PRIVATE = 128 };
+
+int thrumi_os_shared_wait_any(const struct thrumi_waited_word *words, size_t n, int64_t deadline) {
+  struct waited_word waited[THRUMI_WAITED_MAX];
+  struct timespec then = until(deadline);
+  for (size_t i = 0; i < n; i++)
+    waited[i] = (struct waited_word){.value = words[i].expected,
+                                     .address = (uintptr_t)words[i].word,
+                                     .flags = WORD_OF_32_BITS | (words[i].shared ? 0 : WORD_IS_PRIVATE)};
+  return (int)QUIETLY(
+      syscall(SYS_futex_waitv, waited, n, 0, deadline == INT64_MAX ? NULL : &then, CLOCK_MONOTONIC));
 }
 
 int thrumi_os_shared_wake(thrumi_futex *word, int count) {

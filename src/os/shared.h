@@ -6,6 +6,7 @@
 
 int thrumi_os_shared_wait(thrumi_futex *word, uint32_t expected, int64_t deadline);
 int thrumi_os_shared_wake(thrumi_futex *word, int count);
+int thrumi_os_shared_wait_any(const struct thrumi_waited_word *words, size_t n, int64_t deadline);
 int thrumi_os_barrier_all(void);
 int thrumi_os_robust(void *head, size_t size);
 int thrumi_os_memory_create(size_t bytes);
@@ -16,8 +17,9 @@ int thrumi_os_empty(void *start, size_t bytes);
 
 #define THRUMI_OS_SHARED \
   .shared_wait = thrumi_os_shared_wait, .shared_wake = thrumi_os_shared_wake, \
-  .barrier_all = thrumi_os_barrier_all, .robust = thrumi_os_robust, \
-  .memory_create = thrumi_os_memory_create, .memory_size = thrumi_os_memory_size, \
-  .memory_commit = thrumi_os_memory_commit, .map = thrumi_os_map, .empty = thrumi_os_empty
+  .shared_wait_any = thrumi_os_shared_wait_any, .barrier_all = thrumi_os_barrier_all, \
+  .robust = thrumi_os_robust, .memory_create = thrumi_os_memory_create, \
+  .memory_size = thrumi_os_memory_size, .memory_commit = thrumi_os_memory_commit, .map = thrumi_os_map, \
+  .empty = thrumi_os_empty
 
 #endif

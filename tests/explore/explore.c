@@ -18,6 +18,7 @@ enum {
   BUFFER_MAX = 16,
   SEEN_MAX = 16,
   PRIVATE_MAX = 16,
+  HALVES_MAX = 4,
   ACTORS = 2 * EXPLORE_THREADS,
   MAIN = -1
 };
@@ -41,6 +42,9 @@ static struct thread {
   _Atomic uint32_t *awaited;   /* AWAITING: until it is not 0; LOCKING: until it is; ASLEEP: the futex */
   const struct thread *drains; /* its next step waits for that thread's buffer */
   unsigned asleep_since;
+  _Atomic uint32_t *queued[EXPLORE_WORDS]; /* of explore_futex_wait_any; NULL: not on this one */
+  unsigned queued_since[EXPLORE_WORDS];
+  int woken;   /* by which; -1: not yet */
   bool paused; /* spins: reads again what it has read since its last other operation */
   const volatile void *seen[SEEN_MAX];
   int n_seen;
@@ -59,6 +63,8 @@ static const struct explore_model *model;
 static int n_threads, current = MAIN;
 static struct { uintptr_t low, size; } privates[PRIVATE_MAX]; /* bytes */
 static int n_private;
+static const volatile void *halves[HALVES_MAX];
+static int n_halves;
 static unsigned depth, known; /* path[0] to path[known - 1] are given */
 static uint32_t sleeping;
 static unsigned steps; /* orders sleepers on a futex */
@@ -85,7 +91,7 @@ void explore_fail(const char *format, ...) {
 }
 
 static void tell(unsigned actor) {
-  static const char *const kinds[] = {"goes on", "reads", "writes", "updates", "fence", "barrier"};
+  static const char *const kinds[] = {"goes on", "reads", "writes", "updates", "fence", "barrier", "kills"};
   const struct thread *t = &threads[actor % EXPLORE_THREADS];
   const char *name = model->threads[actor % EXPLORE_THREADS].name;
   if (actor >= EXPLORE_THREADS)
@@ -132,11 +138,23 @@ static bool drains(unsigned a, unsigned b) {
 
 static bool touches_word(enum explore_kind kind) { return kind >= EXPLORE_READ && kind <= EXPLORE_UPDATE; }
 
+void explore_upper_half(const volatile void *half) {
+  if (n_halves == HALVES_MAX) explore_fail("too many halves");
+  halves[n_halves++] = half;
+}
+
+static const volatile void *whole(const volatile void *address) {
+  for (int i = 0; i < n_halves; i++)
+    if (address == halves[i]) return (const volatile char *)address - sizeof(uint32_t);
+  return address;
+}
+
 static bool order_matters(unsigned a, unsigned b) {
   const volatile void *at_a, *at_b;
   enum explore_kind kind_a = kind_of(a, &at_a), kind_b = kind_of(b, &at_b);
   if (drains(a, b) || drains(b, a)) return true;
-  if (!touches_word(kind_a) || !touches_word(kind_b) || at_a != at_b) return false;
+  if (kind_a == EXPLORE_KILL || kind_b == EXPLORE_KILL) return true;
+  if (!touches_word(kind_a) || !touches_word(kind_b) || whole(at_a) != whole(at_b)) return false;
   return kind_a != EXPLORE_READ || kind_b != EXPLORE_READ;
 }
 
@@ -266,6 +284,7 @@ static void run_once(void) {
   steps = 0;
   cut = impatient = false;
   n_private = 0;
+  n_halves = 0;
   for (int i = 0; i < n_threads; i++) {
     char *stack = threads[i].stack;
     void *sp = thrumi_frame_make(stack, STACK_SIZE);
@@ -454,12 +473,49 @@ int explore_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadli
   return 0;
 }
 
-static struct thread *longest_asleep(const _Atomic uint32_t *word) {
-  struct thread *first = NULL;
+static void leave_word(struct thread *t, int i) {
+  if (!t->queued[i]) return; /* whoever woke it there has taken it out */
+  explore_point(EXPLORE_UPDATE, t->queued[i]);
+  t->queued[i] = NULL;
+}
+
+int explore_futex_wait_any(_Atomic uint32_t *const *words, const uint32_t *expected, int n) {
+  struct thread *t = &threads[current];
+  bool differs = false;
+  t->woken = -1;
+  for (int i = 0; i < n && !differs; i++) {
+    explore_point(EXPLORE_UPDATE, words[i]);
+    differs = atomic_load(words[i]) != expected[i];
+    t->queued[i] = differs ? NULL : words[i];
+    t->queued_since[i] = ++steps;
+  }
+  if (!differs && t->woken < 0) {
+    t->state = ASLEEP;
+    t->awaited = NULL;
+    wait_for_turn(t, EXPLORE_LOCAL, NULL);
+  }
+  for (int i = 0; i < n; i++) leave_word(t, i);
+  return t->woken < 0 ? -EAGAIN : t->woken;
+}
+
+struct sleeper {
+  struct thread *thread; /* NULL: none */
+  unsigned since;
+  int word; /* of several; -1: it sleeps on one */
+};
+
+static void note_sleeper(struct sleeper *first, struct thread *t, unsigned since, int word) {
+  if (!first->thread || since < first->since) *first = (struct sleeper){t, since, word};
+}
+
+static struct sleeper longest_asleep(const _Atomic uint32_t *word) {
+  struct sleeper first = {0};
   for (int i = 0; i < n_threads; i++) {
     struct thread *t = &threads[i];
-    if (t->state != ASLEEP || t->awaited != word) continue;
-    if (!first || t->asleep_since < first->asleep_since) first = t;
+    if (t->state == ENDED) continue;
+    if (t->state == ASLEEP && t->awaited == word) note_sleeper(&first, t, t->asleep_since, -1);
+    for (int j = 0; j < EXPLORE_WORDS; j++)
+      if (t->queued[j] == word) note_sleeper(&first, t, t->queued_since[j], j);
   }
   return first;
 }
@@ -467,8 +523,25 @@ static struct thread *longest_asleep(const _Atomic uint32_t *word) {
 int explore_futex_wake(_Atomic uint32_t *word, int count) {
   int woken = 0;
   explore_point(EXPLORE_UPDATE, word);
-  for (struct thread *t; woken < count && (t = longest_asleep(word)); woken++) t->state = READY;
+  for (struct sleeper s; woken < count && (s = longest_asleep(word)).thread; woken++) {
+    if (s.word >= 0) {
+      s.thread->queued[s.word] = NULL;
+      s.thread->woken = s.word;
+    }
+    if (s.thread->state == ASLEEP) s.thread->state = READY;
+  }
   return woken;
+}
+
+void explore_end(void) {
+  threads[current].state = ENDED;
+  schedule();
+  abort();
+}
+
+void explore_kill(int thread) {
+  explore_point(EXPLORE_KILL, NULL);
+  threads[thread].state = ENDED;
 }
 
 /* ---- The operating system ------------------------------------------------------------------------------ */

@@ -40,6 +40,7 @@ enum explore_kind {
   EXPLORE_UPDATE, /* read-modify-write, or a call of the kernel: the store buffer is empty then */
   EXPLORE_FENCE,  /* the store buffer is empty then */
   EXPLORE_DRAIN,  /* another thread's store buffer is empty then */
+  EXPLORE_KILL,   /* another thread makes no step more */
 };
 
 struct explore_model {
@@ -71,8 +72,20 @@ int explore_futex_wait(_Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline); /* the deadline never comes */
 int explore_futex_wake(_Atomic uint32_t *word, int count);
 
+/* On several words, as futex_waitv does: each is compared and slept on in a step of its own, and left in one. The index of the one
+ * that was woken, or -EAGAIN. */
+enum { EXPLORE_WORDS = 4 };
+int explore_futex_wait_any(_Atomic uint32_t *const *words, const uint32_t *expected, int n);
+
+/* The thread with that number ends where it is, if it has not ended; and the calling one. */
+void explore_kill(int thread);
+__attribute__((noreturn)) void explore_end(void);
+
 /* From reset: one thread alone touches these bytes in this model, so operations on them are no points. */
 void explore_private(const volatile void *low, size_t size);
+
+/* From reset: the futex at this address is the upper half of the word of 64 bits before it, so the order of operations on the two matters. */
+void explore_upper_half(const volatile void *half);
 
 __attribute__((noreturn, format(printf, 1, 2))) void explore_fail(const char *format, ...);
 #define EXPECT(condition) \
