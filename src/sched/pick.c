@@ -484,7 +484,10 @@ static bool steal_from(struct thrumi_worker *prey, struct thrumi_worker *thief) 
   uint32_t got = k->worker == prey ? plunder(prey, thief) : 0;
   thrumi_lease_restore(&k->lease);
   if (got) thrumi_store_relaxed(&thief->steals, thrumi_load_relaxed(&thief->steals) + got);
-  if (got) tell_of_move(thief);
+  if (got) {
+    thrumi_trace(THRUMI_EVENT_STEAL, 0, got);
+    tell_of_move(thief);
+  }
   return got != 0;
 }
 

@@ -142,11 +142,15 @@ static void goes_on_behind_its_guest(void) {
   EXPECT(END, t);
 }
 
+static void forget_steps(void) {
+  STORE(taken, 0u);
+  memset(noted, 0, sizeof noted);
+}
+
 static intptr_t all_steps(void *arg) {
   (void)arg;
   thrum_event_clear(&event);
-  STORE(taken, 0u);
-  memset(noted, 0, sizeof noted);
+  forget_steps();
   yields_and_waits(thrum_current());
   is_preempted(thrum_current());
   blocks(thrum_current());
@@ -156,11 +160,42 @@ static intptr_t all_steps(void *arg) {
   return 0;
 }
 
+/* ---- With another worker ----------------------------------------------------------------------------------------- */
+
+enum { PREY = 8 };
+static int ran;
+
+static intptr_t run_once(void *arg) {
+  ADD(ran, 1);
+  return (intptr_t)arg;
+}
+
+/* They lie on the queue of a worker whose thread computes, so another one must take them: by itself, or as they are offered to it. */
+static intptr_t spawn_and_compute(void *arg) {
+  STORE(ran, 0);
+  for (int i = 0; i < PREY; i++) CHECK_EQ(thrum_spawn(NULL, run_once, NULL), 0);
+  while (LOAD(ran) < PREY) continue;
+  return (intptr_t)arg;
+}
+
+static bool was_traced_to_steal(void) {
+  uint32_t at = 0;
+  forget_steps();
+  CHECK_EQ(must_join(start(spawn_and_compute)), 0);
+  __atomic_fetch_and(&thrumi_mode, ~(uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
+  if (!find(&at, THRUMI_EVENT_STEAL, 0, NULL)) return false;
+  CHECK(steps[at - 1].object >= 1 && steps[at - 1].object <= PREY + 1); /* and who waits for them */
+  return true;
+}
+
 int main(void) {
   CHECK_EQ(pipe(fds), 0);
   thrumi_hooks.trace = note;
   CHECK_EQ(thrum_set_workers(1), 0);
   CHECK_EQ(all_steps(NULL), 0);
   CHECK_EQ(must_join(must_spawn(all_steps, NULL)), 0);
+  CHECK_EQ(thrum_set_workers(2), 0);
+  AWAIT(was_traced_to_steal());
+  CHECK(statistics().steals > 0);
   return 0;
 }
