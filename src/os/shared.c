@@ -17,6 +17,9 @@
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x8u /* from 6.3 on; some systems are set to want it */
+#endif
 
 enum { SECOND = 1000000000 };
 
@@ -62,7 +65,10 @@ int thrumi_os_robust(void *head, size_t size) {
 
 /* Sealed: nobody, in whatever process, can make a page go away under somebody who reads it. */
 int thrumi_os_memory_create(size_t bytes) {
-  int fd = thrumi_os_beyond_standard((int)QUIETLY(memfd_create("thrum", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  int fd = (int)QUIETLY(memfd_create("thrum", flags | MFD_NOEXEC_SEAL));
+  if (fd == -EINVAL) fd = (int)QUIETLY(memfd_create("thrum", flags));
+  fd = thrumi_os_beyond_standard(fd);
   if (fd < 0) return fd;
   int error = (int)QUIETLY(ftruncate(fd, (off_t)bytes));
   if (!error) error = (int)QUIETLY(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));

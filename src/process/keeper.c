@@ -29,6 +29,7 @@ struct request {
 static struct {
   thrumi_futex there, bell;
   _Atomic(struct request *) pushed;
+  int error; /* why the kernel keeps no list; written by the keeper before it serves anybody */
 } keeper;
 
 struct robust_list_head thrumi_keeper_list;
@@ -38,7 +39,7 @@ struct robust_list_head thrumi_keeper_list;
 static void serve(struct request *all) {
   while (all) {
     struct request *next = all->next;
-    all->fn(all->arg);
+    if (!keeper.error) all->fn(all->arg);
     thrumi_futex *done = &all->done;
     thrumi_store(done,
                  1u); /* its stack may be gone from here on; a wake that finds nobody there does no harm */
@@ -57,7 +58,7 @@ static void *keeper_main(void *arg) {
   thrumi_os_name_thread("thrum-keeper");
   thrumi_kthread_adopt(arg);
   block_all_signals();
-  thrumi_os.robust(&thrumi_keeper_list, sizeof thrumi_keeper_list);
+  keeper.error = thrumi_os.robust(&thrumi_keeper_list, sizeof thrumi_keeper_list);
   for (;;) {
     uint32_t bell = thrumi_load(&keeper.bell);
     struct request *all = thrumi_swap(&keeper.pushed, NULL);
@@ -105,7 +106,7 @@ int thrumi_keeper_do(void (*fn)(void *arg), void *arg) {
   thrumi_add(&keeper.bell, 1u);
   thrumi_os.futex_wake(&keeper.bell, 1);
   while (!thrumi_load(&mine.done)) thrumi_os.futex_wait(&mine.done, 0, INT64_MAX);
-  return 0;
+  return keeper.error;
 }
 
 void thrumi_keeper_fork(void) {

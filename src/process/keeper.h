@@ -17,7 +17,7 @@
 extern struct robust_list_head thrumi_keeper_list;
 
 /* Has the keeper call fn(arg), and waits until it has. Outside; blocks the kernel thread for two switches. -EAGAIN: there is none to be
- * had. */
+ * had. -ENOSYS: the kernel has no robust lists (qemu-user); fn was not called. */
 int thrumi_keeper_do(void (*fn)(void *arg), void *arg);
 
 void thrumi_keeper_fork(void); /* in the child of a fork */

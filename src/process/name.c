@@ -75,11 +75,16 @@ static struct {
  * process's table, not about this one. */
 static void shut(int fd) { QUIETLY(syscall(SYS_close, fd)); }
 
-static void close_but(unsigned fd) {
-  long error = fd ? QUIETLY(syscall(SYS_close_range, 0, fd - 1, 0)) : 0;
-  if (!error) error = QUIETLY(syscall(SYS_close_range, fd + 1, UINT_MAX, 0));
-  for (long i = sysconf(_SC_OPEN_MAX) - 1; error && i >= 0; i--)
+/* A table of the caller's own, with this one alone. (unshare is refused by some sandboxes that know close_range.) */
+static int keep_alone(unsigned fd) {
+  if (QUIETLY(syscall(SYS_close_range, fd + 1, UINT_MAX, CLOSE_RANGE_UNSHARE)) == 0) {
+    if (fd > 0) QUIETLY(syscall(SYS_close_range, 0, fd - 1, 0));
+    return 0;
+  }
+  int error = (int)QUIETLY(unshare(CLONE_FILES));
+  for (long i = sysconf(_SC_OPEN_MAX) - 1; !error && i >= 0; i--)
     if (i != (long)fd) shut((int)i);
+  return error;
 }
 
 static int listen_at(const struct address *a) {
@@ -99,14 +104,14 @@ struct listener {
 static void unlisten(const struct listener *l) {
   if (l->fd >= 0) shut(l->fd);
   if (l->header != MAP_FAILED) munmap(l->header, THRUMI_SEGMENT_SLOTS_AT);
-  shut(l->memory);
+  if (l->memory >= 0) shut(l->memory);
 }
 
 /* Sets the listener up. */
 static int open_listener(struct listener *l, const struct post *post) {
   *l = (struct listener){.fd = -1, .memory = post->segment->fd, .header = MAP_FAILED};
-  if (QUIETLY(unshare(CLONE_FILES)) != 0) return -EAGAIN;
-  close_but((unsigned)l->memory);
+  int error = keep_alone((unsigned)l->memory);
+  if (error) return l->memory = -1, error;
   l->header = mmap(NULL, THRUMI_SEGMENT_SLOTS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, l->memory, 0);
   if (l->header == MAP_FAILED) return -ENOMEM;
   l->fd = listen_at(&post->address);

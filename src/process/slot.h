@@ -58,7 +58,7 @@ _Static_assert(sizeof(struct thrumi_slot) == 32, "the layout of a segment");
 struct thrumi_segment;
 
 /* The caller's process as a holder in the segment; takes a slot if it has none yet. Outside; blocks the kernel thread then. 0,
- * -EAGAIN: no kernel thread to be had, -ENOSPC: THRUMI_SLOTS processes use it. */
+ * -EAGAIN: no kernel thread to be had, -ENOSPC: THRUMI_SLOTS processes use it, -ENOSYS: the kernel has no robust lists. */
 int thrumi_segment_slot_slow(struct thrumi_segment *segment);
 
 /* Gives the slot back. */

@@ -184,5 +184,6 @@ int main(int argc, char **argv) {
   struct child child = child_run("overrun");
   CHECK_EQ(child.status, CHILD_SIGNALLED + SIGABRT);
   CHECK_HAS(child.err_text, "the heap of a shared memory was written over");
+  child_free(&child);
   return 0;
 }

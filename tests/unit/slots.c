@@ -232,6 +232,11 @@ static void one_mapping(void) {
 }
 
 int main(void) {
+  if (TESTS_TSAN) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
+  struct thrumi_segment *s = make();
+  thrumi_holder mine;
+  if (thrumi_segment_slot(s, &mine) == -ENOSYS) CHECK_SKIP("no robust lists here");
+  thrumi_segment_close(s);
   one_a_process();
   the_killed_are_seen();
   all_ends_are_ends();

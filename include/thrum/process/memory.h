@@ -55,7 +55,7 @@ THRUM_API int thrum_shared_memory_create(thrum_shared_memory **out, const char *
                                          const thrum_shared_memory_options *options);
 
 /* Attaches what has that name. Switches, and is a cancellation point: it asks the process that gave the name. -ENOENT: nobody has given it.
- * -EACCES: another user has. -EINVAL: a name that cannot be (NULL, too), or memory of another version of thrum. -ENAMETOOLONG, -EMFILE,
+ * -EACCES: another user has. -EPROTO: it is a socket of some other program. -EINVAL: a name that cannot be (NULL, too), or memory of another version of thrum. -ENAMETOOLONG, -EMFILE,
  * -ENOMEM. -ECANCELED; the second: -ETIMEDOUT. */
 THRUM_API int thrum_shared_memory_attach(thrum_shared_memory **out, const char *name);
 THRUM_API THRUM_MUST_CHECK int thrum_shared_memory_attach_for(thrum_shared_memory **out, const char *name,
