@@ -104,11 +104,12 @@ struct thrumi_os {
   int (*robust)(void *head, size_t size); /* the kernel's robust list of the calling kernel thread */
 
   /* A descriptor of so many zeroes, whose size stays; its size, -EINVAL: it is no such thing; memory for a part of it at once, -ENOSPC;
-   * mapped, NULL: not; a part of what is mapped becomes zero for all, and its pages go back. */
+   * mapped, NULL: not; no more; a part of what is mapped becomes zero for all, and its pages go back. */
   int (*memory_create)(size_t bytes);
   int64_t (*memory_size)(int fd);
   int (*memory_commit)(int fd, size_t start, size_t bytes);
   void *(*map)(int fd, size_t bytes);
+  int (*unmap)(void *start, size_t bytes);
   int (*empty)(void *start, size_t bytes);
 
   /* getaddrinfo(3), which may wait for long; *error: the errno, negative, that goes with EAI_SYSTEM. */

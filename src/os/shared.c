@@ -98,4 +98,6 @@ void *thrumi_os_map(int fd, size_t bytes) {
   return start == MAP_FAILED ? NULL : start;
 }
 
+int thrumi_os_unmap(void *start, size_t bytes) { return (int)QUIETLY(munmap(start, bytes)); }
+
 int thrumi_os_empty(void *start, size_t bytes) { return (int)QUIETLY(madvise(start, bytes, MADV_REMOVE)); }

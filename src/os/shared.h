@@ -13,6 +13,7 @@ int thrumi_os_memory_create(size_t bytes);
 int64_t thrumi_os_memory_size(int fd);
 int thrumi_os_memory_commit(int fd, size_t start, size_t bytes);
 void *thrumi_os_map(int fd, size_t bytes);
+int thrumi_os_unmap(void *start, size_t bytes);
 int thrumi_os_empty(void *start, size_t bytes);
 
 #define THRUMI_OS_SHARED \
@@ -20,6 +21,6 @@ int thrumi_os_empty(void *start, size_t bytes);
   .shared_wait_any = thrumi_os_shared_wait_any, .barrier_all = thrumi_os_barrier_all, \
   .robust = thrumi_os_robust, .memory_create = thrumi_os_memory_create, \
   .memory_size = thrumi_os_memory_size, .memory_commit = thrumi_os_memory_commit, .map = thrumi_os_map, \
-  .empty = thrumi_os_empty
+  .unmap = thrumi_os_unmap, .empty = thrumi_os_empty
 
 #endif

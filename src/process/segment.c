@@ -15,7 +15,7 @@ static int map(struct thrumi_segment **out, int fd, size_t bytes) {
   struct thrumi_segment *s = thrumi_os.allocate(sizeof *s);
   if (s) s->header = thrumi_os.map(fd, bytes);
   if (!s || !s->header) {
-    thrumi_os.free(s);
+    if (s) thrumi_os.free(s);
     close(fd);
     return -ENOMEM;
   }
@@ -26,7 +26,7 @@ static int map(struct thrumi_segment **out, int fd, size_t bytes) {
 }
 
 static void unmap(struct thrumi_segment *s) {
-  thrumi_os.release(s->header, s->bytes);
+  thrumi_os.unmap(s->header, s->bytes);
   close(s->fd);
   thrumi_os.free(s);
 }

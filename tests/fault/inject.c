@@ -30,6 +30,9 @@ enum kind {
   READY,
   PROCESS_OPEN,
   LOOK_UP,
+  MEMORY_CREATE,
+  MEMORY_COMMIT,
+  MAP,
   CPU_TIME,
   ACTIVITY,
   THREAD_COUNT,
@@ -59,6 +62,9 @@ const struct inject_kind inject_kinds[] = {
     [READY] = {"ready", -ENOMEM, LONG_MAX, false},
     [PROCESS_OPEN] = {"process-open", -EMFILE, LONG_MAX, true},
     [LOOK_UP] = {"look-up", EAI_MEMORY, LONG_MAX, true},
+    [MEMORY_CREATE] = {"memory-create", -EMFILE, LONG_MAX, true},
+    [MEMORY_COMMIT] = {"memory-commit", -ENOSPC, LONG_MAX, true},
+    [MAP] = {"map", 0, LONG_MAX, true},
     [CPU_TIME] = {"cpu-time", -EINVAL, LONG_MAX, false},
     [ACTIVITY] = {"activity", THRUMI_ACTIVITY_UNKNOWN, LONG_MAX, false},
     [THREAD_COUNT] = {"thread-count", -ENOENT, LONG_MAX, false},
@@ -250,6 +256,18 @@ static int look_up(const char *host, const char *port, const struct addrinfo *hi
   return thrumi_os_linux.look_up(host, port, hints, found, error);
 }
 
+static int memory_create(size_t size) {
+  FAIL_IF_DUE(MEMORY_CREATE);
+  return thrumi_os_linux.memory_create(size);
+}
+
+static int memory_commit(int fd, size_t start, size_t size) {
+  FAIL_IF_DUE(MEMORY_COMMIT);
+  return thrumi_os_linux.memory_commit(fd, start, size);
+}
+
+static void *map(int fd, size_t size) { return fails(MAP) ? NULL : thrumi_os_linux.map(fd, size); }
+
 static ssize_t recv_(int fd, void *buffer, size_t size, int flags) {
   FAIL_IF_DUE(READ);
   return thrumi_os_linux.recv(fd, buffer, size, flags);
@@ -290,6 +308,9 @@ void inject_install(void) {
   thrumi_os.send = send_;
   thrumi_os.process_open = process_open;
   thrumi_os.look_up = look_up;
+  thrumi_os.memory_create = memory_create;
+  thrumi_os.memory_commit = memory_commit;
+  thrumi_os.map = map;
 }
 
 const struct inject_kind *inject_find(const char *name) {

@@ -536,6 +536,7 @@ const struct step workload[] = {
     {.name = "scopes", workload_scopes, {-ENOMEM}, .again = true},
     {.name = "pipes", pipes, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
     {.name = "messages", workload_messages, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
+    {.name = "shared memory", workload_shared_memory, {-ENOMEM, -EMFILE, -ENOSPC, -EAGAIN}, .again = true},
     {.name = "connecting", workload_connecting, {-ENOMEM, -EMFILE, -ENOSPC}, .again = true},
     {.name = "resolving", workload_resolving, {-ENOMEM}, .again = true},
     {.name = "children", workload_children, {-ENOMEM, -EMFILE, -ENOSPC}},

@@ -24,6 +24,9 @@ int workload_children(void);
 /* Of connections.c. */
 int workload_messages(void);
 
+/* Of memory.c. */
+int workload_shared_memory(void);
+
 /* Of queues.c, tasks.c and loops.c. */
 int workload_queues(void);
 int workload_tasks(void);

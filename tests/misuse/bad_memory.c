@@ -171,6 +171,10 @@ static const struct child_case cases[] = {{"overrun", overrun}, {0}};
 
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
+  struct child child = child_run("overrun"); /* before this process has threads */
+  CHECK_EQ(child.status, CHILD_SIGNALLED + SIGABRT);
+  CHECK_HAS(child.err_text, "the heap of a shared memory was written over");
+  child_free(&child);
   thrum_shared_memory *first;
   CHECK_EQ(thrum_shared_memory_attach(&first, "thrum-test-nobody-gave-this"),
            -ENOENT); /* the runtime's own are open */
@@ -181,9 +185,5 @@ int main(int argc, char **argv) {
   spoiled_header();
   run_in_each_kind(bad_blocks, NULL);
   CHECK_EQ(descriptors(), before);
-  struct child child = child_run("overrun");
-  CHECK_EQ(child.status, CHILD_SIGNALLED + SIGABRT);
-  CHECK_HAS(child.err_text, "the heap of a shared memory was written over");
-  child_free(&child);
   return 0;
 }

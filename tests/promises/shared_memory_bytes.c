@@ -220,6 +220,7 @@ static int count_maps(void) {
 }
 
 static void one_mapping(void) {
+  int fds = count("/proc/self/fd");
   thrum_shared_memory *m = make(PAGE, 0, 0), *again;
   CHECK_EQ(thrum_shared_memory_attach_fd(&again, dup(thrum_shared_memory_fd(m))), 0);
   CHECK(data(m) == data(again));
@@ -228,6 +229,7 @@ static void one_mapping(void) {
   data(again)[0] = 1;
   thrum_shared_memory_close(again);
   CHECK_EQ(count_maps(), 0);
+  CHECK_EQ(count("/proc/self/fd"), fds);
 }
 
 static void nothing_is_left(void) {

@@ -3,6 +3,7 @@
 #include "../support.h"
 
 #include <fcntl.h>
+#include <os/os.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -262,6 +263,24 @@ static void stopped_owner_is_waited_for(void) {
   end(p, SIGKILL);
 }
 
+/* The name is taken away when the descriptor has come already. */
+static thrum_shared_memory *taken_away;
+
+static int64_t take_away_meanwhile(int fd) {
+  CHECK_EQ(thrum_shared_memory_unlink(taken_away), 0);
+  return thrumi_os_linux.memory_size(fd);
+}
+
+static void attached_too_late(void) {
+  thrum_shared_memory *late = NULL;
+  taken_away = make();
+  thrumi_os.memory_size = take_away_meanwhile;
+  CHECK_EQ(thrum_shared_memory_attach(&late, name), -ENOENT);
+  CHECK(late == NULL);
+  thrumi_os.memory_size = thrumi_os_linux.memory_size;
+  thrum_shared_memory_close(taken_away);
+}
+
 /* ---- Many ---------------------------------------------------------------------------------------------------------------------- */
 
 static intptr_t race_for_it(void *unused) {
@@ -295,6 +314,7 @@ int main(int argc, char **argv) {
   snprintf(name, sizeof name, "thrum-test-names-%d", getpid());
   run_in_each_kind(taken_once, NULL);
   longest_name();
+  attached_too_late();
   raced_for();
   if (TESTS_TSAN) return 0; /* a child with threads of its own is nothing for ThreadSanitizer */
   found_by_others();

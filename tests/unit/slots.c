@@ -66,6 +66,26 @@ static void one_a_process(void) {
   thrumi_segment_close(s);
 }
 
+/* A kernel thread that waits for the end of a holder. */
+struct watcher {
+  thrumi_futex *word;
+  uint32_t expected;
+  pid_t tid;
+  int result;
+};
+
+static void *watch(void *arg) {
+  struct watcher *w = arg;
+  STORE(w->tid, gettid());
+  w->result = thrumi_os.shared_wait(w->word, w->expected, INT64_MAX);
+  return NULL;
+}
+
+static bool is_asleep(struct watcher *w) {
+  return LOAD(w->tid) && thrumi_os.activity(LOAD(w->tid)) == THRUMI_ACTIVITY_BLOCKED;
+}
+
+/* One that the kernel wakes, and one that whoever looks first wakes. */
 static void the_killed_are_seen(void) {
   struct thrumi_segment *s = make();
   thrumi_holder mine = holder(s);
@@ -75,13 +95,18 @@ static void the_killed_are_seen(void) {
   CHECK(!thrumi_slot_is_dead(s, theirs));
   CHECK_EQ(thrumi_slot_pid(s, theirs), pid);
   uint32_t expected;
-  thrumi_futex *word = thrumi_slot_watch(s, theirs, &expected);
-  CHECK(word != NULL);
-  CHECK_EQ(thrumi_os.shared_wait(word, expected, wall_now() + 1000), -ETIMEDOUT);
+  pthread_t thread[2];
+  struct watcher watcher[2] = {0};
+  for (int i = 0; i < 2; i++) {
+    watcher[i].word = thrumi_slot_watch(s, theirs, &watcher[i].expected);
+    CHECK(watcher[i].word != NULL);
+    CHECK_EQ(pthread_create(&thread[i], NULL, watch, &watcher[i]), 0);
+  }
+  AWAIT(is_asleep(&watcher[0]) && is_asleep(&watcher[1]));
   CHECK_EQ(kill(pid, SIGKILL), 0);
-  int why = thrumi_os.shared_wait(word, expected, INT64_MAX); /* for ever if the kernel did not wake us */
-  CHECK(why == 0 || why == -EAGAIN);
+  AWAIT(!is_asleep(&watcher[0]) || !is_asleep(&watcher[1])); /* nobody has looked */
   CHECK(thrumi_slot_is_dead(s, theirs));
+  for (int i = 0; i < 2; i++) CHECK_EQ(pthread_join(thread[i], NULL), 0);
   CHECK(thrumi_slot_is_dead(s, theirs));
   CHECK(thrumi_slot_watch(s, theirs, &expected) == NULL);
   CHECK_EQ(thrumi_slot_pid(s, theirs), 0);
@@ -159,8 +184,12 @@ static void fork_again(struct thrumi_segment *s) {
   thrumi_holder mine = holder(s);
   pid_t pid = fork();
   if (pid == 0) {
-    CHECK(holder(s) != mine);
+    struct thrumi_segment *other = make(), *third = make();
+    CHECK(holder(other) && holder(s) != mine && holder(third));
     CHECK(!thrumi_slot_is_dead(s, mine));
+    thrumi_segment_close(s);
+    thrumi_segment_close(other);
+    thrumi_segment_close(third);
     _exit(0);
   }
   int status;
@@ -180,27 +209,48 @@ static void forks_are_processes(void) {
   thrumi_segment_close(s);
 }
 
-/* Many segments at once on one list; taken off it in another order. */
+/* Many segments at once on one list, some taken off it again: all the others are found dead. */
+enum { MANY = 100 };
+
+static struct thrumi_segment *many[MANY];
+static _Atomic uint32_t *holders; /* of the child, in memory that both have */
+
+static void take_many(struct thrumi_segment *s) {
+  (void)s;
+  for (int i = 0; i < MANY; i++) holders[i] = holder(many[i]);
+  for (int i = 0; i < MANY; i += 3) thrumi_segment_close(many[i]);
+  for (int i = 1; i < MANY; i++) CHECK(i % 3 == 0 || !thrumi_slot_is_dead(many[i], holders[i]));
+}
+
 static void many_at_once(void) {
-  enum { MANY = 100 };
-  struct thrumi_segment *s[MANY];
   struct thrumi_segment *words = make();
+  for (int i = 0; i < MANY; i++) holder(many[i] = make());
+  holders = (_Atomic uint32_t *)thrumi_segment_data(words) + 16;
+  reap(child(words, take_many));
+  for (int i = 0; i < MANY; i++) CHECK(holders[i] && thrumi_slot_is_dead(many[i], holders[i]));
+  for (int i = 0; i < MANY; i++) CHECK(!thrumi_slot_is_dead(many[i], holder(many[i])));
+  for (int i = 0; i < MANY; i++) thrumi_segment_close(many[i * 37 % MANY]);
+  thrumi_segment_close(words);
+}
+
+/* Without robust lists nobody would ever be found dead: no slot is given then. */
+static int no_robust(void *head, size_t size) { return (void)head, (void)size, -ENOSYS; }
+
+static void no_list_no_slot(void) {
+  struct thrumi_segment *s = make();
   pid_t pid = fork();
-  CHECK(pid >= 0);
-  for (int i = 0; i < MANY && pid; i++) s[i] = make();
   if (pid == 0) {
-    for (int i = 0; i < MANY; i++) holder(s[i] = make());
-    for (int i = 0; i < MANY; i += 3) thrumi_segment_close(s[i]);
-    for (int i = 0; i < MANY; i++) CHECK(i % 3 == 0 || !thrumi_slot_is_dead(s[i], holder(s[i])));
-    holder(words);
-    _exit(0);
+    thrumi_holder mine = 0;
+    thrumi_os.robust = no_robust;
+    CHECK_EQ(thrumi_segment_slot(s, &mine), -ENOSYS);
+    CHECK_EQ(thrumi_segment_slot(s, &mine), -ENOSYS);
+    thrumi_segment_close(s);
+    _exit(mine != 0);
   }
-  for (int i = 0; i < MANY; i++) holder(s[i]);
-  for (int i = 0; i < MANY; i++) thrumi_segment_close(s[i * 37 % MANY]);
   int status;
   CHECK_EQ(waitpid(pid, &status, 0), pid);
   CHECK_EQ(status, 0);
-  thrumi_segment_close(words);
+  thrumi_segment_close(s);
 }
 
 /* Attached again it is the same mapping, also by many threads at once. */
@@ -244,6 +294,7 @@ int main(void) {
   a_full_table_is_cleared();
   forks_are_processes();
   many_at_once();
+  no_list_no_slot();
   one_mapping();
   return 0;
 }
