@@ -119,6 +119,59 @@ static void killed_behind_each_instruction(void) {
   thrumi_os.barrier_all = thrumi_os_linux.barrier_all;
 }
 
+/* ---- Who sleeps ------------------------------------------------------------------------------------------------------------ */
+
+/* Nobody looks again by himself: the wake-up must come. */
+static int wait_for_ever(thrumi_futex *word, uint32_t expected, int64_t deadline) {
+  CHECK(deadline != INT64_MAX);
+  return thrumi_os_linux.shared_wait(word, expected, INT64_MAX);
+}
+
+static pid_t sleeper;
+
+static void *allocate_once(void *unused) {
+  (void)unused;
+  STORE(sleeper, gettid());
+  void *p = thrum_shared_alloc(memory, 10);
+  CHECK(p != NULL);
+  CHECK_EQ(thrum_shared_free(memory, p), 0);
+  return NULL;
+}
+
+static thrumi_holder dead_holder(struct thrumi_segment *s) {
+  _Atomic int64_t *said = &shared->list[0].block[0];
+  pid_t pid = fork();
+  if (pid == 0) {
+    thrumi_holder theirs = 0;
+    CHECK_EQ(thrumi_segment_slot(s, &theirs), 0);
+    atomic_store(said, theirs);
+    _exit(0);
+  }
+  CHECK_EQ(waitpid(pid, NULL, 0), pid);
+  return (thrumi_holder)atomic_load(said);
+}
+
+/* Whoever takes the lock from a dead holder wakes who sleeps behind that one. */
+static void sleepers_are_woken(void) {
+  make(STEPPED_HEAP);
+  struct thrumi_segment *s = thrumi_segment_of(shared);
+  thrumi_holder mine, dead = dead_holder(s);
+  pthread_t thread;
+  const uint32_t contended = UINT32_C(1) << 31;
+  CHECK_EQ(thrumi_segment_slot(s, &mine), 0);
+  thrumi_os.shared_wait = wait_for_ever;
+  atomic_store(&s->header->heap_lock, mine); /* as if another thread of ours had it */
+  CHECK_EQ(pthread_create(&thread, NULL, allocate_once, NULL), 0);
+  AWAIT(atomic_load(&s->header->heap_lock) == (mine | contended) &&
+        thrumi_os.activity(LOAD(sleeper)) == THRUMI_ACTIVITY_BLOCKED);
+  atomic_store(&s->header->heap_lock, dead | contended);
+  CHECK_EQ(thrum_shared_free(memory, thrum_shared_alloc(memory, 10)), 0);
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+  thrumi_os.shared_wait = thrumi_os_linux.shared_wait;
+  must_be_whole(STEPPED_HEAP);
+  thrum_shared_memory_close(memory);
+}
+
 /* ---- Beaten ---------------------------------------------------------------------------------------------------------------- */
 
 enum { BEATEN_HEAP = 4 << 20 };
@@ -230,6 +283,7 @@ static void killed_at_random(void) {
 
 int main(void) {
   if (TESTS_TSAN) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
+  sleepers_are_woken();
   killed_behind_each_instruction();
   killed_at_random();
   return 0;
