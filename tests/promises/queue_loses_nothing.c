@@ -1,15 +1,24 @@
 /* Promise 4: every item whose put succeeded is got exactly once, and no other, while others give up waiting, are
- * cancelled, the capacity changes and the queue is shut down in the midst; of threads of every kind. */
+ * cancelled, the capacity changes and the queue is shut down in the midst; of threads of every kind. Of one putter's items nobody
+ * gets a later one first, but from a LIFO.
+ *
+ *     queue_loses_nothing [ITEMS [KIND]]
+ *
+ * By hand with as many items as one likes, through every kind (of order and capacity, patient or not, and each way to end), or those of
+ * KIND alone: fifo, big, lifo or priority. Big items are a fiftieth of ITEMS. It then says how many came through each. */
 #include "queues.h"
 
-enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 10000, ALL = PUTTERS_N * ITEMS };
+enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 10000 };
 
 static thrum_queue q;
-static uint8_t put_ok[ALL], got[ALL];
+static uint8_t *put_ok, *got;
+static int room; /* numbers of each putter */
+static int got_n;
 static bool stop_changing;
 static bool patient; /* nobody gives up or is cancelled */
 static size_t item_size;
 static int item_count;
+static enum thrum_order order_now;
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
@@ -21,7 +30,7 @@ static thrum_duration patience(uint32_t *random) {
 }
 
 static intptr_t put_all(void *arg) {
-  int first = (int)(intptr_t)arg * ITEMS;
+  int first = (int)(intptr_t)arg * room;
   uint32_t random = (uint32_t)first + 1;
   char *item = calloc(1, item_size);
   int error = 0;
@@ -38,8 +47,16 @@ static intptr_t put_all(void *arg) {
   return 0;
 }
 
+/* What a getter got last, of each putter's. */
+static void check_order(int last[PUTTERS_N], int n) {
+  if (order_now == THRUM_LIFO) return;
+  CHECK(n > last[n / room]);
+  last[n / room] = n;
+}
+
 static intptr_t get_all(void *arg) {
   uint32_t random = (uint32_t)(intptr_t)arg;
+  int last[PUTTERS_N] = {-1, -1, -1, -1};
   char *item = malloc(item_size);
   for (int error = 0; error != -EPIPE && error != -ECANCELED;) {
     int n;
@@ -51,9 +68,11 @@ static intptr_t get_all(void *arg) {
       CHECK_EQ(n, 0x55555555); /* nothing was copied for a get that failed */
       continue;
     }
-    CHECK(n >= 0 && n < ALL);
+    CHECK(n >= 0 && n < PUTTERS_N * room);
     if (item_size > sizeof n) CHECK_EQ((uint8_t)item[item_size - 1], (uint8_t)n);
     CHECK_EQ(ADD(got[n], 1), 1);
+    check_order(last, n);
+    ADD(got_n, 1);
     CHECK_EQ(thrum_queue_task_done(&q), 0);
   }
   free(item);
@@ -95,12 +114,6 @@ static void drop(void *item, void *arg) {
   ADD(dropped, 1);
 }
 
-static int count(const uint8_t *of) {
-  int n = 0;
-  for (int i = 0; i < ALL; i++) n += __atomic_load_n(&of[i], __ATOMIC_RELAXED);
-  return n;
-}
-
 static void begin(size_t size, size_t capacity, enum thrum_order order, int items) {
   thrum_queue_options o = THRUM_QUEUE_OPTIONS_INIT;
   o.order = order;
@@ -108,11 +121,20 @@ static void begin(size_t size, size_t capacity, enum thrum_order order, int item
   o.drop = drop;
   item_size = size;
   item_count = items;
-  memset(put_ok, 0, sizeof put_ok);
-  memset(got, 0, sizeof got);
-  dropped = 0;
+  order_now = order;
+  memset(put_ok, 0, (size_t)(PUTTERS_N * room));
+  memset(got, 0, (size_t)(PUTTERS_N * room));
+  dropped = got_n = 0;
   CHECK_EQ(thrum_queue_init(&q, size, capacity, &o), 0);
   STORE(stop_changing, false);
+}
+
+/* However many these are. */
+static void await_got(int n) {
+  for (int before; (before = LOAD(got_n)) <= n;) {
+    CHECK_EQ(thrum_sleep(THRUM_MS(1)), 0);
+    AWAIT(LOAD(got_n) > before);
+  }
 }
 
 /* Four put, six get, one of each a foreign thread; two are cancelled, one changes the capacity. */
@@ -125,7 +147,7 @@ static void race(size_t size, size_t capacity, enum thrum_order order, int items
   CHECK_EQ(pthread_create(&outside[0], NULL, foreign_put, (void *)(PUTTERS_N - 1)), 0);
   CHECK_EQ(pthread_create(&outside[1], NULL, foreign_get, (void *)77), 0);
   if (!patient) changer = must_spawn(change_capacity, NULL);
-  if (ending != DRAIN || !patient) AWAIT(count(got) > items);
+  if (ending != DRAIN || !patient) await_got(items);
   if (!patient) queue_cancel(putters[0]);
   if (!patient) queue_cancel(getters[0]);
   if (ending != DRAIN) CHECK_EQ(thrum_queue_shutdown(&q, ending == DROP_IN_THE_MIDST), 0);
@@ -137,24 +159,55 @@ static void race(size_t size, size_t capacity, enum thrum_order order, int items
   STORE(stop_changing, true);
   if (!patient) must_join(changer);
   CHECK_EQ(thrum_queue_join(&q), 0);
-  for (int i = 0; i < ALL; i++) CHECK_EQ(got[i], put_ok[i]);
-  if (patient && ending == DRAIN) CHECK_EQ(count(got), PUTTERS_N * items);
+  for (int i = 0; i < PUTTERS_N * room; i++) CHECK_EQ(got[i], put_ok[i]);
+  if (patient && ending == DRAIN) CHECK_EQ(got_n, PUTTERS_N * items);
   if (ending != DROP_IN_THE_MIDST) CHECK_EQ(dropped, 0);
   CHECK_EQ(thrum_queue_unfinished(&q), 0);
   CHECK_EQ(thrum_queue_size(&q), 0);
   CHECK_EQ(thrum_queue_destroy(&q), 0);
 }
 
-int main(void) {
-  static const size_t capacities[] = {1, 10, THRUM_RENDEZVOUS, THRUM_UNBOUNDED};
+/* ---- Every kind ----------------------------------------------------------------------------------------------------------- */
+
+static const size_t capacities[] = {1, 10, THRUM_RENDEZVOUS, THRUM_UNBOUNDED};
+
+static const struct kind {
+  const char *name;
+  size_t size;
+  enum thrum_order order;
+  int by_hand, by_default; /* this part of the items */
+} kinds[] = {{"fifo", sizeof(int), THRUM_FIFO, 1, 1},
+             {"big", 64 * 1024, THRUM_FIFO, 50, 50},
+             {"lifo", 24, THRUM_LIFO, 1, 5},
+             {"priority", 24, THRUM_PRIORITY, 1, 5}};
+
+static void each_way(const struct kind *k, int items, bool by_hand) {
+  static const char *const what[] = {"1 place", "10 places", "rendezvous", "unbounded"}, *const ends[] = {
+                                                                                             "drained",
+                                                                                             "shut down",
+                                                                                             "discarded"};
+  for (size_t c = 0; c < 4; c++)
+    for (int ending = DRAIN; ending <= DROP_IN_THE_MIDST; ending++) {
+      race(k->size, capacities[c], k->order, items, (enum ending)ending);
+      if (by_hand)
+        thrum_print("%s, %s, %s, %s: %d got, %d discarded\n", k->name, what[c],
+                    patient ? "patient" : "impatient", ends[ending], got_n, dropped);
+    }
+}
+
+int main(int argc, char **argv) {
+  const char *only = argc > 2 ? argv[2] : NULL;
+  room = argc > 1 ? atoi(argv[1]) / PUTTERS_N : ITEMS;
+  CHECK(room > 0 && room <= INT32_MAX / PUTTERS_N);
+  CHECK(put_ok = malloc((size_t)(PUTTERS_N * room)));
+  CHECK(got = malloc((size_t)(PUTTERS_N * room)));
   for (int p = 0; p < 2; p++)
-    for (size_t c = 0; c < 4; c++)
-      for (int ending = DRAIN; ending <= DROP_IN_THE_MIDST; ending++) {
-        patient = p;
-        race(sizeof(int), capacities[c], THRUM_FIFO, ITEMS, ending);
-        race(64 * 1024, capacities[c], THRUM_FIFO, ITEMS / 50, ending);
-        race(24, capacities[c], THRUM_LIFO, ITEMS / 5, ending);
-        race(24, capacities[c], THRUM_PRIORITY, ITEMS / 5, ending);
-      }
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+      if (only && strcmp(kinds[k].name, only) != 0) continue;
+      patient = p;
+      each_way(&kinds[k], room / (argc > 1 ? kinds[k].by_hand : kinds[k].by_default), argc > 1);
+    }
+  free(put_ok);
+  free(got);
   return 0;
 }
