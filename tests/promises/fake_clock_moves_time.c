@@ -76,6 +76,95 @@ static void timed_waits_time_out(void) {
   CHECK_EQ(must_join(t), 4);
 }
 
+/* ---- Timers, tickers, a schedule: none early, each once, whether the clock goes from one to the next or leaps over all ----- */
+
+enum { TIMERS = 24 };
+static struct shot {
+  thrum_timer timer;
+  thrum_time due;
+  int fired;
+} shots[TIMERS];
+
+static intptr_t fire(void *arg) {
+  struct shot *shot = arg;
+  CHECK(thrum_now() >= shot->due);
+  ADD(shot->fired, 1);
+  return 0;
+}
+
+static bool all_fired(void) {
+  for (int i = 0; i < TIMERS; i++)
+    if (LOAD(shots[i].fired) != (i != TIMERS / 2)) return false;
+  return true;
+}
+
+/* One of them is taken back. */
+static void timers_fire(bool leap) {
+  thrum_time start = thrum_now();
+  for (int i = 0; i < TIMERS; i++) {
+    shots[i].fired = 0;
+    shots[i].due = start + (i * 7 % TIMERS + 1) * HOUR;
+    CHECK_EQ(thrum_timer_start_at(&shots[i].timer, start + 1000 * HOUR, fire, &shots[i]), 0);
+  }
+  CHECK_EQ(thrum_timer_cancel(&shots[TIMERS / 2].timer), 1);
+  for (int i = 0; i < TIMERS; i++)
+    if (i != TIMERS / 2) CHECK_EQ(thrum_timer_restart_at(&shots[i].timer, shots[i].due), 0);
+  if (leap) jump_to(start + 2000 * HOUR);
+  CHECK_EQ(thrum_sleep((TIMERS + 1) * HOUR), 0); /* from now on */
+  AWAIT(all_fired());
+  CHECK_EQ(thrum_sleep(3000 * HOUR), 0);
+  CHECK(all_fired());
+}
+
+/* What was leapt over adds up, and the ticks after it are where they would have been. */
+static void ticks_add_up(void) {
+  thrum_ticker ticker = {0};
+  thrum_time first = thrum_now() + HOUR;
+  CHECK_EQ(thrum_ticker_start_at(&ticker, first, HOUR), 0);
+  int64_t ticks = 0;
+  for (int i = 0; i < 5; i++) {
+    int64_t n = thrum_ticker_wait(&ticker);
+    CHECK(n >= 1);
+    ticks += n;
+    CHECK(thrum_now() >= first + (ticks - 1) * HOUR);
+  }
+  thrum_time leap = first + 1000 * HOUR + HOUR / 2;
+  jump_to(leap);
+  ticks += thrum_ticker_wait(&ticker);
+  CHECK(ticks >= 1001);
+  ticks += thrum_ticker_wait(&ticker);
+  CHECK(thrum_now() >= first + (ticks - 1) * HOUR);
+  CHECK(ticks >= 1002);
+  thrum_ticker_stop(&ticker);
+}
+
+static thrum_schedule schedule;
+static struct entry {
+  thrum_schedule_event event;
+  thrum_time due;
+} entries[SLEEPERS];
+static int run_so_far;
+
+static intptr_t run_entry(void *arg) {
+  struct entry *e = arg;
+  CHECK(thrum_now() >= e->due);
+  CHECK_EQ(e - entries, run_so_far++); /* in the order of time */
+  return 0;
+}
+
+static void schedule_runs(bool leap) {
+  thrum_time start = thrum_now();
+  run_so_far = 0;
+  for (int i = 0; i < SLEEPERS; i++) {
+    struct entry *e = &entries[i * 7 % SLEEPERS];
+    e->due = start + (e - entries + 1) * HOUR;
+    CHECK_EQ(thrum_schedule_enter_at(&schedule, &e->event, e->due, 1, run_entry, e), 0);
+  }
+  if (leap) jump_to(start + 2 * SLEEPERS * HOUR);
+  CHECK_EQ(thrum_schedule_run(&schedule), 0);
+  CHECK_EQ(run_so_far, SLEEPERS);
+}
+
 int main(void) {
   thrumi_os.now = fake_now;
   thrumi_os.futex_wait = fake_futex_wait;
@@ -83,6 +172,11 @@ int main(void) {
   int64_t start = wall_now();
   days_pass(thrum_workers() == 1);
   timed_waits_time_out();
+  for (int leap = 0; leap < 2; leap++) {
+    timers_fire(leap);
+    ticks_add_up();
+    schedule_runs(leap);
+  }
   CHECK_EQ(thrum_sleep(1000 * HOUR), 0);
   CHECK(thrum_now() > 1000 * HOUR);
   CHECK(wall_now() - start < HOUR / 10);
