@@ -7,8 +7,8 @@
  *   word     value           meaning                     written by
  *   in.next  size + 1, or 0  a message that was begun with   who has the turn to receive
  *
- * Whoever waits for its turn when the connection is closed (owned.h) gets it when the one before has heard of that, and then looks once
- * more.
+ * Whoever waits for its turn when the connection is closed (owned.h) gets it when the one before has heard of that, and then hears the
+ * same: the descriptor stays marked until both have let go.
  *
  * Nothing is read ahead. A connection could take what has come in one call and cut it into messages by itself; then poll and select
  * on its descriptor would no longer tell, a descriptor that comes along would be lost, and it could not be handed to
@@ -66,7 +66,7 @@ static int take_turn(struct thrumi_turn *turn, thrum_lock *lock, thrum_duration 
   if (error) return error;
   thrumi_rely_on(lock);
   turn->lock = lock;
-  return thrumi_owned_is_closed(&turn->conn->owned) ? -EBADF : 0;
+  return 0;
 }
 
 int thrumi_conn_begin(struct thrumi_turn *turn, thrum_conn *c, int direction, thrum_duration timeout) {

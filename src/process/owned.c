@@ -2,20 +2,17 @@
 #include <core/sanitize.h>
 #include <process/owned.h>
 #include <thrum/io/file.h>
-
-#define MENDING UINT32_MAX
+#include <thrum/thread.h>
 
 static void mend(struct thrumi_owned *o) {
-  uint32_t seen = thrumi_load(&o->forks);
-  while (seen != thrumi_forks) {
-    if (seen == MENDING) {
-      thrumi_pause();
-      seen = thrumi_load(&o->forks);
-    } else if (thrumi_cas(&o->forks, &seen, MENDING)) {
+  const uint32_t mending = ~thrumi_forks;
+  for (uint32_t seen; (seen = thrumi_load(&o->forks)) != thrumi_forks;) {
+    if (seen == mending) {
+      thrum_yield();
+    } else if (thrumi_cas(&o->forks, &seen, mending)) {
       o->owner->mend(o);
       thrumi_store(&o->refs, 1);
       thrumi_store(&o->forks, thrumi_forks);
-      return;
     }
   }
 }
@@ -38,13 +35,12 @@ void thrumi_owned_drop(struct thrumi_owned *o) {
   o->owner->free(o);
 }
 
-bool thrumi_owned_is_closed(const struct thrumi_owned *o) { return atomic_load(&o->closed); }
-
 int thrumi_owned_hold(struct thrumi_owned *o, struct thrumi_descriptor **descriptor) {
   mend_if_forked(o);
   thrumi_add(&o->refs, 1u);
   int error = thrumi_descriptor_begin(o->fd, descriptor);
-  if (!error && thrumi_owned_is_closed(o)) { /* behind the step before: see Closing */
+  atomic_thread_fence(memory_order_seq_cst); /* with the closer's two swaps: see Closing */
+  if (!error && thrumi_load(&o->closed)) {
     thrumi_descriptor_end(*descriptor);
     error = -EBADF;
   }
@@ -52,9 +48,10 @@ int thrumi_owned_hold(struct thrumi_owned *o, struct thrumi_descriptor **descrip
   return error;
 }
 
-bool thrumi_owned_shutdown(struct thrumi_owned *o) {
+/* With a reference, since the owner may give up the last other one meanwhile. */
+void thrumi_owned_shutdown(struct thrumi_owned *o) {
   mend_if_forked(o);
-  if (thrumi_swap(&o->closed, true)) return false;
-  thrum_close(o->fd);
-  return true;
+  thrumi_add(&o->refs, 1u);
+  if (!thrumi_swap(&o->closed, true)) thrum_close(o->fd);
+  thrumi_owned_drop(o);
 }

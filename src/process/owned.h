@@ -6,11 +6,11 @@
  *   refs     n               the owner's, and one of each use            uses: up and down; the owner: down. Who takes the
  *                                                                        last one frees
  *   forks    thrumi_forks    the process that last used it               who uses it first in the child of a fork;
- *            MENDING         that one is at it                           others wait
+ *            ~thrumi_forks   that one is at it                           others wait. Anything else: not used here yet
  *
- * Closing. The closer sets `closed`, then marks the descriptor (in thrum_close); a use takes the descriptor, then looks at `closed`. All
- * four are sequentially consistent: so either the use sees that it is closed, and has done nothing with the number yet, or the
- * closer sees the use, wakes it if it waits for the descriptor, and waits until it has let go.
+ * Closing. The closer sets `closed`, then marks the descriptor (in thrum_close), by a swap each; a use takes the descriptor, by a swap,
+ * and then, behind a fence, looks at `closed`. So either the use sees that it is closed, and has done nothing with the number yet,
+ * or the closer sees the use, wakes it if it waits for the descriptor, and waits until it has let go (tests/explore/owned.c).
  *
  * In the child of a fork the threads that were using it are not there: their references are gone, and `mend` puts right what else they
  * left. */
@@ -39,9 +39,8 @@ void thrumi_owned_make(struct thrumi_owned *o, int fd, const struct thrumi_owner
 /* Takes a reference and the descriptor. 0, or an error: neither is held. -EBADF: closed. Outside. */
 int thrumi_owned_hold(struct thrumi_owned *o, struct thrumi_descriptor **descriptor);
 void thrumi_owned_drop(struct thrumi_owned *o); /* gives a reference back */
-bool thrumi_owned_is_closed(const struct thrumi_owned *o);
 
-/* Closes the descriptor, once. The owner's reference stays. True: it was this call. */
-bool thrumi_owned_shutdown(struct thrumi_owned *o);
+/* Closes the descriptor, once. The owner's reference stays. */
+void thrumi_owned_shutdown(struct thrumi_owned *o);
 
 #endif
