@@ -112,11 +112,13 @@ static void copy_path(char *out, size_t size, const char *directory, const char 
 
 /* ---- DWARF --------------------------------------------------------------------------------------------- */
 
-/* The unit that holds the address. Not every compiler writes the index from addresses to units, so without an answer
- * there all units are asked. */
+/* The unit that holds the address. Not every compiler writes the index from addresses to units. Where some units are in it
+ * and others are not, it names the last one before the address: so who it names is asked, and if it is another one all
+ * units are. */
 static Dwarf_Die *find_unit(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *bias) {
   Dwarf_Die *unit = dwfl_module_addrdie(module, address, bias);
-  if (unit) return unit;
+  if (unit && dwarf_haspc(unit, address - *bias) > 0) return unit;
+  unit = NULL;
   while ((unit = dwfl_module_nextcu(module, unit, bias)))
     if (dwarf_haspc(unit, address - *bias) > 0) return unit;
   return NULL;
