@@ -25,6 +25,7 @@
 #define THRUM_PROCESS_MEMORY_H
 
 #include <thrum/base.h>
+#include <thrum/process/sync.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -121,6 +122,23 @@ THRUM_API void *thrum_shared_pointer(const thrum_shared_memory *m, int64_t offse
  *     double *row = THRUM_SHARED_ARRAY(m, double, 1000); */
 #define THRUM_SHARED_NEW(m, type) ((type *)thrum_shared_alloc(m, sizeof(type)))
 #define THRUM_SHARED_ARRAY(m, type, n) ((type *)thrum_shared_alloc_array(m, n, sizeof(type)))
+
+/* A value, and n of them, with the lock that guards it (process/sync.h). All-zero is unlocked.
+ *     typedef THRUM_SHARED_VALUE(int64_t) counter;
+ *     counter *c = THRUM_SHARED_NEW(m, counter);
+ *     int error = thrum_shared_lock_acquire(&c->lock);
+ *     if (error == -EOWNERDEAD) error = thrum_shared_lock_recover(&c->lock);   // a single number is never half changed
+ *     if (!error) c->value++, thrum_shared_lock_release(&c->lock); */
+#define THRUM_SHARED_VALUE(type) \
+  struct { \
+    thrum_shared_lock lock; \
+    type value; \
+  }
+#define THRUM_SHARED_VALUES(type, n) \
+  struct { \
+    thrum_shared_lock lock; \
+    type value[n]; \
+  }
 
 #ifdef __cplusplus
 }
