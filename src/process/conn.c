@@ -46,7 +46,10 @@ static void mend(struct thrumi_owned *o) {
 }
 
 static void free_conn(struct thrumi_owned *o) {
-  free(((thrum_conn *)o)->in.part);
+  thrum_conn *c = (thrum_conn *)o;
+  thrum_lock_destroy(&c->out.lock); /* what a profile knows of them */
+  thrum_lock_destroy(&c->in.lock);
+  free(c->in.part);
   thrumi_os.free(o);
 }
 
@@ -105,11 +108,12 @@ int thrum_conn_open(thrum_conn **out, int fd, int mode) {
   if (!out || mode < THRUM_CONN_READ || mode > THRUM_CONN_BOTH) return -EINVAL;
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || flags & O_PATH || !allows(flags, mode)) return -EBADF;
+  int family = option_of(fd, SO_DOMAIN);
+  if (family >= 0 && option_of(fd, SO_TYPE) != SOCK_STREAM) return -EINVAL;
   thrum_conn *c = thrumi_os.allocate(sizeof *c);
   if (!c) return -ENOMEM;
   thrumi_owned_make(&c->owned, fd, &owner);
   c->mode = mode;
-  int family = option_of(fd, SO_DOMAIN);
   c->is_socket = family >= 0;
   c->shows_rights = family == AF_UNIX && option_of(fd, SO_PASSCRED) == 0;
   *out = c;

@@ -70,7 +70,9 @@ static void wrong_descriptors(void) {
   CHECK_EQ(thrum_conn_open(&c, pipe[0], 0), -EINVAL);
   CHECK_EQ(thrum_conn_open(&c, pipe[0], 4), -EINVAL);
   CHECK_EQ(thrum_conn_open(&c, pipe[0], -1), -EINVAL);
-  CHECK(!c);
+  int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  CHECK_EQ(thrum_conn_open(&c, datagrams, THRUM_CONN_BOTH), -EINVAL);
+  CHECK(!c && close(datagrams) == 0);
   CHECK_EQ(thrum_conn_open(&c, pipe[0], THRUM_CONN_READ), 0);
   thrum_conn_close(c);
   CHECK_EQ(fcntl(pipe[0], F_GETFD), -1);

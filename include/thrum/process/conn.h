@@ -53,7 +53,7 @@ THRUM_API int thrum_conn_pipe(thrum_conn **reader, thrum_conn **writer);
 
 /* An end over a descriptor that is there already, as one that was inherited: a socket, a pipe, anything that carries a stream of
  * bytes. It is the connection's from then on. `mode` says what may be done with it: THRUM_CONN_READ, THRUM_CONN_WRITE, or both. With an
- * error it stays the caller's: -EBADF: not open, or not for this; -EINVAL: a mode that is none; -ENOMEM. Does not switch. */
+ * error it stays the caller's: -EBADF: not open, or not for this; -EINVAL: a mode that is none, or a socket that is no stream; -ENOMEM. Does not switch. */
 THRUM_API int thrum_conn_open(thrum_conn **out, int fd, int mode);
 
 /* Its descriptor, for select, poll, or to be handed on; it stays the connection's. Does not switch. */
