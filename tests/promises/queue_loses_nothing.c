@@ -8,7 +8,7 @@
  * KIND alone: fifo, big, lifo or priority. Big items are a fiftieth of ITEMS. It then says how many came through each. */
 #include "queues.h"
 
-enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 10000 };
+enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 16384 };
 
 static thrum_queue q;
 static uint8_t *put_ok, *got;
@@ -167,6 +167,46 @@ static void race(size_t size, size_t capacity, enum thrum_order order, int items
   CHECK_EQ(thrum_queue_destroy(&q), 0);
 }
 
+/* ---- Fifty and fifty ------------------------------------------------------------------------------------------------------ */
+
+enum { EACH = 50, PIECES = 200 };
+static long sum_put, sum_got, pieces_got;
+
+static intptr_t put_pieces(void *number) {
+  for (int i = 0; i < PIECES; i++) {
+    int n = (int)(intptr_t)number * PIECES + i;
+    CHECK_EQ(thrum_queue_put(&q, &n), 0);
+    ADD(sum_put, n);
+  }
+  return thrum_queue_writer_done(&q);
+}
+
+/* Until the last writer is done. */
+static intptr_t get_pieces(void *arg) {
+  int n, error;
+  while ((error = thrum_queue_get(&q, &n)) == 0) {
+    ADD(sum_got, n);
+    ADD(pieces_got, 1);
+  }
+  CHECK_EQ(error, -EPIPE);
+  return (intptr_t)arg;
+}
+
+static void fifty_by_fifty(size_t capacity) {
+  thrum_thread threads[2 * EACH];
+  sum_put = sum_got = pieces_got = 0;
+  CHECK_EQ(thrum_queue_init(&q, sizeof(int), capacity, NULL), 0);
+  CHECK_EQ(thrum_queue_writers(&q, EACH), 0);
+  for (intptr_t i = 0; i < EACH; i++) {
+    threads[i] = must_spawn(put_pieces, (void *)i);
+    threads[EACH + i] = must_spawn(get_pieces, NULL);
+  }
+  for (int i = 0; i < 2 * EACH; i++) CHECK_EQ(must_join(threads[i]), 0);
+  CHECK_EQ(pieces_got, EACH * PIECES);
+  CHECK_EQ(sum_got, sum_put);
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+}
+
 /* ---- Every kind ----------------------------------------------------------------------------------------------------------- */
 
 static const size_t capacities[] = {1, 10, THRUM_RENDEZVOUS, THRUM_UNBOUNDED};
@@ -182,10 +222,8 @@ static const struct kind {
              {"priority", 24, THRUM_PRIORITY, 1, 5}};
 
 static void each_way(const struct kind *k, int items, bool by_hand) {
-  static const char *const what[] = {"1 place", "10 places", "rendezvous", "unbounded"}, *const ends[] = {
-                                                                                             "drained",
-                                                                                             "shut down",
-                                                                                             "discarded"};
+  static const char *const what[] = {"1 place", "10 places", "rendezvous", "unbounded"};
+  static const char *const ends[] = {"drained", "shut down", "discarded"};
   for (size_t c = 0; c < 4; c++)
     for (int ending = DRAIN; ending <= DROP_IN_THE_MIDST; ending++) {
       race(k->size, capacities[c], k->order, items, (enum ending)ending);
@@ -201,6 +239,7 @@ int main(int argc, char **argv) {
   CHECK(room > 0 && room <= INT32_MAX / PUTTERS_N);
   CHECK(put_ok = malloc((size_t)(PUTTERS_N * room)));
   CHECK(got = malloc((size_t)(PUTTERS_N * room)));
+  for (size_t c = 0; c < 4; c++) fifty_by_fifty(capacities[c]);
   for (int p = 0; p < 2; p++)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
       if (only && strcmp(kinds[k].name, only) != 0) continue;

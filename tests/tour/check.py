@@ -455,7 +455,7 @@ def check_interrupted(program):
             os.write(pipes[0][1], b"lo")
             os.close(pipes[0][1])  # its reader goes on with one, two and the last pipe
             await_state(lambda: not any(unread(write) for _, write in pipes[1:]), "all other pipes are begun")
-            await_line(process.stdout, rf" 3 of {READERS + 3 + 200} files.* queues {PLACES}/{PLACES} 0/16 0/16$")
+            await_line(process.stdout, rf" 3 of {READERS + 3 + 200} files, \d+ MB/s, \d+\.\d s left, queues {PLACES}/{PLACES} 0/16 0/16$")
             process.send_signal(signal.SIGINT)
             output = process.stdout.read()
         expect(process.returncode == 130, f"the status is 130, not {process.returncode}", output)
@@ -482,7 +482,7 @@ def check_terminal(program):
         while b"counts " not in output:
             output += os.read(ours, 4096)
     expect(process.returncode == 0, "the end of the pipe ends it")
-    expect(re.search(rb"\r\033\[K  \.{24}  0 %, 0 of 1 files", output), "a line with a bar", str(output))
+    expect(re.search(rb"\r\033\[K  \.{24}  0 %, 0 of 1 files, 0 MB/s, ", output), "a line with a bar", str(output))
     expect(b"\r\033[K1 files counted, 4 bytes, 1 words" in output, "the summary takes its place", str(output))
     os.close(ours)
     return redrawings < 4, str(output)
