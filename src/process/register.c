@@ -346,7 +346,8 @@ static void drop_descriptor(int *fd) {
 /* In the child: those that run are the parent's, and so are our ends of their pipes. */
 void thrumi_register_fork(void) {
   pthread_mutex_init(&all.lock, NULL);
-  for (struct thrum_process *p = all.first; p; p = p->next) {
+  for (struct thrum_process *p = all.first, *next; p; p = next) {
+    next = p->next;
     thrumi_store(&p->state, (uint32_t)THRUMI_PROCESS_FOREIGN);
     drop_descriptor(&p->pidfd);
     drop_descriptor(&p->channel);
@@ -355,6 +356,7 @@ void thrumi_register_fork(void) {
       drop_descriptor(&p->pipe[i]);
       drop_descriptor(&p->source[i]);
     }
+    drop_locked(p);
   }
   all.first = NULL;
 }

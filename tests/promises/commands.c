@@ -144,6 +144,8 @@ int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
   static const char *const yes[] = {"true", NULL};
   must_end_with(must_exec(NULL, yes), 0);
+  CHECK_EQ(thrum_poll_for(&(struct pollfd){.fd = 2, .events = POLLPRI}, 1, THRUM_MS(1)),
+           -ETIMEDOUT); /* its own are open */
   int before = open_descriptors();
   run_in_each_kind(all, NULL);
   AWAIT(count_children(getpid(), false) == 0);

@@ -10,6 +10,14 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#if TESTS_ASAN
+/* In the child of a fork there are only the stacks of threads that are gone to hold what was in use. */
+static pid_t main_pid;
+__attribute__((constructor)) static void note_pid(void) { main_pid = getpid(); }
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void) { return getpid() != main_pid; }
+#endif
+
 enum { METHOD_FIRST = THRUM_FORKSERVER, METHOD_LAST = THRUM_FORK };
 
 static inline thrum_process_options with_method(int method) {

@@ -277,7 +277,9 @@ int main(int argc, char **argv) {
   signal(SIGUSR2, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTERM, nothing);
-  if (argc < 2) without_standard(); /* also the first of all: the fork server starts without them */
+  without_standard(); /* first of all: the fork server starts without them */
+  CHECK_EQ(thrum_poll_for(&(struct pollfd){.fd = 2, .events = POLLPRI}, 1, THRUM_MS(1)),
+           -ETIMEDOUT); /* its own are open */
   int before = open_descriptors();
   run_in_each_kind(all, NULL);
   CHECK_EQ(open_descriptors(), before);
