@@ -201,6 +201,7 @@ TIMERS = ("timers", "timers-random")
 EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
 PROCESSES = ("pipe",)
+STARTS = ("process-forkserver", "process-spawn", "process-fork", "process-exec")
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
 OFFLOAD = {family: f"{family}-offload" for family in CONVOYS}
@@ -217,7 +218,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -225,8 +226,8 @@ SUBJECTS = [
         "light",
         "goroutines",
         go_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO),
-        {UNBOUNDED: "a channel has a limit"},
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, "process-spawn", "process-exec"),
+        {UNBOUNDED: "a channel has a limit", "process-forkserver": "there is none", "process-fork": "there is none"},
         fixed_slice=True,
     ),
     Subject("go-waitgroup", "light", "goroutines, WaitGroup", go_program, {"skynet": "skynet-join"}),
@@ -303,7 +304,7 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES)
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS)
             if family not in KERNEL_THREAD_EACH
         },
         {

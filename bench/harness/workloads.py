@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 MILLION = 1_000_000
 SIZES = (10, 1000, MILLION)
 # Whose n is no number of threads.
-NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce", "pipe")
+NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce", "pipe", "process")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,13 @@ def gil_convoy(hogs):
     names = {"gil-convoy": f"gil-convoy-{hogs}", "gil-convoy-p50": f"gil-convoy-p50-{hogs}"}
     what = f"a sleeper comes back to an interpreter lock beside {hogs} CPU-bound threads: p99 and p50"
     return Workload(f"gil-convoy-{hogs}", "gil-convoy", hogs, (2,), what, names)
+
+
+def starts(method, n):
+    name = f"process-{method}" if n == 1 else f"process-{method}-{n}"
+    what = "a command is" if method == "exec" else "a task that does nothing is"
+    together = "" if n == 1 else f"; {n} at a time"
+    return Workload(name, f"process-{method}", n, (1, 2), f"{what} started in a process, and joined{together}", {f"process-{method}": name})
 
 
 RENDEZVOUS, UNBOUNDED = 0, -1
@@ -201,6 +208,7 @@ WORKLOADS = [
     executor("executor-100us", 100, "the same with 100 tasks that compute for 100 us"),
     mapped(1),
     mapped(1000),
+    *(starts(method, n) for method in ("forkserver", "spawn", "fork", "exec") for n in (1, 16)),
     Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),

@@ -63,6 +63,10 @@ LIGHT(executor)
 LIGHT(executor_1us)
 LIGHT(executor_100us)
 LIGHT(executor_map)
+LIGHT(process_forkserver)
+LIGHT(process_spawn)
+LIGHT(process_fork)
+LIGHT(process_exec)
 LIGHT(nqueens)
 LIGHT(uts)
 LIGHT(matmul)
@@ -71,6 +75,7 @@ LIGHT(for_uneven)
 LIGHT(reduce)
 
 int main(int argc, char **argv) {
+  thrum_process_main(argc, argv);
   static const bench_workload table[] = {{"spawn", spawn_light},
                                          {"scope", scope_light},
                                          {"cancel", cancel_light},
@@ -101,6 +106,10 @@ int main(int argc, char **argv) {
                                          {"queue-priority", queue_priority_light},
                                          {"pingpong", pingpong_light},
                                          {"pipe", pipe_run},
+                                         {"process-forkserver", process_forkserver_light},
+                                         {"process-spawn", process_spawn_light},
+                                         {"process-fork", process_fork_light},
+                                         {"process-exec", process_exec_light},
                                          {"select", select_light},
                                          {"sieve", sieve_light},
                                          {"timers", timers_light},

@@ -20,6 +20,10 @@ void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);
 void pipe_run(long size); /* in main: it forks first */
+void process_forkserver_run(long n);
+void process_spawn_run(long n);
+void process_fork_run(long n);
+void process_exec_run(long n);
 void select_run(long queues);
 void sieve_run(long primes);
 void timers_run(long n);

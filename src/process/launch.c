@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <os/descriptors.h>
+#include <os/ignore.h>
 #include <os/quietly.h>
 #include <process/record.h>
 #include <sched.h>
@@ -107,6 +108,12 @@ ON_A_BARE_STACK static int child(void *arg) {
   syscall(SYS_exit_group, 127);
   return 127;
 }
+
+/* libtsan has a clone of its own, which takes the child for one with a memory of its own, and marks this process's as forked. */
+#if THRUMI_TSAN
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
 
 /* On the warden. 0, or a negative errno: nobody is left. */
 int thrumi_launch(struct thrumi_launch *l, char *stack, size_t stack_size) {

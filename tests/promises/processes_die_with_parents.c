@@ -4,7 +4,11 @@
 
 #include <sys/syscall.h>
 
-enum { DYING = 4, LIVING = 4, ALL = DYING + LIVING };
+enum {
+  DYING = METHOD_LAST + 1,
+  LIVING = DYING,
+  ALL = DYING + LIVING
+}; /* a task of each method, and a command */
 
 /* Handed over: where to say who one is; where the survivors are told to end. */
 enum { REPORT, LEASH, GO };
@@ -115,7 +119,7 @@ static void parent_ends(int method, int how) {
   CHECK_EQ(must_end(p), how == 0 ? 3 : how == 1 ? -SIGABRT : -SIGKILL);
   for (int i = 0; i < DYING; i++) AWAIT(pidfd[i] < 0 || has_ended(pidfd[i]));
   for (int i = DYING; i < ALL; i++) CHECK(pidfd[i] >= 0 && !has_ended(pidfd[i]));
-  CHECK_EQ(write(leash[1], "\n\n\n\n", LIVING), LIVING); /* a forked one holds this end itself */
+  CHECK_EQ(write(leash[1], "\n\n\n\n", LIVING), (int)LIVING); /* a forked one holds this end itself */
   for (int i = DYING; i < ALL; i++) AWAIT(has_ended(pidfd[i]));
   for (int i = 0; i < ALL; i++)
     if (pidfd[i] >= 0) close(pidfd[i]);

@@ -10,6 +10,7 @@ import executors
 import locks
 import measure
 import pipes
+import processes
 import queues
 
 
@@ -228,6 +229,7 @@ if __name__ == "__main__":
             **queues.WORKLOADS,
             **executors.WORKLOADS,
             **pipes.WORKLOADS,
+            **processes.WORKLOADS,
             "gil-convoy": gil_convoy,
         }
     )
