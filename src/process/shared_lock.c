@@ -6,8 +6,8 @@
  *   0-31    holder        the process that holds it (slot.h); 0: none     who takes it; release
  *   32      WAITERS       threads may wait                                who is going to wait; who has waited and takes it; a release
  *                                                                         clears it
- *   33      FAIR          one that has waited for long waits: only who    such a one when it waits again; who has waited and takes it
- *                         has waited may take it                          clears it, and who gives up
+ *   33      FAIR          one that has waited for long waits: only who    such a one when it waits again; cleared by who has waited, or
+ *                         has waited may take it                          comes after a dead holder, and takes it; and by who gives up
  *   34      INCONSISTENT  who held it died: its holder must recover       who takes it from a dead holder; recover
  *   35      LOST          useless for ever                                the release of an INCONSISTENT one
  *   36-63   wakes         how many were woken                             a release that finds WAITERS
@@ -84,15 +84,22 @@ static int begin(struct attempt *a, thrum_shared_lock *lock) {
 
 /* ---- Acquiring ---------------------------------------------------------------------------------------------------------- */
 
+/* Whether the caller may take it, as it is. Whom FAIR stands for may have died with a holder that is dead: so anybody may follow that one,
+ * and FAIR ends; who lives sets it again. */
+static bool may_take(const struct attempt *a, uint64_t seen, bool barges, bool *dead) {
+  thrumi_holder holder = holder_of(seen);
+  *dead = holder && holder != a->me && thrumi_slot_is_dead(a->segment, holder);
+  return holder ? *dead : !(seen & FAIR) || a->wait.waited || barges;
+}
+
 /* One look. 0, -EOWNERDEAD: taken; -EAGAIN: it is held, with *seen the word; -ENOTRECOVERABLE. `barges`: past those who have waited. */
 static int take(struct attempt *a, bool barges, uint64_t *seen) {
-  bool waited = a->wait.waited;
+  bool waited = a->wait.waited, dead;
   for (;;) {
-    thrumi_holder holder = holder_of(*seen);
-    bool dead = holder && holder != a->me && thrumi_slot_is_dead(a->segment, holder);
     if (*seen & LOST) return -ENOTRECOVERABLE;
-    if ((holder && !dead) || (*seen & FAIR && !waited && !barges)) return -EAGAIN;
-    uint64_t next = (*seen & ~(waited ? FAIR : 0)) | (waited ? WAITERS : 0) | (dead ? INCONSISTENT : 0);
+    if (!may_take(a, *seen, barges, &dead)) return -EAGAIN;
+    uint64_t next =
+        (*seen & ~(waited || dead ? FAIR : 0)) | (waited ? WAITERS : 0) | (dead ? INCONSISTENT : 0);
     next = (next >> 32) << 32 | a->me;
     if (!thrumi_cas(word_of(a->lock), seen, next)) continue;
     thrumi_rely_on(a->lock);

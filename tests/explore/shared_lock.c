@@ -93,6 +93,12 @@ static void reset_dead(void) {
   atomic_store(&ends[VICTIM], DIED);
 }
 
+/* With it died one that had waited for long. */
+static void reset_dead_and_fair(void) {
+  reset_dead();
+  lock.word |= UINT64_C(3) << 32; /* WAITERS, FAIR */
+}
+
 static void reset_with_time(void) {
   reset_held();
   time_passes = true;
@@ -107,6 +113,7 @@ static void check_holds(int n) {
   EXPECT((uint32_t)lock.word == 0);
   EXPECT(holds == n);
 }
+static void check_two(void) { check_holds(2); }
 static void check_three(void) { check_holds(3); }
 static void check_four(void) { check_holds(4); }
 
@@ -138,6 +145,8 @@ static const struct explore_model models[] = {
           ACTOR(kill_victim, 0)),
     MODEL("who takes it dies", reset, check_one_lives, CALLER(0, once), CALLER(1, once),
           ACTOR(kill_victim, 0)),
+    MODEL("the holder is dead, and who was to be next", reset_dead_and_fair, check_two, CALLER(1, once),
+          CALLER(2, once)),
     MODEL("two", reset_held, check_three, CALLER(0, release_twice), CALLER(1, once)),
     MODEL("time passes", reset_with_time, check_three, CALLER(0, release_twice), CALLER(1, once)),
     BY_NAME("three", reset_held, check_three, CALLER(0, release_held), CALLER(1, once), CALLER(2, once)),
