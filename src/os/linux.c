@@ -126,11 +126,11 @@ static void free_block(void *block) {
 /* ---- Kernel threads ------------------------------------------------------------------------------------ */
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || THRUMI_TSAN /* for ThreadSanitizer this file is compiled without it */
 #define SANITIZED 1
 #endif
 

@@ -23,12 +23,13 @@ static size_t second_beyond(size_t n) { return n + 1; }
 
 static size_t choose(size_t n) {
   CHECK(n > 0 && choices < CHOICES);
-  offered[choices++] = n;
+  offered[ADD(choices, 1u) - 1] = n;
   return rule(n);
 }
 
 static intptr_t note_once(void *arg) {
-  order[steps++] = (int)(intptr_t)arg;
+  order[ADD(steps, 1) - 1] =
+      (int)(intptr_t)arg; /* one at a time; that orders them, as ThreadSanitizer is to see */
   return 0;
 }
 
