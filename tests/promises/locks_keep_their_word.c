@@ -130,7 +130,8 @@ static void signals_leave_mains_deadline(void) {
   wait_half_a_second(NULL);
   CHECK_EQ(pthread_join(sender, NULL), 0);
   CHECK_EQ(must_join(holder), 0);
-  CHECK(LOAD(signals) > 1);
+  if (!TESTS_TSAN)
+    CHECK(LOAD(signals) > 1); /* ThreadSanitizer puts handlers off while a thread waits in the kernel */
 }
 
 static void signals_leave_the_deadline(void) {
