@@ -251,7 +251,7 @@ int main(int argc, char **argv) {
   never_joined();
   nested();
   forked();
-  deadlocked();
+  if (!TESTS_TSAN) deadlocked(); /* its own thread is a stranger, who might wake somebody */
   AWAIT(count_children(getpid(), true) == 0);
   return 0;
 }
