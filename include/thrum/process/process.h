@@ -2,14 +2,13 @@
  *
  *     THRUM_TASK(sum) { ... return thrum_out_write(out, &s, sizeof s); }      // executor.h
  *
- *     int main(int argc, char **argv) {
- *       thrum_process_main(argc, argv);                                       // first in main
- *       thrum_process *p;
- *       thrum_process_start(&p, NULL, &sum, numbers, sizeof numbers);
- *       thrum_process_join(p, &code);                                         // 0: it went well; -9: SIGKILL
- *       thrum_process_result(p, &data, &size);
- *       thrum_process_release(p);
- *     }
+ *     thrum_process_main(argc, argv);                                         // first in main
+ *
+ *     thrum_process *p;
+ *     thrum_process_start(&p, NULL, &sum, numbers, sizeof numbers);
+ *     thrum_process_join(p, &code);                                           // 0: it went well; -9: SIGKILL
+ *     thrum_process_result(p, &data, &size);
+ *     thrum_process_release(p);
  *
  * A child that runs a task is made in one of three ways:
  *
@@ -96,8 +95,9 @@ typedef struct thrum_process_options {
  *
  * -EINVAL: options that cannot be; a task that is not the one that its name finds. -ENOTSUP: thrum_process_main was not called first in
  * main. -EPERM: this process is a daemon. -ENOENT: the child does not find the task; no such directory. -EBADF: a
- * descriptor that is not open. -EPIPE: the child, or the fork server, has died again and again before it came to the task. -EAGAIN, -ENOMEM,
- * -EMFILE, -ENFILE, and others of fork(2) and execve(2). Nothing runs then. */
+ * descriptor that is not open. -EPIPE: the fork server has died again and again. -ETOOMANYREFS: too many descriptors are under
+ * way to children that do not receive them. -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, and others of fork(2) and execve(2). Nothing runs then. A child
+ * that was killed before it came to its task has been started: join tells. */
 THRUM_API int thrum_process_start(thrum_process **out, const thrum_process_options *options,
                                   const thrum_task *task, const void *in, size_t size);
 
@@ -115,7 +115,8 @@ THRUM_API int thrum_process_start_method(void);
 /* Waits until the process has ended, and stores its exit code in *exit_code (unless NULL): what it gave to exit, or minus the number of
  * the signal that killed it. Any number of threads, any number of times. Switches; a cancellation point; never ends early.
  * -ECHILD: it has ended, and how cannot be known: somebody else has reaped it; or the fork server was killed while it ran, it was
- * killed as well, and the kernel keeps no record (before Linux 6.15). Also in the child of a fork, whose child it is not.
+ * killed as well, and reaped before thrum looked, and the kernel keeps no record (before Linux 6.15). Also in the child of a fork, whose
+ * child it is not.
  * thrum_process_join_for also: -ETIMEDOUT (0 or less only asks). */
 THRUM_API int thrum_process_join(thrum_process *p, int *exit_code);
 THRUM_API THRUM_MUST_CHECK int thrum_process_join_for(thrum_process *p, int *exit_code,
