@@ -3,6 +3,7 @@
  * process/conn.h     connections that carry whole messages: pairs, pipes
  * process/listener.h addresses to be dialed, and who dials them, with a key
  * process/memory.h   shared memory, named and unnamed, and a heap in it
+ * process/pool.h     an executor whose tasks run in processes
  * process/process.h  processes: starting, joining, ending them; tasks in them, commands
  * process/sync.h     locks, conditions, semaphores, events, barriers in shared memory */
 #ifndef THRUM_PROCESS_H
@@ -11,6 +12,7 @@
 #include <thrum/process/conn.h>
 #include <thrum/process/listener.h>
 #include <thrum/process/memory.h>
+#include <thrum/process/pool.h>
 #include <thrum/process/process.h>
 #include <thrum/process/sync.h>
 

@@ -49,6 +49,9 @@ struct thrumi_hooks {
   /* The program ends. `waits`: for all threads, so those that wait for tasks are to end; else they are not to be named. Outside. */
   void (*_Atomic executor_end)(bool waits);
 
+  /* The same as executor_end, for executors of processes. */
+  void (*_Atomic process_pool_end)(bool waits);
+
   /* Processes: in the child of a fork; and the program ends: `waits`: for all that are no daemons. Outside. */
   void (*_Atomic process_fork)(void);
   void (*_Atomic process_end)(bool waits);

@@ -5,6 +5,8 @@
 
 #include <future/future.h>
 
+struct thrumi_chunk;
+
 /* A task that was submitted: its future, and what is to be run. The executor has a reference from submit on until the future is
  * finished, or its canceller has told the executor. Until it begins, or that, the executor stays: future.executor is good. */
 struct thrumi_work {
@@ -13,10 +15,13 @@ struct thrumi_work {
   thrum_fn *fn;                    /* NULL: a task with bytes */
   void *arg;
   const thrum_task *task;
-  size_t size;  /* of `in` */
-  bool queued;  /* the executor's */
-  bool kept;    /* goes back to the cache */
-  bool unheard; /* nobody asked for its future: a failure goes to the hook */
+  struct thrumi_chunk *chunk; /* NULL: it is no map's. In another process its task is called, and not fn */
+  void *place;                /* the executor's */
+  uint32_t tries;             /* likewise */
+  size_t size;                /* of `in` */
+  bool queued;                /* the executor's */
+  bool kept;                  /* goes back to the cache */
+  bool unheard;               /* nobody asked for its future: a failure goes to the hook */
   _Alignas(16) char in[];
 };
 

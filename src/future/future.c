@@ -390,6 +390,11 @@ bool thrumi_future_begin(thrum_future *f) {
   return true;
 }
 
+void thrumi_future_take_back(thrum_future *f) {
+  uint64_t seen;
+  change(f, THRUMI_IN_PROGRESS, THRUMI_PENDING, &seen);
+}
+
 int thrum_future_start(thrum_future *f) {
   uint64_t seen;
   if (f->executor) return -EPERM;

@@ -4,7 +4,8 @@
  *
  *   bits    name      meaning                                          written by
  *   0-2     state     PENDING    has not begun                         whoever makes it
- *                     RUNNING    somebody makes the result             its maker, from PENDING
+ *                     RUNNING    somebody makes the result             its maker, from PENDING; an executor that finds that it has
+ *                                                                    not begun changes it back
  *                     CANCELLED  it will never begin                   a canceller, from PENDING
  *                     TOLD       ... and its maker knows               its maker, or the canceller for an executor's; from CANCELLED
  *                     FINISHED   the result is there                   its maker, from PENDING or RUNNING
@@ -15,7 +16,8 @@
  *                     by a thread of the parent's
  *   32-63   holders   references                                       anybody who has one
  *
- * WAITED, WATCHED and ORPHANED are never cleared. States only go down this list, but for the two that end at TOLD and FINISHED.
+ * WAITED, WATCHED and ORPHANED are never cleared. States only go down this list, but for the two that end at TOLD and FINISHED,
+ * and for RUNNING that goes back to PENDING: whoever has seen either looks again before it acts on it.
  *
  *  - result, bytes and sentence are written before FINISHED and not after: by the one thread that runs a task, or, where
  *    anybody may finish it (thrum_future_new), under the bucket's lock by who then changes PENDING or RUNNING to FINISHED; if
@@ -87,6 +89,9 @@ void thrumi_future_init(thrum_future *f, struct thrum_executor *executor, uint32
 
 /* It begins. False: it was cancelled, and its canceller has to do with it. */
 bool thrumi_future_begin(thrum_future *f);
+
+/* It has begun, as far as anybody knew, and will not after all: it is pending again. */
+void thrumi_future_take_back(thrum_future *f);
 
 /* Its result is there. Gives the maker's reference back if nobody is to be told, else returns true: then thrumi_future_tell. */
 bool thrumi_future_finish(thrum_future *f);

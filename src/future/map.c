@@ -10,24 +10,8 @@
 #include <string.h>
 #include <thrum/time.h>
 
+#include <future/chunk.h>
 #include <future/executor.h>
-
-/* What may come with a result beside its value. */
-struct more {
-  char *sentence;
-  void *bytes;
-  size_t size;
-};
-
-struct chunk {
-  thrum_fn *fn; /* NULL: the task */
-  const thrum_task *task;
-  char *items;
-  size_t count, item_size, done;
-  bool keep_going;
-  struct more *more; /* of each item; NULL: of none so far */
-  intptr_t values[];
-};
 
 struct thrum_map {
   struct thrum_executor *executor;
@@ -40,37 +24,38 @@ struct thrum_map {
   int64_t deadline;
   int refused; /* why the next chunk was not submitted */
   bool keep_going, over;
-  intptr_t last;    /* the value that was handed out last, */
-  struct more more; /* and what came with it */
+  intptr_t last;           /* the value that was handed out last, */
+  struct thrumi_more more; /* and what came with it */
   thrum_future **ring;
 };
 
 static size_t chunks_of(const struct thrum_map *m) { return m->n / m->chunk + (m->n % m->chunk != 0); }
 
-static struct chunk *chunk_of(thrum_future *f) { return (struct chunk *)(void *)thrumi_work_of(f)->in; }
+static struct thrumi_chunk *chunk_of(thrum_future *f) {
+  return (struct thrumi_chunk *)(void *)thrumi_work_of(f)->in;
+}
 
-static void forget(struct more *more) {
+static void forget(struct thrumi_more *more) {
   if (thrumi_unlikely(more->sentence != NULL)) thrumi_os.free(more->sentence);
   if (thrumi_unlikely(more->bytes != NULL)) thrumi_os.free(more->bytes);
-  *more = (struct more){0};
+  *more = (struct thrumi_more){0};
 }
 
 /* ---- In the executor ------------------------------------------------------------------------------------------------ */
 
 struct item_call {
-  struct chunk *chunk;
+  struct thrumi_chunk *chunk;
   char *item;
   thrum_out out;
 };
 
 static intptr_t call_item(void *arg) {
   struct item_call *call = arg;
-  const struct chunk *c = call->chunk;
+  const struct thrumi_chunk *c = call->chunk;
   return c->fn ? c->fn(call->item) : c->task->fn(call->item, c->item_size, &call->out);
 }
 
-/* False: there is no memory for it, and it is gone. */
-static bool keep_more(struct chunk *c, struct more more) {
+bool thrumi_chunk_keep(struct thrumi_chunk *c, struct thrumi_more more) {
   if (thrumi_likely(!more.sentence && !more.bytes)) return true;
   if (!c->more) c->more = thrumi_os.allocate(c->count * sizeof *c->more);
   if (c->more)
@@ -80,17 +65,17 @@ static bool keep_more(struct chunk *c, struct more more) {
   return c->more;
 }
 
-static intptr_t run_item(struct chunk *c, struct thrumi_thread *me) {
+static intptr_t run_item(struct thrumi_chunk *c, struct thrumi_thread *me) {
   struct item_call call = {.chunk = c, .item = c->items + c->done * c->item_size};
   intptr_t value = thrumi_task_call(me, call_item, &call);
-  struct more more = {thrumi_sentence_swap(me, NULL), call.out.data, call.out.size};
+  struct thrumi_more more = {thrumi_sentence_swap(me, NULL), call.out.data, call.out.size};
   if (call.out.error && !thrum_failed(value)) value = call.out.error;
-  return keep_more(c, more) || thrum_failed(value) ? value : -ENOMEM;
+  return thrumi_chunk_keep(c, more) || thrum_failed(value) ? value : -ENOMEM;
 }
 
 /* The task: items up to the first failure, unless told to keep going. */
 static intptr_t run_chunk(void *arg) {
-  struct chunk *c = arg;
+  struct thrumi_chunk *c = arg;
   struct thrumi_thread *me = thrumi_me();
   bool failed = false;
   for (uint32_t forks = thrumi_forks; c->done < c->count && !(failed && !c->keep_going); c->done++) {
@@ -105,10 +90,10 @@ static intptr_t run_chunk(void *arg) {
 
 static int submit_next(struct thrum_map *m) {
   size_t first = m->submitted * m->chunk, count = m->n - first < m->chunk ? m->n - first : m->chunk;
-  struct chunk *c;
+  struct thrumi_chunk *c;
   struct thrumi_work *work = thrumi_work_new(m->executor, sizeof *c + count * sizeof *c->values, 2);
   if (!work) return -ENOMEM;
-  c = (struct chunk *)(void *)work->in;
+  c = (struct thrumi_chunk *)(void *)work->in;
   c->fn = m->fn;
   c->task = m->task;
   c->items = m->items + first * m->item_size;
@@ -117,6 +102,7 @@ static int submit_next(struct thrum_map *m) {
   c->keep_going = m->keep_going;
   work->fn = run_chunk;
   work->arg = c;
+  work->chunk = c;
   int error = thrumi_work_submit(m->executor, work, &m->ring[m->submitted % m->ring_size]);
   if (!error) m->submitted++;
   return error;
@@ -131,7 +117,7 @@ static int submit_more(struct thrum_map *m) {
 }
 
 static void release_chunk(thrum_future *f) {
-  struct chunk *c = chunk_of(f);
+  struct thrumi_chunk *c = chunk_of(f);
   for (size_t i = 0; c->more && i < c->count; i++) forget(&c->more[i]);
   if (c->more) thrumi_os.free(c->more);
   thrum_future_release(f);
@@ -160,7 +146,8 @@ static int start(thrum_map **out, struct thrum_map made, const thrum_map_options
   made.ring_size = o->ahead && o->ahead < chunks ? o->ahead : chunks;
   made.deadline = o->timeout ? thrum_after(o->timeout) : INT64_MAX;
   made.keep_going = o->keep_going;
-  if (made.ring_size > SIZE_MAX / sizeof *made.ring || made.chunk > SIZE_MAX / (2 * sizeof(struct more)))
+  if (made.ring_size > SIZE_MAX / sizeof *made.ring ||
+      made.chunk > SIZE_MAX / (2 * sizeof(struct thrumi_more)))
     return -ENOMEM;
   struct thrum_map *m = thrumi_os.allocate(sizeof *m);
   if (!m) return -ENOMEM;
@@ -206,7 +193,7 @@ static int await_oldest(struct thrum_map *m, bool *cancelled) {
 /* Takes the next result of the oldest chunk, which is done; gives the chunk back behind its last one. */
 static void take_one(struct thrum_map *m) {
   thrum_future *f = m->ring[m->taken % m->ring_size];
-  struct chunk *c = chunk_of(f);
+  struct thrumi_chunk *c = chunk_of(f);
   if (m->at == c->done) { /* it did not run to its end: the executor broke, or this is the child of a fork */
     uint64_t word = thrumi_load(&f->word);
     m->last = thrumi_future_result(f, word);
@@ -220,7 +207,7 @@ static void take_one(struct thrum_map *m) {
   m->last = c->values[m->at];
   if (thrumi_unlikely(c->more != NULL)) {
     m->more = c->more[m->at];
-    c->more[m->at] = (struct more){0};
+    c->more[m->at] = (struct thrumi_more){0};
   }
   m->at++;
   if (thrum_failed(m->last) && !m->keep_going) finish(m, false);

@@ -1,6 +1,7 @@
 /* What the end of the program, and a fork, mean for processes. */
 #include <core/fatal.h>
 #include <core/hooks.h>
+#include <process/pool.h>
 #include <process/prepare.h>
 
 enum { PATIENCE_MS = 1000 };
@@ -52,6 +53,7 @@ static void forked(void) {
   thrumi_server_fork();
   thrumi_life_fork();
   thrumi_prepare_fork();
+  thrumi_processes_fork();
 }
 
 void thrumi_ends_start(void) {

@@ -182,4 +182,8 @@ _Noreturn void thrumi_child_main(int channel); /* of the server, or of a spawn *
 
 void thrumi_ends_start(void);
 
+/* Says once that main must call thrum_process_main; -ENOTSUP. The path of the object that a task is from, or "". */
+int thrumi_without_main(void);
+const char *thrumi_object_of_task(const thrum_task *task);
+
 #endif

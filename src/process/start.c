@@ -240,7 +240,7 @@ static int start_by_fork(struct start *s) {
 /* ---- A task -------------------------------------------------------------------------------------------------------------------- */
 
 /* Says so once; the status says it each time. */
-static int without_main(void) {
+int thrumi_without_main(void) {
   static _Atomic bool said;
   bool no = false;
   if (thrumi_cas(&said, &no, true))
@@ -253,11 +253,11 @@ static int check_task(const thrum_task *task, const void *in, size_t size, int m
   if (!task || !task->fn || (!in && size)) return -EINVAL;
   if (thrumi_this_process.daemon) return -EPERM;
   if (method == THRUM_FORK) return 0;
-  if (!thrumi_this_process.main_called) return without_main();
+  if (!thrumi_this_process.main_called) return thrumi_without_main();
   return thrum_task_find(task->name) == task ? 0 : -EINVAL;
 }
 
-static const char *object_of(const thrum_task *task) {
+const char *thrumi_object_of_task(const thrum_task *task) {
   Dl_info info;
   return dladdr(task, &info) && info.dli_fname ? info.dli_fname : "";
 }
@@ -286,7 +286,7 @@ static void fill_plan(struct start *s, const thrum_process_options *o, const voi
                                            .identity = s->identity,
                                            .parent_name = thrum_current_process_name(),
                                            .task = s->task->name,
-                                           .object = object_of(s->task),
+                                           .object = thrumi_object_of_task(s->task),
                                            .directory = o->directory ? o->directory : ""};
   plan->environment = o->environment;
   plan->affinity = o->affinity;

@@ -116,6 +116,8 @@ static void main_ends(intptr_t result, bool waits) {
   thrumi_main_ends(result);
   void (*end)(bool) = thrumi_load(&thrumi_hooks.executor_end);
   if (end) end(waits);
+  end = thrumi_load(&thrumi_hooks.process_pool_end);
+  if (end) end(waits);
 }
 
 static void end_in_order(int status) {

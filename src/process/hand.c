@@ -1,0 +1,282 @@
+/* The process of an executor: takes its errands one after the other, and says what came of each.
+ *
+ * A light thread does that, so a task may end itself by thrum_exit, has the stack that was asked for, and may wait for threads of
+ * its own. A task that forks leaves a process that does nothing further: it returns from the thread in it. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <future/executor.h>
+#include <process/errand.h>
+#include <sched/part.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <thrum/io/file.h>
+#include <thrum/process/process.h>
+#include <thrum/scope.h>
+#include <unistd.h>
+
+enum { KEEP_ROOM = 1 << 20 }; /* a result's memory is used again up to here */
+
+struct hand {
+  struct thrumi_post post;
+  const struct thrumi_hiring *hiring;
+  struct thrumi_thread *me;
+  const thrum_task *task; /* of the errand that was last; NULL: it is not here */
+  char name[256];         /* what that was to be */
+  struct thrum_out out;   /* the result that is being made */
+  uint64_t count;
+};
+
+/* ---- Finding the task --------------------------------------------------------------------------------------------- */
+
+static const thrum_task *find(const char *name, const char *object) {
+  const thrum_task *task = thrum_task_find(name);
+  if (task || !object[0] || !dlopen(object, RTLD_NOW | RTLD_LOCAL)) return task;
+  return thrum_task_find(name);
+}
+
+static void introduce(struct hand *hand, const struct thrumi_errand *errand) {
+  const char *names = (const char *)(errand + 1);
+  if (!errand->name_size) return;
+  snprintf(hand->name, sizeof hand->name, "%s", names);
+  hand->task = find(names, names + errand->name_size);
+}
+
+/* ---- Sending results ------------------------------------------------------------------------------------------------ */
+
+static void wait_for_executor(struct hand *hand) {
+  int error = thrum_conn_wait(hand->post.conn);
+  if (error) hand->post.gone = true;
+  thrumi_post_wake(&hand->post, !error);
+}
+
+/* NULL: nobody is there any more. */
+static struct thrumi_result *wait_for_room(struct hand *hand, size_t size) {
+  struct thrumi_result *result;
+  while (!(result = thrumi_post_room(&hand->post, size))) {
+    if (thrumi_post_is_lost(&hand->post)) return NULL;
+    if (thrumi_post_sleep_for_room(&hand->post, size)) wait_for_executor(hand);
+  }
+  return result;
+}
+
+static int send_parcel(struct hand *hand, size_t size) {
+  struct iovec piece = {hand->out.data, size};
+  int error;
+  while ((error = thrumi_post_parcel(&hand->post, &piece, 1)) == -EAGAIN) thrum_sleep(THRUM_MS(1));
+  return error;
+}
+
+/* What is in `out`. 0, or why a parcel cannot be sent. */
+static int send_result(struct hand *hand, uint64_t number, int error) {
+  size_t size = hand->out.size, whole = sizeof(struct thrumi_result) + size;
+  bool is_parcel = whole > THRUMI_RECORD_MAX;
+  struct thrumi_result *result = wait_for_room(hand, is_parcel ? sizeof *result : whole);
+  if (!result) return 0;
+  int refused = is_parcel ? send_parcel(hand, size) : 0;
+  if (refused) return refused;
+  result->number = number;
+  result->count = hand->count;
+  result->size = size;
+  result->error = error;
+  if (!is_parcel && size) memcpy(result + 1, hand->out.data, size);
+  thrumi_post_write(&hand->post, is_parcel ? sizeof *result : whole, THRUMI_RESULT,
+                    is_parcel ? THRUMI_RECORD_PARCEL : 0);
+  thrumi_post_ring(&hand->post);
+  return 0;
+}
+
+static void start_result(struct hand *hand) {
+  struct thrum_out *out = &hand->out;
+  if (out->room > KEEP_ROOM) {
+    thrumi_os.free(out->data);
+    *out = (struct thrum_out){0};
+  }
+  out->size = 0;
+  out->error = 0;
+  hand->count = 0;
+}
+
+/* The whole errand has failed, or what came of it does not get through. */
+static void send_failure(struct hand *hand, uint64_t number, int error, const char *why) {
+  char sentence[THRUMI_SENTENCE_MAX];
+  int size = snprintf(sentence, sizeof sentence, "process %s %s", thrum_current_process_name(), why);
+  if (size >= (int)sizeof sentence) size = sizeof sentence - 1;
+  start_result(hand);
+  thrum_out_write(&hand->out, sentence, (size_t)size);
+  int refused = send_result(hand, number, error);
+  (void)refused; /* it is short */
+}
+
+static void finish(struct hand *hand, uint64_t number) {
+  int refused = send_result(hand, number, 0);
+  if (refused) send_failure(hand, number, refused, "could not send the result");
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------------- */
+
+struct call {
+  const thrum_task *task;
+  const void *in;
+  size_t size;
+  struct thrum_out *out;
+};
+
+static intptr_t call_task(void *arg) {
+  struct call *call = arg;
+  return call->task->fn(call->in, call->size, call->out);
+}
+
+/* Where in `out` an item's head is. */
+static void put_head(struct thrum_out *out, size_t where, struct thrumi_result_item head) {
+  if (out->size >= where + sizeof head) memcpy(out->data + where, &head, sizeof head);
+}
+
+/* Calls the task with one item; its bytes go behind a head whose room is made first. False: no memory for the head. */
+static bool run_item(struct hand *hand, const thrum_task *task, const void *in, size_t size, int *value) {
+  static const struct thrumi_result_item none;
+  struct thrum_out *out = &hand->out;
+  struct call call = {task, in, size, out};
+  size_t head = out->size, bytes = head + sizeof none;
+  if (thrum_out_write(out, &none, sizeof none) != 0) return false;
+  *value = (int)thrumi_part_call(hand->me, call_task, &call);
+  if (out->error && !thrum_failed(*value)) *value = out->error;
+  if (thrum_failed(*value)) out->size = bytes;
+  out->error = 0;
+  struct thrumi_result_item made = {.value = *value, .bytes_size = out->size - bytes};
+  char *sentence = thrumi_sentence_swap(hand->me, NULL);
+  if (sentence && thrum_failed(*value)) {
+    size_t length = strlen(sentence);
+    if (thrum_out_write(out, sentence, length) == 0) made.sentence_size = (uint32_t)length;
+  }
+  if (thrumi_unlikely(sentence != NULL)) thrumi_os.free(sentence);
+  put_head(out, head, made);
+  hand->count++;
+  return true;
+}
+
+/* False: this is the child of a fork by the task. */
+static bool run_items(struct hand *hand, const struct thrumi_errand *errand, const char *items) {
+  bool keep_going = errand->record.flags & THRUMI_ERRAND_KEEP_GOING, goes_on = true;
+  uint32_t forks = thrumi_forks;
+  start_result(hand);
+  for (uint64_t i = 0; i < errand->count && goes_on; i++) {
+    int value;
+    if (!run_item(hand, hand->task, items + i * errand->item_size, errand->item_size, &value)) {
+      send_failure(hand, errand->number, -ENOMEM, "has no memory for the result");
+      return true;
+    }
+    if (thrumi_unlikely(forks != thrumi_forks)) return false;
+    goes_on = keep_going || !thrum_failed(value);
+  }
+  finish(hand, errand->number);
+  return true;
+}
+
+static bool run_parcel(struct hand *hand, const struct thrumi_errand *errand, int fd) {
+  struct thrumi_bytes items = {0};
+  bool goes_on = true;
+  if (fd >= 0) items = thrumi_parcel_map(fd, errand->count * errand->item_size);
+  if (items.data)
+    goes_on = run_items(hand, errand, items.data);
+  else
+    send_failure(hand, errand->number, fd < 0 ? fd : -ENOMEM, "could not receive the argument");
+  thrumi_bytes_free(&items);
+  return goes_on;
+}
+
+static bool run_errand(struct hand *hand, struct thrumi_errand *errand) {
+  const char *behind = (const char *)(errand + 1);
+  bool is_parcel = errand->record.flags & THRUMI_RECORD_PARCEL;
+  uint32_t waiting = THRUMI_RECORD_WAITING;
+  introduce(hand, errand);
+  int fd = is_parcel ? thrumi_post_take_parcel(&hand->post) : -EINVAL;
+  bool is_mine = thrumi_cas(&errand->record.state, &waiting, (uint32_t)THRUMI_RECORD_BEGUN);
+  if (is_mine && hand->task) {
+    const char *items = behind + thrumi_record_round(errand->name_size + errand->object_size);
+    return is_parcel ? run_parcel(hand, errand, fd) : run_items(hand, errand, items);
+  }
+  if (fd >= 0) thrum_close(fd);
+  char why[300];
+  snprintf(why, sizeof why, "has no task %s", hand->name);
+  if (is_mine) send_failure(hand, errand->number, -ENOENT, why);
+  return true;
+}
+
+/* ---- Coming and leaving -------------------------------------------------------------------------------------------------- */
+
+/* What comes of it is told as an errand's result, of the number 0. */
+static bool initialize(struct hand *hand) {
+  const struct thrumi_hiring *hiring = hand->hiring;
+  const char *name = (const char *)(hiring + 1), *object = name + hiring->name_size;
+  if (!hiring->name_size) return true;
+  const thrum_task *task = find(name, object);
+  char why[300];
+  snprintf(why, sizeof why, "has no task %.200s", name);
+  uint32_t forks = thrumi_forks;
+  int value = 0;
+  start_result(hand);
+  if (!task)
+    send_failure(hand, 0, -ENOENT, why);
+  else if (!run_item(hand, task, object + hiring->object_size, hiring->input_size, &value))
+    send_failure(hand, 0, -ENOMEM, "has no memory for the result");
+  else if (forks == thrumi_forks)
+    finish(hand, 0);
+  return task && forks == thrumi_forks && !thrum_failed(value);
+}
+
+static bool is_over(const struct hand *hand) {
+  return thrumi_post_is_lost(&hand->post) || thrumi_load(&hand->post.board->stop);
+}
+
+static void serve(struct hand *hand) {
+  while (true) {
+    struct thrumi_record *record = thrumi_post_next(&hand->post);
+    if (record) {
+      if (!run_errand(hand, (struct thrumi_errand *)record)) return;
+      thrumi_post_done(&hand->post);
+    } else if (is_over(hand)) {
+      return;
+    } else if (thrumi_post_sleep(&hand->post)) {
+      wait_for_executor(hand);
+    }
+  }
+}
+
+/* A task may cancel its thread; that does not reach those after it. */
+static intptr_t hand_main(void *arg) {
+  struct hand *hand = arg;
+  hand->me = thrumi_me();
+  THRUM_SHIELD(0) {
+    if (initialize(hand)) serve(hand);
+  }
+  return 0;
+}
+
+static int open_post(struct hand *hand) {
+  int board = thrum_inherited_fd(THRUMI_HAND_BOARD), fd = thrum_inherited_fd(THRUMI_HAND_CONN);
+  struct thrumi_board *mapped = thrumi_os.map(board, sizeof *mapped);
+  thrum_conn *conn = NULL;
+  close(board);
+  int error = mapped ? thrum_conn_open(&conn, fd, THRUM_CONN_BOTH) : -ENOMEM;
+  if (!error) thrumi_post_open(&hand->post, mapped, 1, conn);
+  return error;
+}
+
+THRUM_TASK(thrumi_hand) {
+  static struct hand hand;
+  thrum_options options = THRUM_OPTIONS_INIT;
+  thrum_thread t;
+  hand = (struct hand){0}; /* a forked process has its parent's */
+  hand.hiring = thrumi_bytes_copy(in, size).data;
+  int error = hand.hiring ? open_post(&hand) : -ENOMEM;
+  if (error) return error;
+  options.name = "tasks";
+  options.stack_size = hand.hiring->stack_size;
+  error = thrum_spawn_with(&t, &options, hand_main, &hand);
+  if (error) return error;
+  thrum_join(t, NULL);
+  return 0;
+}
+
+const thrum_task *thrumi_hand_task(void) { return &thrumi_hand; }

@@ -1,0 +1,105 @@
+/* How an attendant gets its process, and what it says of it in the end. */
+#define _GNU_SOURCE
+#include <process/pool.h>
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The CPU of a seat: of those that this process may use, one after the other. */
+static void choose_cpu(uint32_t seat, cpu_set_t *set) {
+  cpu_set_t all;
+  CPU_ZERO(set);
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  int wanted = CPU_COUNT(&all) ? (int)(seat % (uint32_t)CPU_COUNT(&all)) : 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &all) && wanted-- == 0) CPU_SET(cpu, set);
+}
+
+/* Starts it with its ends of the board and of the connection. */
+static int start(struct thrumi_attendant *a, const int *descriptors, thrum_process **out) {
+  const struct thrumi_process_pool *p = a->pool;
+  cpu_set_t cpu;
+  thrum_process_options options = THRUM_PROCESS_OPTIONS_INIT;
+  options.name = a->name;
+  options.method = p->method;
+  options.descriptors = descriptors;
+  options.descriptor_count = THRUMI_HAND_FDS;
+  if (p->pinned) {
+    choose_cpu(a->seat, &cpu);
+    options.affinity = &cpu;
+    options.affinity_size = sizeof cpu;
+  }
+  return thrum_process_start(out, &options, thrumi_hand_task(), p->hiring, p->hiring_size);
+}
+
+/* The signal of thrum_executor_signal may have come while it was being started. */
+static void present(struct thrumi_attendant *a, thrum_process *process) {
+  struct thrumi_process_pool *p = a->pool;
+  thrum_lock_acquire(&p->lock);
+  a->process = process;
+  a->sent = 0;
+  a->alone = false;
+  p->started++;
+  int killed = p->killed;
+  thrum_lock_release(&p->lock);
+  if (killed) thrum_process_signal(process, killed);
+}
+
+static int start_with(struct thrumi_attendant *a, int memory, struct thrumi_board *board) {
+  thrum_conn *ends[2];
+  thrum_process *process;
+  int error = thrum_conn_pair(ends);
+  if (error) return error;
+  int descriptors[THRUMI_HAND_FDS] = {
+      [THRUMI_HAND_BOARD] = memory, [THRUMI_HAND_CONN] = thrum_conn_fd(ends[1])};
+  error = start(a, descriptors, &process);
+  thrum_conn_close(ends[1]);
+  if (error) {
+    thrum_conn_close(ends[0]);
+    return error;
+  }
+  thrumi_post_open(&a->post, board, 0, ends[0]);
+  present(a, process);
+  return 0;
+}
+
+int thrumi_attendant_hire(struct thrumi_attendant *a) {
+  int memory = thrumi_os.memory_create(sizeof(struct thrumi_board));
+  if (memory < 0) return memory;
+  struct thrumi_board *board = thrumi_os.map(memory, sizeof *board);
+  int error = board ? start_with(a, memory, board) : -ENOMEM;
+  close(memory);
+  if (error && board) munmap(board, sizeof *board);
+  a->introduced = NULL;
+  a->number = a->delivered = 0;
+  a->starved = a->killed = false;
+  a->initializing = a->pool->hiring->name_size != 0;
+  return error;
+}
+
+static void say_how(char *why, size_t size, const thrum_process *process, int error, int code) {
+  int n =
+      snprintf(why, size, "process %s (%d) ", thrum_process_name(process), (int)thrum_process_pid(process));
+  if (n < 0 || (size_t)n >= size) return;
+  if (error)
+    snprintf(why + n, size - (size_t)n, "has ended, and how is not known");
+  else if (code < 0)
+    snprintf(why + n, size - (size_t)n, "was killed by signal %d (%s)", -code, strsignal(-code));
+  else
+    snprintf(why + n, size - (size_t)n, "ended with exit code %d", code);
+}
+
+void thrumi_attendant_dismiss(struct thrumi_attendant *a) {
+  struct thrumi_process_pool *p = a->pool;
+  int code = 0, error = thrum_process_join(a->process, &code);
+  say_how(a->why, sizeof a->why, a->process, error, code);
+  thrum_lock_acquire(&p->lock);
+  thrum_process *process = a->process;
+  a->process = NULL;
+  thrum_lock_release(&p->lock);
+  thrum_process_release(process);
+  thrumi_post_close(&a->post);
+}

@@ -1,0 +1,80 @@
+/* What the tests of executors of processes share. */
+#ifndef TESTS_PROCESS_POOLS_H
+#define TESTS_PROCESS_POOLS_H
+
+#include "../support.h"
+
+#include <dirent.h>
+#include <signal.h>
+
+static inline thrum_executor *processes_with(thrum_processes_options o) {
+  thrum_executor *x;
+  CHECK_EQ(thrum_executor_processes(&x, &o), 0);
+  return x;
+}
+
+static inline thrum_executor *processes_of(int processes) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  o.processes = processes;
+  return processes_with(o);
+}
+
+static inline thrum_executor_stats stats_of(thrum_executor *x) {
+  thrum_executor_stats s;
+  s.size = sizeof s;
+  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
+  return s;
+}
+
+static inline thrum_future *must_submit(thrum_executor *x, const thrum_task *task, const void *in,
+                                        size_t size) {
+  thrum_future *f;
+  CHECK_EQ(thrum_submit_task(x, &f, task, in, size), 0);
+  return f;
+}
+
+static inline thrum_future *submit_number(thrum_executor *x, const thrum_task *task, int number) {
+  return must_submit(x, task, &number, sizeof number);
+}
+
+/* What its task returned; and gives the future back. */
+static inline intptr_t take(thrum_future *f) {
+  intptr_t result = -1;
+  CHECK_EQ(thrum_future_result(f, &result), 0);
+  thrum_future_release(f);
+  return result;
+}
+
+/* Its failure, with a sentence that has `part` in it. */
+static inline void take_failure(thrum_future *f, int failure, const char *part) {
+  intptr_t result = 0;
+  CHECK_EQ(thrum_future_result(f, &result), 0);
+  CHECK_EQ(result, failure);
+  CHECK_HAS(thrum_future_failure(f), part);
+  thrum_future_release(f);
+}
+
+static inline void end_pool(thrum_executor *x) {
+  CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
+  CHECK_EQ(stats_of(x).threads, 0);
+  thrum_executor_release(x);
+}
+
+static inline int number_in(const void *in) {
+  int n;
+  memcpy(&n, in, sizeof n);
+  return n;
+}
+
+static inline int open_descriptors(void) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  CHECK(dir);
+  while (readdir(dir)) n++;
+  closedir(dir);
+  return n;
+}
+
+static inline bool is_there(pid_t pid) { return kill(pid, 0) == 0; }
+
+#endif

@@ -1,0 +1,248 @@
+/* When a process of an executor dies, the task that ran in it is the only one that is affected: it is tried again, or fails with a
+ * sentence; and at the end nothing is left of anybody. */
+#include "process_pools.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+THRUM_TASK(twice) { return 2 * number_in(in); }
+
+THRUM_TASK(kills_itself) { return raise(number_in(in)); }
+
+THRUM_TASK(exits) { exit(number_in(in)); }
+
+THRUM_TASK(leaves_at_once) { _exit(number_in(in)); }
+
+THRUM_TASK(forks) {
+  pid_t child = fork();
+  if (child == 0) return 77; /* comes to nothing there */
+  return child > 0 ? number_in(in) : -ECHILD;
+}
+
+/* Dies as often as there are bytes left in the file. */
+THRUM_TASK(dies_some_times) {
+  char path[64], byte;
+  memcpy(path, in, size);
+  int fd = open(path, O_RDWR);
+  off_t left = lseek(fd, 0, SEEK_END);
+  if (left <= 0) return 5;
+  if (ftruncate(fd, left - 1) != 0) return -EIO;
+  (void)byte;
+  kill(getpid(), SIGKILL);
+  return -EIO;
+}
+
+static void only_its_own_task_fails(int processes, const thrum_task *task, int how, const char *part) {
+  enum { N = 300, BAD = 37 };
+  thrum_executor *x = processes_of(processes);
+  thrum_future *f[N];
+  for (int i = 0; i < N; i++) f[i] = submit_number(x, i == BAD ? task : &twice, i == BAD ? how : i);
+  for (int i = 0; i < N; i++) {
+    if (i == BAD)
+      take_failure(f[i], -EOWNERDEAD, part);
+    else
+      CHECK_EQ(take(f[i]), 2 * i);
+  }
+  CHECK_EQ(take(submit_number(x, &twice, 4)), 8);
+  thrum_executor_stats s = stats_of(x);
+  CHECK_EQ(s.finished, N + 1);
+  end_pool(x);
+}
+
+static char path[] = "/tmp/thrum-pool-XXXXXX";
+
+static void write_lives(int n) {
+  int fd = open(path, O_RDWR | O_TRUNC);
+  CHECK(fd >= 0);
+  CHECK_EQ(write(fd, "xxxxxxxx", (size_t)n), n);
+  close(fd);
+}
+
+static void tasks_are_tried_again(void) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  close(fd);
+  o.processes = 2;
+  o.retries = 3;
+  thrum_executor *x = processes_with(o);
+  write_lives(3);
+  CHECK_EQ(take(must_submit(x, &dies_some_times, path, sizeof path)), 5);
+  write_lives(4);
+  take_failure(must_submit(x, &dies_some_times, path, sizeof path), -EOWNERDEAD, "signal 9");
+  CHECK_EQ(take(must_submit(x, &dies_some_times, path, sizeof path)),
+           5); /* the fourth try took the last one */
+  CHECK_EQ(stats_of(x).started, 8);
+  end_pool(x);
+  unlink(path);
+}
+
+/* A chunk of a map is a task. */
+static void a_map_fails_where_it_died(void) {
+  int items[] = {0, 0, SIGKILL, 0};
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  thrum_executor *x = processes_of(1);
+  thrum_map *m;
+  intptr_t value;
+  o.keep_going = true;
+  CHECK_EQ(thrum_map_start_task(&m, x, &kills_itself, items, 4, sizeof *items, &o), 0);
+  CHECK_EQ(thrum_map_next(m, &value), 0);
+  CHECK_EQ(thrum_map_next(m, &value), 0);
+  CHECK_EQ(thrum_map_next(m, &value), 0);
+  CHECK_EQ(value, -EOWNERDEAD);
+  CHECK_HAS(thrum_map_failure(m), "killed by signal 9");
+  thrum_map_end(m);
+  end_pool(x);
+}
+
+static void signal_one(pid_t pid, int signo) {
+  int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+  if (fd < 0) return;
+  syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+  close(fd);
+}
+
+static void an_idle_one_is_replaced(void) {
+  thrum_executor *x = processes_of(1);
+  pid_t pid;
+  for (int i = 0; i < 5; i++) {
+    CHECK_EQ(take(submit_number(x, &twice, i)), 2 * i);
+    CHECK_EQ(thrum_executor_pids(x, &pid, 1), 1);
+    signal_one(pid, SIGKILL);
+    AWAIT(thrum_executor_pids(x, &pid, 1) == 0);
+  }
+  CHECK_EQ(stats_of(x).started, 5);
+  end_pool(x);
+}
+
+THRUM_TASK(dies_at_once) { return raise(SIGABRT); }
+
+/* Where none lives long enough to do anything what is queued fails, and the executor can still be used. */
+static void processes_that_never_live_are_said(void) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  o.processes = 2;
+  o.initializer = &dies_at_once;
+  thrum_executor *x = processes_with(o);
+  for (int round = 0; round < 2; round++) {
+    thrum_future *f[20];
+    for (int i = 0; i < 20; i++) f[i] = submit_number(x, &twice, i);
+    for (int i = 0; i < 20; i++) take_failure(f[i], -EPIPE, "was killed by signal 6");
+  }
+  end_pool(x);
+}
+
+/* ---- A killer --------------------------------------------------------------------------------------------------- */
+
+enum { LETTERS = 1000 };
+
+static uint32_t sum(const void *data, size_t size) {
+  const unsigned char *bytes = data;
+  uint32_t s = 2166136261u;
+  for (size_t i = 0; i < size; i++) s = (s ^ bytes[i]) * 16777619u;
+  return s;
+}
+
+/* The bytes, and their sum; sometimes far more than fit into a record. */
+THRUM_TASK(letter) {
+  uint32_t s = sum(in, size);
+  int error = thrum_out_write(out, &s, sizeof s);
+  return error ? error : thrum_out_write(out, in, size);
+}
+
+struct killer {
+  thrum_executor *pool;
+  bool stop;
+  int kills;
+};
+
+/* It signals only processes of the pool's: those that it names both before and after they were opened. Between two of them something
+ * is done, however slow the machine is. */
+static intptr_t kill_now_and_then(void *arg) {
+  struct killer *killer = arg;
+  unsigned seed = 1;
+  uint64_t next = 1;
+  while (!LOAD(killer->stop)) {
+    uint64_t finished = stats_of(killer->pool).finished;
+    thrum_sleep(THRUM_US(rand_r(&seed) % 1000));
+    if (finished < next) continue;
+    next = finished + 1 + (uint64_t)rand_r(&seed) % 150;
+    pid_t before[8], after[8];
+    ssize_t n = thrum_executor_pids(killer->pool, before, 8);
+    if (n > 0) {
+      pid_t victim = before[(size_t)rand_r(&seed) % (size_t)n];
+      int fd = (int)syscall(SYS_pidfd_open, victim, 0);
+      n = thrum_executor_pids(killer->pool, after, 8);
+      bool same = false;
+      for (ssize_t i = 0; i < n; i++) same |= after[i] == victim;
+      if (fd >= 0 && same && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0) killer->kills++;
+      if (fd >= 0) close(fd);
+    }
+  }
+  return 0;
+}
+
+/* Every task has exactly one result; those that failed were in the midst of it. */
+static void nothing_is_lost_under_a_killer(unsigned retries) {
+  static unsigned char text[200000];
+  static thrum_future *f[LETTERS];
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  int failed = 0, rounds = 0;
+  for (size_t i = 0; i < sizeof text; i++) text[i] = (unsigned char)(i * i >> 3);
+  o.processes = 2;
+  o.retries = retries;
+  struct killer killer = {.pool = processes_with(o)};
+  thrum_thread t = must_spawn(kill_now_and_then, &killer);
+  do {
+    for (int i = 0; i < LETTERS; i++)
+      f[i] = must_submit(killer.pool, &letter, text + i, i % 97 == 0 ? 150000 : (size_t)(i % 700));
+    for (int i = 0; i < LETTERS; i++) {
+      const void *data;
+      size_t size, sent = i % 97 == 0 ? 150000 : (size_t)(i % 700);
+      int error = thrum_future_bytes(f[i], &data, &size);
+      if (error) {
+        CHECK_EQ(error, -EOWNERDEAD);
+        CHECK_HAS(thrum_future_failure(f[i]), "killed by signal 9");
+        failed++;
+      } else {
+        uint32_t s;
+        CHECK_EQ(size, sent + sizeof s);
+        memcpy(&s, data, sizeof s);
+        CHECK_EQ(s, sum(text + i, sent));
+        CHECK(memcmp((const char *)data + sizeof s, text + i, sent) == 0);
+      }
+      thrum_future_release(f[i]);
+    }
+    rounds++;
+  } while (rounds < 2);
+  STORE(killer.stop, true);
+  CHECK_EQ(must_join(t), 0);
+  CHECK(failed <= killer.kills);
+  CHECK(killer.kills > 3);
+  if (retries > 100) CHECK_EQ(failed, 0);
+  thrum_executor_stats s = stats_of(killer.pool);
+  CHECK_EQ(s.finished, (uint64_t)rounds * LETTERS);
+  CHECK_EQ(s.queued, 0);
+  end_pool(killer.pool);
+}
+
+int main(int argc, char **argv) {
+  thrum_process_main(argc, argv);
+  only_its_own_task_fails(1, &kills_itself, SIGKILL, "was killed by signal 9");
+  int before = open_descriptors();
+  for (int processes = 1; processes <= 3; processes++) {
+    only_its_own_task_fails(processes, &kills_itself, SIGABRT, "was killed by signal 6");
+    only_its_own_task_fails(processes, &exits, 7, "ended with exit code 7");
+    only_its_own_task_fails(processes, &leaves_at_once, 0, "ended with exit code 0");
+  }
+  thrum_executor *x = processes_of(1);
+  for (int i = 0; i < 5; i++) CHECK_EQ(take(submit_number(x, &forks, i)), i);
+  end_pool(x);
+  tasks_are_tried_again();
+  a_map_fails_where_it_died();
+  an_idle_one_is_replaced();
+  processes_that_never_live_are_said();
+  nothing_is_lost_under_a_killer(0);
+  nothing_is_lost_under_a_killer(1000);
+  AWAIT(open_descriptors() <= before);
+  return 0;
+}
