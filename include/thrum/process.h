@@ -5,6 +5,7 @@
  * process/memory.h   shared memory, named and unnamed, and a heap in it
  * process/pool.h     an executor whose tasks run in processes
  * process/process.h  processes: starting, joining, ending them; tasks in them, commands
+ * process/queue.h    queues of messages in shared memory
  * process/sync.h     locks, conditions, semaphores, events, barriers in shared memory */
 #ifndef THRUM_PROCESS_H
 #define THRUM_PROCESS_H
@@ -14,6 +15,7 @@
 #include <thrum/process/memory.h>
 #include <thrum/process/pool.h>
 #include <thrum/process/process.h>
+#include <thrum/process/queue.h>
 #include <thrum/process/sync.h>
 
 #endif

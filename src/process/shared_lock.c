@@ -162,8 +162,20 @@ static int wait_and_take(struct attempt *a, uint64_t *seen, int64_t deadline, in
   }
 }
 
+/* A lock that is free, and whoever comes may take. */
+static inline bool take_free(thrum_shared_lock *lock) {
+  struct thrumi_segment *segment = thrumi_segment_of(lock);
+  uint64_t seen = thrumi_load_relaxed(word_of(lock));
+  thrumi_holder me = segment ? thrumi_load(&segment->holder) : 0;
+  if (!me || holder_of(seen) || seen & (FAIR | LOST) || !thrumi_cas(word_of(lock), &seen, seen | me))
+    return false;
+  thrumi_rely_on(lock);
+  return true;
+}
+
 int thrumi_shared_lock_acquire(thrum_shared_lock *lock, int64_t deadline, int flags) {
   struct attempt a;
+  if (thrumi_likely(take_free(lock))) return 0;
   int error = begin(&a, lock);
   if (error) return error;
   uint64_t seen = thrumi_load_relaxed(word_of(lock));
