@@ -201,6 +201,7 @@ TIMERS = ("timers", "timers-random")
 EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
 PROCESSES = ("pipe",)
+SHARED = ("shared-lock", "process-queue")
 STARTS = ("process-forkserver", "process-spawn", "process-fork", "process-exec")
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
@@ -218,7 +219,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *SHARED),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -304,7 +305,7 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS)
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS, *SHARED)
             if family not in KERNEL_THREAD_EACH
         },
         {
@@ -364,6 +365,18 @@ SUBJECTS = [
             UNBOUNDED: "a channel has a limit",
             **dict.fromkeys(CONVOYS, "waits for no descriptors"),
         },
+    ),
+    Subject(
+        "boost-interprocess",
+        "kernel",
+        "Boost.Interprocess, a mutex and a message_queue",
+        compiled(
+            "boost-interprocess",
+            ["boost-interprocess/shared.cpp"],
+            ["-lrt", "-pthread"],
+            "boost/interprocess/ipc/message_queue.hpp",
+        ),
+        words(*SHARED),
     ),
     Subject(
         "tbb",

@@ -128,6 +128,12 @@ def files(family, size, how):
     return Workload(name, family, 1, (1,), what, {family: name}, "main", {"BENCH_BYTES": str(size)})
 
 
+def messages(size):
+    name = f"process-queue-{size}" if size < 1024 else f"process-queue-{size >> 10}k"
+    what = f"{size:,} B by a queue from one process to another; a message"
+    return Workload(name, "process-queue", size, (1,), what, {"process-queue": name})
+
+
 def executor(name, n, what):
     return Workload(name, name, n, (1, 2), what, {name: name})
 
@@ -209,6 +215,9 @@ WORKLOADS = [
     mapped(1),
     mapped(1000),
     *(starts(method, n) for method in ("forkserver", "spawn", "fork", "exec") for n in (1, 16)),
+    locks("shared-lock", 1, (1,), "one process takes and releases a lock in shared memory; once"),
+    locks("shared-lock", 2, (1,), "two processes take one lock in shared memory; once"),
+    *(messages(size) for size in (64, 4 << 10, 1 << 20)),
     Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),

@@ -106,6 +106,8 @@ int main(int argc, char **argv) {
                                          {"queue-priority", queue_priority_light},
                                          {"pingpong", pingpong_light},
                                          {"pipe", pipe_run},
+                                         {"shared-lock", shared_lock_run},
+                                         {"process-queue", process_queue_run},
                                          {"process-forkserver", process_forkserver_light},
                                          {"process-spawn", process_spawn_light},
                                          {"process-fork", process_fork_light},

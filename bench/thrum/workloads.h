@@ -19,7 +19,9 @@ void executor_map_run(long n);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);
-void pipe_run(long size); /* in main: it forks first */
+void pipe_run(long size);          /* in main: it forks first */
+void shared_lock_run(long n);      /* likewise */
+void process_queue_run(long size); /* likewise */
 void process_forkserver_run(long n);
 void process_spawn_run(long n);
 void process_fork_run(long n);

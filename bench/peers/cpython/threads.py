@@ -12,6 +12,7 @@ import measure
 import pipes
 import processes
 import queues
+import shared
 
 
 def start(target, *args):
@@ -230,6 +231,7 @@ if __name__ == "__main__":
             **executors.WORKLOADS,
             **pipes.WORKLOADS,
             **processes.WORKLOADS,
+            **shared.WORKLOADS,
             "gil-convoy": gil_convoy,
         }
     )
