@@ -21,7 +21,7 @@
 #include <thrum/time.h>
 #include <unistd.h>
 
-enum { UNLINK_MS = 1000, BACKLOG = 4096, YES = 'y', NO = 'n' };
+enum { UNLINK_MS = 5000, BACKLOG = 4096, YES = 'y', NO = 'n' };
 
 /* ---- Addresses -------------------------------------------------------------------------------------------------------- */
 

@@ -45,7 +45,7 @@ int thrumi_name_check(const char *name);
  * for some switches. */
 int thrumi_name_give(struct thrumi_segment *segment, const char *name);
 
-/* Takes the name away. -ENOENT: it has none. Outside; blocks the kernel thread until the name is free, 1 s at most. */
+/* Takes the name away. -ENOENT: it has none. Outside; blocks the kernel thread until the name is free, 5 s at most. */
 int thrumi_name_take_away(struct thrumi_segment *segment);
 
 /* A new descriptor of the segment with that name. -ENOENT, -EACCES: another user's, -ETIMEDOUT, -ECANCELED. Switches. */
