@@ -202,6 +202,7 @@ EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
 PROCESSES = ("pipe",)
 SHARED = ("shared-lock", "process-queue")
+POOLS = ("processes", "processes-chunked")
 STARTS = ("process-forkserver", "process-spawn", "process-fork", "process-exec")
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
@@ -219,7 +220,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *SHARED),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *POOLS, *SHARED),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -299,13 +300,20 @@ SUBJECTS = [
         fixed_slice=True,
     ),
     Subject(
+        "cpython-pool",
+        "kernel",
+        "CPython's multiprocessing.Pool",
+        python_program("threads.py"),
+        {"processes": "processes-pool", "processes-chunked": "processes-pool-chunked"},
+    ),
+    Subject(
         "cpython",
         "kernel",
         "CPython's threading",
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS, *SHARED)
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS, *POOLS, *SHARED)
             if family not in KERNEL_THREAD_EACH
         },
         {

@@ -211,6 +211,8 @@ WORKLOADS = [
     *(files("file-pread", size << 10, "at random places") for size in (4, 64)),
     executor("executor", 1000, "1000 tasks are submitted to a pool, then each result is taken; a task"),
     executor("executor-1us", 1000, "the same with tasks that compute for 1 us"),
+    executor("processes", 1000, "1000 tasks are submitted to an executor of as many processes as CPUs, then each result is taken; a task"),
+    Workload("processes-chunked", "processes-chunked", 1000, (1, 2), "a map over 100,000 items in processes, in chunks of 1000; an item", {"processes-chunked": "processes-chunked"}),
     executor("executor-100us", 100, "the same with 100 tasks that compute for 100 us"),
     mapped(1),
     mapped(1000),

@@ -5,6 +5,7 @@
 #include "workloads.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static thrum_executor *pool(void) {
   thrum_executor_options options = THRUM_EXECUTOR_OPTIONS_INIT;
@@ -78,5 +79,78 @@ void executor_map_run(long chunk) {
     rounds++;
   } while ((took = bench_now() - begun) < bench_budget());
   bench_print("executor-map", (double)took / (double)(rounds * ITEMS), "ns");
+  done_with(x);
+}
+
+/* ---- The same in processes ---------------------------------------------------------------------------------------------- */
+
+THRUM_TASK(processes_nothing) {
+  int number;
+  memcpy(&number, in, sizeof number);
+  return (void)size, (void)out, number;
+}
+
+static thrum_executor *processes(void) {
+  thrum_processes_options options = THRUM_PROCESSES_OPTIONS_INIT;
+  thrum_executor *x;
+  options.processes = thrum_workers();
+  bench_check(thrum_executor_processes(&x, &options), "thrum_executor_processes");
+  return x;
+}
+
+static void submit_and_take_tasks(thrum_executor *x, thrum_future **futures, int n) {
+  for (int i = 0; i < n; i++)
+    bench_check(thrum_submit_task(x, &futures[i], &processes_nothing, &i, sizeof i), "thrum_submit_task");
+  for (int i = 0; i < n; i++) {
+    intptr_t result = -1;
+    bench_check(thrum_future_result(futures[i], &result), "thrum_future_result");
+    bench_check(result != i, "the task's result");
+    thrum_future_release(futures[i]);
+  }
+}
+
+void processes_run(long n) {
+  thrum_executor *x = processes();
+  thrum_future **futures = bench_alloc((size_t)n * sizeof *futures);
+  submit_and_take_tasks(x, futures, (int)n); /* the processes start */
+  int64_t begun = bench_now(), took;
+  long batches = 0;
+  do {
+    submit_and_take_tasks(x, futures, (int)n);
+    batches++;
+  } while ((took = bench_now() - begun) < bench_budget());
+  bench_print("processes", (double)took / (double)(batches * n), "ns");
+  free(futures);
+  done_with(x);
+}
+
+enum { PROCESSES_ITEMS = 100000 };
+
+static void map_once(thrum_executor *x, const int *numbers, const thrum_map_options *options) {
+  thrum_map *m;
+  intptr_t result, sum = 0;
+  bench_check(
+      thrum_map_start_task(&m, x, &processes_nothing, numbers, PROCESSES_ITEMS, sizeof *numbers, options),
+      "thrum_map_start_task");
+  while (thrum_map_next(m, &result) == 0) sum += result;
+  bench_check(sum != (intptr_t)PROCESSES_ITEMS * (PROCESSES_ITEMS - 1) / 2, "the map's sum");
+  thrum_map_end(m);
+}
+
+/* n is the chunk. */
+void processes_chunked_run(long chunk) {
+  static int numbers[PROCESSES_ITEMS];
+  thrum_map_options options = THRUM_MAP_OPTIONS_INIT;
+  options.chunk = (size_t)chunk;
+  for (int i = 0; i < PROCESSES_ITEMS; i++) numbers[i] = i;
+  thrum_executor *x = processes();
+  map_once(x, numbers, &options);
+  int64_t begun = bench_now(), took;
+  long rounds = 0;
+  do {
+    map_once(x, numbers, &options);
+    rounds++;
+  } while ((took = bench_now() - begun) < bench_budget());
+  bench_print("processes-chunked", (double)took / (double)(rounds * PROCESSES_ITEMS), "ns");
   done_with(x);
 }

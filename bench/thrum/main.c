@@ -63,6 +63,8 @@ LIGHT(executor)
 LIGHT(executor_1us)
 LIGHT(executor_100us)
 LIGHT(executor_map)
+LIGHT(processes)
+LIGHT(processes_chunked)
 LIGHT(process_forkserver)
 LIGHT(process_spawn)
 LIGHT(process_fork)
@@ -101,6 +103,8 @@ int main(int argc, char **argv) {
                                          {"executor-1us", executor_1us_light},
                                          {"executor-100us", executor_100us_light},
                                          {"executor-map", executor_map_light},
+                                         {"processes", processes_light},
+                                         {"processes-chunked", processes_chunked_light},
                                          {"queue", queue_light},
                                          {"queue-fill", queue_fill_light},
                                          {"queue-priority", queue_priority_light},

@@ -16,6 +16,8 @@ void executor_run(long n);
 void executor_1us_run(long n);
 void executor_100us_run(long n);
 void executor_map_run(long n);
+void processes_run(long n);
+void processes_chunked_run(long chunk);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);

@@ -34,6 +34,7 @@ static struct thrumi_work *claim(struct thrumi_attendant *a, uint64_t number) {
   if (errand && errand->number == number) {
     thrumi_works_remove(&a->outstanding, work);
     p->finished++;
+    p->deaths = 0;
     if (!a->outstanding.count) thrumi_attendant_set(a, THRUMI_ATTENDANT_READY);
   } else {
     work = NULL;
@@ -384,6 +385,7 @@ static struct thrumi_works forsake(struct thrumi_process_pool *p) {
   forsaken = thrumi_processes_take_queue(p, thrumi_future_begin);
   p->finished += forsaken.count;
   p->pins -= forsaken.count;
+  p->deaths = 0;
   return forsaken;
 }
 
@@ -404,27 +406,23 @@ static bool leaves(struct thrumi_attendant *a, bool failed) {
   return leaves;
 }
 
-static uint64_t finished(struct thrumi_process_pool *p) {
+/* Whether processes of this executor have died too often, one after the other, for there to be any use in another one. */
+static bool gives_up(struct thrumi_process_pool *p, bool useful) {
   thrum_lock_acquire(&p->lock);
-  uint64_t n = p->finished;
+  p->deaths = useful ? 0 : p->deaths + 1;
+  bool gives_up = p->deaths >= TRIES;
   thrum_lock_release(&p->lock);
-  return n;
+  return gives_up;
 }
 
 static void work(struct thrumi_attendant *a) {
-  int deaths = 0;
-  uint64_t before = 0;
   while (!leaves(a, a->error != 0)) {
     a->error = thrumi_attendant_hire(a);
     if (a->error) {
       snprintf(a->why, sizeof a->why, "%s", strerror(-a->error));
       continue;
     }
-    bool useful = serve(a);
-    uint64_t now = finished(a->pool);
-    deaths = useful || now != before ? 0 : deaths + 1;
-    before = now;
-    if (deaths == TRIES) a->error = -EPIPE;
+    if (gives_up(a->pool, serve(a))) a->error = -EPIPE;
   }
 }
 

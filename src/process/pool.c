@@ -48,7 +48,8 @@ void thrumi_processes_wake_all(struct thrumi_process_pool *p) {
 
 bool thrumi_processes_need(struct thrumi_process_pool *p) {
   while (p->idle && p->queue.count > p->ready) wake(p->idle);
-  if (p->queue.count <= p->ready || p->count >= p->limit || p->broken) return false;
+  bool doubtful = p->deaths && p->count;
+  if (p->queue.count <= p->ready || p->count >= p->limit || p->broken || doubtful) return false;
   p->count++;
   p->ready++;
   p->pins++;

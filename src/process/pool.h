@@ -74,7 +74,9 @@ struct thrumi_process_pool {
   thrum_cond ended; /* count and others are 0 */
   struct thrumi_works queue;
   uint32_t count, ready; /* attendants */
-  uint32_t others;       /* threads that run callbacks, and attendants that leave */
+  uint32_t
+      deaths; /* in a row, of processes that had done nothing; more attendants are not started meanwhile */
+  uint32_t others; /* threads that run callbacks, and attendants that leave */
   struct thrumi_attendant *attendants, *idle;
   uint64_t submitted, finished, cancelled, started, number, pins;
   bool shut, dropping, broken, held;

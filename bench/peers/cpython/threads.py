@@ -10,6 +10,7 @@ import executors
 import locks
 import measure
 import pipes
+import process_pools
 import processes
 import queues
 import shared
@@ -229,6 +230,7 @@ if __name__ == "__main__":
             **locks.WORKLOADS,
             **queues.WORKLOADS,
             **executors.WORKLOADS,
+            **process_pools.WORKLOADS,
             **pipes.WORKLOADS,
             **processes.WORKLOADS,
             **shared.WORKLOADS,
