@@ -8,8 +8,9 @@
  *   32      WAITERS   threads may be queued                          who queues sets it; cleared in one step with waking the
  *                                                                    last one, and by who leaves by itself and finds none
  *   33      FAIR      the first waiter has waited for long: only     a woken waiter that found nothing sets it when it queues
- *                     woken ones may take                            again; cleared by who wakes one that is not so old, and
- *                                                                    with the last waiter
+ *                     woken ones may take                            again, and a release that came to the bucket and found
+ *                                                                    nothing; cleared by who wakes one that is not so old,
+ *                                                                    and with the last waiter
  *   34-47   woken     waiters that were let go and have not tried    who wakes one; that one
  *                     since
  *   48-63   fork      in which process `woken` counts                with `woken`
@@ -25,9 +26,8 @@
  *    value 0. Who wakes goes on until value <= woken, or nobody is queued, or `woken` is at its top.
  *  - Nobody starves: a waiter that has waited for FAIR_AFTER and found nothing is at the head of the queue, and FAIR is set.
  *    From then on only woken ones take, and there are never more of these than units when one is woken; FAIR stays until the
- *    first waiter is a young one and none that was woken is still to try.
- *    What is bounded is how often it is woken in vain. A release whose unit another thread takes before the release has come
- *    to the bucket wakes nobody, and so does not count.
+ *    first waiter is a young one and none that was woken is still to try. A release whose unit another thread takes before
+ *    the release has come to the bucket wakes nobody; it sets FAIR instead, if the first waiter is so old.
  *  - Another process wrote `woken`: in the child of a fork it counts as 0, since those threads are not there.
  *
  * A release is one compare-and-swap, in a signal handler too; the rest can be done by anybody later.
@@ -100,13 +100,22 @@ static uint64_t after_waking(uint64_t seen, const struct thrumi_waiter *first) {
   return with_woken(seen, woken + 1);
 }
 
+/* A release has come for the first waiter, and others had taken its units before: as good as woken in vain. */
+static bool was_passed_by(uint64_t seen, const struct thrumi_waiter *first) {
+  const struct sem_wait *wait = (const struct sem_wait *)first;
+  return !(seen & (VALUE | FAIR)) && thrumi_os.now() - wait->since >= FAIR_AFTER;
+}
+
 /* In the bucket: wakes as many as there are units for, a batch at most. True: there are more. */
 static bool settle(struct thrumi_bucket *bucket, const void *address) {
   const thrum_sem *sem = address;
   struct thrumi_waiter *first;
   for (int n = 0; (first = thrumi_bucket_first(bucket, sem)) && first->settle == settle;) {
     uint64_t seen = thrumi_load(word_of(sem));
-    if (!has_spare_units(seen) || woken_of(seen) == WOKEN_TOP) return false;
+    if (!has_spare_units(seen) || woken_of(seen) == WOKEN_TOP) {
+      if (was_passed_by(seen, first) && !thrumi_cas(word_of(sem), &seen, seen | FAIR)) continue;
+      return false;
+    }
     if (n == THRUMI_BATCH) return true;
     if (!thrumi_cas(word_of(sem), &seen, after_waking(seen, first))) continue;
     if (thrumi_let_go(bucket, first, 0)) {

@@ -118,6 +118,24 @@ static void release_and_come_again(void *i) {
   acquire_and_release(i);
 }
 
+/* Somebody has waited for long, and gets the unit, or will get the next one, whoever takes this one before the release has come to
+ * the bucket. */
+static bool stolen;
+
+static void steal(void *unused) {
+  (void)unused;
+  if (thrum_sem_try_acquire(&sem) == 0) stolen = true;
+}
+
+static void release_beside_a_thief(void *unused) {
+  explore_await(upper(&sem.word));
+  time_now += THRUM_MS(1);
+  release(unused);
+  if (stolen && results[0])
+    EXPECT(sem.word & (THRUMI_SEM_FAIR | THRUMI_SEM_FAIR << 1)); /* or it is woken, and has yet to try */
+  release(unused);
+}
+
 static void wait_group(void *i) {
   thrum_waitgroup_wait(&group);
   results[*(int *)i] = 0;
@@ -167,6 +185,7 @@ static void reset(void) {
   memset(&once, 0, sizeof once);
   atomic_store(&left, 1);
   runs = running = failures = 0;
+  stolen = false;
 }
 
 /* Caller 1 stands for a handler that interrupted the runtime. */
@@ -219,6 +238,8 @@ static void check_sem_gone(void) { EXPECT(sem.word == (uint64_t)GONE); }
 
 static void check_none_left(void) { EXPECT(sem.word == 0); }
 static void check_one_left(void) { EXPECT(sem.word == 1); }
+
+static void check_theft(void) { EXPECT(sem.word == (stolen ? 0 : 1)); }
 
 static void check_no_units(void) { EXPECT(thrum_sem_value(&sem) == 0); }
 
@@ -273,6 +294,8 @@ static const struct explore_model models[] = {
           CALLER(2, acquire_and_release), CALLER(1, release)),
     MODEL("semaphore, time passes, three", reset_with_time, check_one_left, CALLER(0, acquire_and_release),
           CALLER(2, acquire_and_release), CALLER(1, release)),
+    MODEL("semaphore, a thief", reset, check_theft, CALLER(0, acquire), CALLER(1, release_beside_a_thief),
+          CALLER(2, steal)),
     MODEL("semaphore, not for others", reset_fair, check_fair, CALLER(0, try_in_vain)),
     MODEL("semaphore, after a fork", reset_forked, check_no_units, CALLER(0, acquire), CALLER(1, release)),
     BUFFERED("semaphore, a handler", reset_handler, check_none_left, CALLER(0, acquire), CALLER(1, release),
