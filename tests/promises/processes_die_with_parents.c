@@ -31,6 +31,7 @@ THRUM_TASK(loop) {
 
 THRUM_TASK(outlive) {
   char byte;
+  alarm(4 * TESTS_HANG_S); /* should the test have failed meanwhile */
   CHECK(thrum_parent_is_alive());
   CHECK_STR(thrum_parent_name(), "the parent");
   CHECK(thrum_parent_pid() > 1);

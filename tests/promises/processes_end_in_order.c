@@ -73,6 +73,8 @@ THRUM_TASK(slow_child) {
   out_fd = thrum_inherited_fd(0);
   CHECK_EQ(read(thrum_inherited_fd(1), &byte, 1),
            0); /* the program's last thread and the daemon have ended by then */
+  CHECK_EQ(thrum_parent_join_for(THRUM_MS(200)),
+           -ETIMEDOUT); /* the program, which would take us along, waits */
   note("joined ");
   return 0;
 }
