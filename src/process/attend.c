@@ -200,6 +200,7 @@ static void feed(struct thrumi_attendant *a) {
     a->full = error == -EAGAIN;
     if (a->full) continue;
     thrumi_works_remove(&batch, work);
+    if (!error && !was_busy && !written.count) thrumi_post_keep(&a->post, work->place);
     if (!error)
       thrumi_works_append(&written, work);
     else
