@@ -141,7 +141,20 @@ static intptr_t consume_all(void *arg) {
   return (void)arg, 0;
 }
 
+static void in_one_process(void) {
+  thrum_thread producer = must_spawn(produce_all, NULL), consumer = must_spawn(consume_all, NULL);
+  CHECK_EQ(must_join(producer), 0);
+  CHECK_EQ(thrum_process_queue_join(q), 0);
+  CHECK_EQ(thrum_process_queue_shutdown(q, false), 0);
+  CHECK_EQ(must_join(consumer), 0);
+  CHECK_EQ(LOAD(s->count), PRODUCERS * MESSAGES);
+}
+
 static void test_many(void) {
+  if (!TESTS_FORK) {
+    in_one_process();
+    return;
+  }
   pid_t producers[PROCESSES], consumers[PROCESSES];
   for (int i = 0; i < PROCESSES; i++) producers[i] = start_numbered(produce_all, i);
   for (int i = 0; i < PROCESSES; i++) consumers[i] = start_child(consume_all, NULL);
@@ -252,6 +265,7 @@ int main(void) {
   test_arguments();
   q = make(RING, 0);
   test_many();
+  if (!TESTS_FORK) return 0;
   test_order();
   test_large();
   test_ends();

@@ -82,6 +82,7 @@ static intptr_t run(void *arg) {
 }
 
 int main(void) {
+  if (!TESTS_FORK) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
   pid_t pids[PROCESSES];
   unsigned seed = (unsigned)wall_now(), kills = 0, consumers = 0, lost = 0;
   s = (struct shared *)share(sizeof *s);

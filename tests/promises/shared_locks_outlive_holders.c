@@ -178,6 +178,7 @@ static void test_random_kills(void) {
 }
 
 int main(void) {
+  if (!TESTS_FORK) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
   s = share(sizeof *s);
   run_in_each_kind(test_told, NULL);
   test_told_again();

@@ -10,6 +10,10 @@
 #include <sys/wait.h>
 #include <thrum/process/sync.h>
 
+/* ThreadSanitizer does not let a forked child start threads. So with it there are no other processes: tests that have threads only go on with
+ * those of one, and the rest is left out. */
+enum { TESTS_FORK = !TESTS_TSAN };
+
 /* Zeroed memory of a segment of its own. */
 static inline void *share(size_t size) {
   struct thrumi_segment *segment;
