@@ -99,6 +99,8 @@ static bool is_over(struct cond_wait *w, uint64_t *seen, int *error) {
     if (epoch_of(*seen) != w->epoch) return *error = 0, true;
     w->may = w->may || has_reached(given_of(*seen) - due, w->given);
     bool takes = due && w->may, leaves = *error && due < waiting_of(*seen);
+    if (!takes && *error && !waiting_of(*seen))
+      return true; /* somebody has zeroed it: nothing is to be taken back */
     if (!takes && !leaves) return false;
     if (!thrumi_cas(word_of(w->cond), seen, *seen - ONE_WAITING - takes)) continue;
     if (takes) *error = 0;
@@ -128,6 +130,12 @@ static int await_notify(struct cond_wait *w, int64_t deadline, int flags) {
   return error;
 }
 
+/* The lock was held by -EOWNERDEAD, and is of no use any more: nobody could notify by the rules. */
+static int give_up(struct cond_wait *w, int error) {
+  await_notify(w, 0, 0);
+  return error;
+}
+
 static struct cond_wait new_wait(thrum_shared_cond *cond) {
   return (struct cond_wait){.wait = {.what = "a shared condition", .object = cond, .shift = GIVEN_SHIFT},
                             .cond = cond};
@@ -139,7 +147,8 @@ static int wait_with(thrum_shared_cond *cond, thrum_shared_lock *lock, int64_t d
   thrumi_shared_ready();
   int error = begin(&w);
   if (error) return error;
-  thrum_shared_lock_release(lock);
+  error = thrum_shared_lock_release(lock);
+  if (error) return give_up(&w, error);
   error = await_notify(&w, deadline, flags);
   int again = thrum_shared_lock_acquire(lock);
   return again ? again : error;
@@ -152,7 +161,8 @@ static int wait_with_rlock(thrum_shared_cond *cond, thrum_shared_rlock *lock, in
   thrumi_shared_ready();
   int error = begin(&w);
   if (error) return error;
-  thrumi_shared_rlock_let_go(lock, &depth);
+  error = thrumi_shared_rlock_let_go(lock, &depth);
+  if (error) return give_up(&w, error);
   error = await_notify(&w, deadline, flags);
   int again = thrumi_shared_rlock_take_again(lock, depth);
   return again ? again : error;

@@ -5,6 +5,9 @@
  *   1      WAITERS   threads may wait           who is going to wait; set clears it
  *   2-31   round     how often it became set    set, in one step with SET
  *
+ * A set of what is set already exchanges the word all the same, for the same one: so what was done before it is seen by who clears the event,
+ * looks, and waits only if it sees nothing.
+ *
  * Who waits goes when it finds SET, or another round than at the beginning: a clear does not undo that. All who wait in one round sleep with
  * the same word, since WAITERS is set by the first of them. A set changes it for good, until the rounds have gone round. A process
  * that is killed between that and its wake leaves it to a tick: the kernel compares the word each time that a watcher goes to sleep. */
@@ -45,11 +48,10 @@ int thrum_shared_event_wait_for(thrum_shared_event *event, thrum_duration timeou
 }
 
 void thrum_shared_event_set(thrum_shared_event *event) {
-  uint32_t seen = thrumi_load(word_of(event));
+  uint32_t seen = thrumi_load(word_of(event)), next;
   thrumi_announce(event);
-  do
-    if (seen & SET) return;
-  while (!thrumi_cas(word_of(event), &seen, (seen / ROUND + 1) * ROUND + SET));
+  do next = seen & SET ? seen : (seen / ROUND + 1) * ROUND + SET;
+  while (!thrumi_cas(word_of(event), &seen, next));
   if (seen & WAITERS) thrumi_shared_wake(word_of(event), THRUMI_SHARED_EVERYBODY);
 }
 

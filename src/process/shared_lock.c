@@ -252,8 +252,12 @@ pid_t thrum_shared_lock_holder(thrum_shared_lock *lock) {
 
 static _Atomic uint64_t *thread_of(thrum_shared_rlock *lock) { return (_Atomic uint64_t *)&lock->thread; }
 
+static _Atomic uint32_t *owner_of(thrum_shared_rlock *lock) { return (_Atomic uint32_t *)&lock->owner; }
+
+/* `thread` belongs to the holder that `owner` names: what a dead holder has left there is nobody's. */
 static bool holds(thrum_shared_rlock *lock) {
   return thrumi_shared_lock_is_mine(&lock->lock) &&
+         thrumi_load(owner_of(lock)) == holder_of(thrumi_load(word_of(&lock->lock))) &&
          thrumi_load_relaxed(thread_of(lock)) == thrum_id(thrum_current());
 }
 
@@ -268,6 +272,7 @@ static int entered(thrum_shared_rlock *lock, int error, uint32_t depth) {
   if (error && error != -EOWNERDEAD) return error;
   lock->depth = depth;
   thrumi_store_relaxed(thread_of(lock), thrum_id(thrum_current()));
+  thrumi_store(owner_of(lock), holder_of(thrumi_load(word_of(&lock->lock))));
   return error;
 }
 
@@ -292,6 +297,7 @@ int thrumi_shared_rlock_let_go(thrum_shared_rlock *lock, uint32_t *depth) {
   if (!holds(lock)) return -EPERM;
   *depth = lock->depth;
   lock->depth = 0;
+  thrumi_store(owner_of(lock), 0u);
   thrumi_store_relaxed(thread_of(lock), 0);
   return thrum_shared_lock_release(&lock->lock);
 }

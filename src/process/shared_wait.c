@@ -172,17 +172,18 @@ static uint32_t due(struct entry *entry, const struct thrumi_waiter *first, bool
   return raised || !woken ? raised : 1;
 }
 
-/* The same: whether one is to look though nobody woke it. Nobody need look at a state that has not changed. */
+/* The same: whether one is to look though nobody woke it. Nobody need look at a state that has not changed, unless it ends with somebody:
+ * the word of an end does not tell one user of a slot from the next, if the watcher did not run in between. */
 static bool must_look(struct entry *entry, const struct thrumi_waiter *first, struct look look) {
   bool ended = entry->end && thrumi_load(entry->end) != entry->end_expected;
   if (ended) entry->end = NULL; /* said once; who looks and waits again names another one */
-  return ended || look.ended || (look.tick && wait_of(first)->shift != THRUMI_SHARED_STATE);
+  return ended || look.ended || (look.tick && (entry->end || wait_of(first)->shift != THRUMI_SHARED_STATE));
 }
 
 /* Looks at one entry. True: it was taken out. */
 static bool serve(struct watcher *w, uint32_t i, struct look look) {
   struct entry *entry = &w->entries[i];
-  thrumi_futex *word = entry->word;
+  thrumi_futex *word = entry->word, *end = look.ended ? entry->end : NULL;
   struct thrumi_bucket *bucket = thrumi_bucket_lock(word);
   struct thrumi_waiter *first = thrumi_bucket_first(bucket, word);
   uint32_t gone = first ? let_go(bucket, word, due(entry, first, look.woken), GIFT_WAKE) : 0;
@@ -191,6 +192,7 @@ static bool serve(struct watcher *w, uint32_t i, struct look look) {
   bool out = !gone && !first, last = out && remove(w, i);
   thrumi_bucket_unlock(bucket);
   if (!gone && (look.woken || out)) thrumi_os.shared_wake(word, 1);
+  if (end) thrumi_os.shared_wake(end, INT32_MAX); /* the kernel has woken one of those who watch it */
   if (last) thrumi_less_outside();
   return out;
 }
@@ -227,13 +229,18 @@ static void doze(const struct sleep *s, int64_t deadline) {
   thrumi_os.futex_wait(s->words[s->n].word, s->words[s->n].expected, deadline);
 }
 
+/* There is no futex_waitv, or a filter of system calls forbids it. */
+static bool is_refused(int error) {
+  return error < 0 && error != -EAGAIN && error != -ETIMEDOUT && error != -EINTR && error != -EFAULT;
+}
+
 /* The index of the word that was woken, or a negative error. */
 static int sleep_on(struct watcher *w) {
   struct sleep *s = &w->sleep;
   if (!w->one_by_one) {
     int woken = thrumi_os.shared_wait_any(s->words, s->size, w->tick);
-    w->one_by_one = woken == -ENOSYS;
-    if (!w->one_by_one) return woken;
+    if (!is_refused(woken)) return woken;
+    w->one_by_one = woken != -ENOMEM; /* for that, this once only */
   }
   int64_t soon = thrumi_os.now() + RECHECK;
   doze(s, soon < w->tick ? soon : w->tick);
@@ -296,7 +303,6 @@ static void after_fork(void) {
 
 /* False: there is no memory, or no kernel thread, to be had. */
 static bool start(void) {
-  registry.forks = registry.forks || pthread_atfork(NULL, NULL, after_fork) == 0;
   struct watcher *w = registry.forks ? thrumi_os.allocate(sizeof *w) : NULL;
   struct thrumi_kthread *k = w ? thrumi_kthread_new(THRUMI_ROLE_MONITOR) : NULL;
   thrumi_store(&registry.newcomer, w);
@@ -306,10 +312,15 @@ static bool start(void) {
   return false;
 }
 
+/* Before the first start: a fork in the midst of one is looked after. */
+static void look_after_forks(void) { registry.forks = pthread_atfork(NULL, NULL, after_fork) == 0; }
+
 /* One thread at a time starts one, and those who come by wait for that: as long as a kernel thread takes to begin. */
 void thrumi_shared_ready(void) {
   if (thrumi_likely(thrumi_load_relaxed(&registry.room) > 0)) return;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   thrumi_leave(thrumi_enter()); /* the runtime is started */
+  pthread_once(&once, look_after_forks);
   uint32_t no = 0;
   if (thrumi_cas(&registry.starting, &no, 1u) && !start()) end_start();
   while (thrumi_load(&registry.starting)) thrumi_os.futex_wait(&registry.starting, 1, INT64_MAX);

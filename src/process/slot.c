@@ -46,11 +46,12 @@ static void let_all_pass(void) {
   nanosleep(&while_, NULL);
 }
 
-/* After let_all_pass, if it was DIED before that. */
+/* After let_all_pass, if it was DIED before that. Only what was seen is buried: if that has changed, another one has buried it, and what
+ * is there now may be a later user of the slot, dead or not, for whom nobody has let all pass yet. */
 static void bury(struct thrumi_slot *slot, uint64_t seen) {
   uint64_t buried = state_of((uint32_t)THRUMI_SLOT_BURIED, generation_of(seen));
-  while (word_of(seen) & FUTEX_OWNER_DIED && word_of(seen) != (uint32_t)THRUMI_SLOT_BURIED)
-    if (thrumi_cas(&slot->state, &seen, buried)) thrumi_os.shared_wake(futex_of(slot), INT32_MAX);
+  bool died = word_of(seen) & FUTEX_OWNER_DIED && word_of(seen) != (uint32_t)THRUMI_SLOT_BURIED;
+  if (died && thrumi_cas(&slot->state, &seen, buried)) thrumi_os.shared_wake(futex_of(slot), INT32_MAX);
 }
 
 /* All that have died by now. True: there were any. */

@@ -70,7 +70,7 @@ THRUM_API pid_t thrum_shared_lock_holder(thrum_shared_lock *lock);
 typedef struct thrum_shared_rlock {
   thrum_shared_lock lock;
   uint64_t thread;
-  uint32_t depth, reserved;
+  uint32_t depth, owner;
 } thrum_shared_rlock;
 
 /* As for a lock; -EOWNERDEAD from the outermost acquire only. -EOVERFLOW: taken 2^32 - 1 times. */
