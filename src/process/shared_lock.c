@@ -33,9 +33,10 @@
  * Deaths. A holder's end is seen at once by a watcher that sleeps on its slot, which it does for the holder that the thread found when it
  * went to wait last. If the lock has changed hands since, it is seen at a tick.
  *
- * The rlock. `thread` and `depth` are written by the holder alone, after it took the lock and before it releases it. Who compares
- * `thread` with itself reads its own writes or a stranger's: a thread's id is never the same as another one's of its process, and whether the
- * process is the same the word tells. What a dead one left there its successor overwrites.
+ * The rlock. `thread`, `depth` and `owner` are written by the holder alone, after it took the lock and before it releases it; `owner`, the
+ * holder as the word names it, last, and it goes first. Who finds `owner` to be what the word names reads the `thread` of that one: its own, or a
+ * stranger's, since a thread's id is never the same as another one's of its process. What a dead one left there belongs to another
+ * generation of its slot, so it is believed by nobody.
  *
  * Rejected: pthread's robust mutexes: the list is a kernel thread's, and a wait blocks it. Handing the lock over to a waiter: that
  * one may be dead. A count of waiters: the dead would stay in it. */

@@ -177,6 +177,41 @@ static void test_random_kills(void) {
   printf("%u killed, %d of them held the lock, %lld changes\n", kills, s->deaths, (long long)s->sum);
 }
 
+/* A thread with the number that a dead holder's thread had does not take for its own what another thread of its process gets next. */
+static thrum_shared_rlock *ours;
+static int wanted, had;
+
+static intptr_t die_with_rlock(void *unused) {
+  (void)unused;
+  int error = thrum_shared_rlock_acquire(ours);
+  if (error && error != -EOWNERDEAD) return 1;
+  die();
+}
+
+static void *take_it_next(void *rounds) {
+  for (int n = 1; n <= (int)(intptr_t)rounds; n++) {
+    while (LOAD(wanted) != n) sched_yield();
+    CHECK_EQ(thrum_shared_rlock_acquire(ours), -EOWNERDEAD);
+    CHECK_EQ(thrum_shared_rlock_recover(ours), 0);
+    CHECK_EQ(thrum_shared_rlock_release(ours), 0);
+    STORE(had, n);
+  }
+  return NULL;
+}
+
+static void test_numbers_of_the_dead(void) {
+  enum { ROUNDS = TESTS_SANITIZED ? 20 : 200 };
+  pthread_t other;
+  ours = share(sizeof *ours);
+  CHECK_EQ(pthread_create(&other, NULL, take_it_next, (void *)(intptr_t)ROUNDS), 0);
+  for (int n = 1; n <= ROUNDS; n++) {
+    CHECK_EQ(end_of_child(start_child(die_with_rlock, NULL)), -SIGKILL);
+    STORE(wanted, n);
+    while (LOAD(had) != n) CHECK_EQ(thrum_shared_rlock_recover(ours), -EPERM);
+  }
+  CHECK_EQ(pthread_join(other, NULL), 0);
+}
+
 int main(void) {
   if (!TESTS_FORK) CHECK_SKIP("ThreadSanitizer does not let a forked child start threads");
   s = share(sizeof *s);
@@ -184,6 +219,7 @@ int main(void) {
   test_told_again();
   test_waiters();
   test_useless();
+  test_numbers_of_the_dead();
   test_random_kills();
   return 0;
 }

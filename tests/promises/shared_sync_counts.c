@@ -197,9 +197,49 @@ static void test_barriers(void) {
   for (int i = 0; i < 40; i++) CHECK_EQ(thrum_shared_barrier_wait_for(&s->two, 0), 0);
 }
 
+/* A set of what is set already: who clears the event, looks at what was done before that set, and waits if it is not there, is set free. */
+static struct relay {
+  thrum_shared_event event;
+  _Alignas(64) int done;
+  _Alignas(64) int round, told;
+} * relay;
+
+static intptr_t set_what_is_set(void *unused) {
+  (void)unused;
+  for (int n = 1; LOAD(relay->round) >= 0; n++) {
+    while (LOAD(relay->round) < n && LOAD(relay->round) >= 0) continue;
+    for (volatile int i = 0; i < n % 40; i++) {
+    }
+    __atomic_store_n(&relay->done, n, __ATOMIC_RELAXED);
+    thrum_shared_event_set(&relay->event);
+    STORE(relay->told, n);
+  }
+  return 0;
+}
+
+static void test_relays(void) {
+  enum { MS = TESTS_SANITIZED ? 200 : 1500 };
+  relay = share(sizeof *relay);
+  pid_t pid = start_child(set_what_is_set, NULL);
+  int n = 0;
+  for (int64_t end = wall_now() + MS * INT64_C(1000000); wall_now() < end;) {
+    thrum_shared_event_set(&relay->event);
+    STORE(relay->round, ++n);
+    for (volatile int i = 0; i < n * 7 % 53; i++) {
+    }
+    thrum_shared_event_clear(&relay->event);
+    if (__atomic_load_n(&relay->done, __ATOMIC_RELAXED) != n)
+      CHECK_EQ(thrum_shared_event_wait_for(&relay->event, THRUM_S(TESTS_HANG_S)), 0);
+    while (LOAD(relay->told) != n) thrum_yield();
+  }
+  STORE(relay->round, -1);
+  CHECK_EQ(end_of_child(pid), 0);
+}
+
 int main(void) {
   s = share(sizeof *s);
   test_sems();
+  if (TESTS_FORK) test_relays();
   if (TESTS_FORK) test_events();
   if (TESTS_FORK) test_barriers();
   return 0;

@@ -273,6 +273,39 @@ static intptr_t attach_and_close(void *unused) {
   return 0;
 }
 
+/* Somebody else buries a holder, and the slot's next user comes and dies as well, all while who looked first lets every CPU pass. */
+static struct thrumi_segment *delayed;
+static thrumi_holder first_dead, next_dead;
+static int (*barrier_all)(void);
+
+static void nothing(struct thrumi_segment *s) { (void)s; }
+
+static int let_others_be_faster(void) {
+  thrumi_os.barrier_all = barrier_all;
+  CHECK(thrumi_slot_is_dead(delayed, first_dead));
+  reap(child(delayed, nothing));
+  next_dead = atomic_load(&said(delayed)->holder);
+  CHECK_EQ(next_dead % THRUMI_SLOTS, first_dead % THRUMI_SLOTS);
+  return barrier_all();
+}
+
+static void late_burials_bury_nobody_else(void) {
+  delayed = make();
+  holder(delayed);
+  reap(child(delayed, nothing));
+  first_dead = atomic_load(&said(delayed)->holder);
+  barrier_all = thrumi_os.barrier_all;
+  thrumi_os.barrier_all = let_others_be_faster;
+  CHECK(thrumi_slot_is_dead(delayed, first_dead));
+  CHECK(thrumi_slot_is_dead(delayed, next_dead));
+  pid_t pid = child(delayed, stay);
+  CHECK(atomic_load(&said(delayed)->holder) != next_dead); /* it holds nothing that the dead one held */
+  CHECK(thrumi_slot_is_dead(delayed, next_dead) && thrumi_slot_is_dead(delayed, first_dead));
+  atomic_store(&said(delayed)->go, 1);
+  reap(pid);
+  thrumi_segment_close(delayed);
+}
+
 static void one_mapping(void) {
   static struct crowd crowd;
   all_have = make();
@@ -294,6 +327,7 @@ int main(void) {
   a_full_table_is_cleared();
   forks_are_processes();
   many_at_once();
+  late_burials_bury_nobody_else();
   no_list_no_slot();
   one_mapping();
   return 0;

@@ -20,7 +20,7 @@
  * Death. A process that ends, is killed, or closes the memory while it holds a lock takes nothing with it but what it was about: the next one
  * gets the lock with -EOWNERDEAD, "held, and what it guards may be half changed", repairs that, and says recover. Who releases the lock
  * without having said so makes it useless for ever, for all: -ENOTRECOVERABLE. A wait that such a death should end ends at once, or at the
- * latest about a tenth of a second later; docs/design/shared-sync.md says which. What has no holder (units of a semaphore, a place in a
+ * latest about a tenth of a second later; docs/design/shared-sync.md says which. A process that dumps core has ended when that is written. What has no holder (units of a semaphore, a place in a
  * barrier) is not given back by a death. A thread that ends holding a lock, while its process goes on, keeps it.
  *
  * Forms. x waits for ever and is no cancellation point; x_for(..., timeout) waits for so long and is one; try_x waits not at all. A timeout of
@@ -87,8 +87,8 @@ THRUM_API int thrum_shared_rlock_recover(thrum_shared_rlock *lock);
 
 /* As thrum_cond, between processes. A notify lets go threads that wait at that moment, and no others: a wait that begins later does not
  * take it from them, since it begins only when those who were notified before have left. So the loop around a wait is needed
- * where a third thread may take the lock first, and for one thing more: when a process died that waited or was notified, waits may end by
- * themselves. */
+ * where a third thread may take the lock first, and for one thing more: when a process died that waited, or one that was notified has not run
+ * for a tenth of a second, waits may end by themselves. */
 typedef struct thrum_shared_cond {
   uint64_t word;
 } thrum_shared_cond;
