@@ -2,12 +2,13 @@
  *
  * A task of bytes, in and out, does not care who runs it. The same program, which counts the primes below a number in eight pieces,
  * runs with an executor that calls each task at once, in the caller, and then with a pool of threads: the one line that differs
- * makes the executor. Each kind tells how many threads had a part in it and how long the pieces, which also sleep for 20 ms
- * each, took in all.
+ * makes the executor; and then with a pool of processes. Each kind tells how many threads had a part in it and how long the pieces, which
+ * also sleep for 20 ms each, took in all.
  *
- * THRUM_TASK gives the task a name under which every process that runs this program finds it. So an executor whose tasks run in other
- * processes is one more such line, and no other change. */
+ * THRUM_TASK gives the task a name under which every process that runs this program finds it. What processes need beside that one line
+ * is the first line of main, by which they begin. */
 #include <string.h>
+#include <unistd.h>
 
 #include <thrum.h>
 
@@ -19,7 +20,7 @@ struct range {
 
 struct answer {
   int primes;
-  uint64_t by; /* which thread */
+  uint64_t by; /* which thread, of which process */
 };
 
 static bool is_prime(int n) {
@@ -33,7 +34,7 @@ THRUM_TASK(count_primes) {
   if (size != sizeof range)
     return thrum_fail(EINVAL, "a range has %zu bytes, and not %zu", sizeof range, size);
   memcpy(&range, in, size);
-  struct answer answer = {0, thrum_id(thrum_current())};
+  struct answer answer = {0, thrum_id(thrum_current()) << 32 | (uint32_t)getpid()};
   for (int n = range.low; n < range.high; n++) answer.primes += is_prime(n);
   thrum_sleep(THRUM_MS(20)); /* as if it had to ask a server, too */
   return thrum_out_write(out, &answer, sizeof answer);
@@ -61,15 +62,17 @@ static void count_by(thrum_executor *executor, const char *kind) {
     while (known < threads && seen[known] != answer.by) known++;
     if (known == threads) seen[threads++] = answer.by;
   }
-  thrum_print("%-7s %d primes below %d, by %d thread%s, in %d ms\n", kind, primes, BELOW, threads,
+  thrum_print("%-9s %d primes below %d, by %d thread%s, in %d ms\n", kind, primes, BELOW, threads,
               threads == 1 ? "" : "s", (int)((thrum_now() - begun) / THRUM_MS(1)));
   thrum_executor_shutdown(executor, true, false);
   thrum_executor_release(executor);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  thrum_process_main(argc, argv);
   thrum_executor *executor = NULL;
   if (thrum_executor_inline(&executor) == 0) count_by(executor, "inline");
   if (thrum_executor_threads(&executor, NULL) == 0) count_by(executor, "threads");
+  if (thrum_executor_processes(&executor, NULL) == 0) count_by(executor, "processes");
   return 0;
 }

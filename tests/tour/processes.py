@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from common import expect, in_one_of, run
+from common import TOUR, expect, in_one_of, run
 
 
 def chapter8(build):
@@ -12,6 +12,7 @@ def chapter8(build):
     in_one_of(3, lambda: check_costs(run(build / "8-2-costs").stdout), "a process costs most")
     check_global(run(build / "8-3-a-global").stdout.splitlines())
     check_crash(run(build / "8-4-a-crash").stdout.splitlines())
+    check_pool(run(build / "8-5-a-pool").stdout.splitlines())
 
 
 def burn(seconds):
@@ -72,3 +73,10 @@ def check_crash(lines):
                      "Process-5: exit code 0, found 50",
                      "Process-6 has not ended after 50 ms, and is terminated",
                      "Process-6: killed by signal 15, Terminated"], "one crash and its neighbours", "\n".join(lines))
+
+
+def check_pool(lines):
+    files = sorted(TOUR.glob("*.c"))
+    words = sum(len(f.read_bytes().split()) for f in files)
+    expect(lines == ["one of the processes is killed", f"{len(files)} files, {len(files)} of them counted, {words} words"],
+           "each file counted once", "\n".join(lines))
