@@ -13,7 +13,7 @@ enum { VICTIM = 0, LIVES = 1, DIED = 2 };
 static struct thrumi_segment segments[CALLERS];
 static _Atomic uint32_t ends[CALLERS];   /* the futex words of the slots */
 static _Atomic(thrumi_futex *) slept_on; /* the counter, for the tick after a death */
-static bool gives_up;                    /* waits with a deadline run out of time, or do not */
+static bool gives_up, runs_out;          /* waits with a deadline may run out of time; do so at once */
 
 static int caller(void) { return number_of(thrumi_self()->current); }
 
@@ -48,7 +48,7 @@ int thrumi_shared_await(struct thrumi_shared_wait *wait, thrumi_futex *word, uin
   (void)flags;
   wait->waited = true;
   thrumi_store(&slept_on, word);
-  if (deadline != INT64_MAX && gives_up && explore_choose(2)) return -ETIMEDOUT;
+  if (deadline != INT64_MAX && (runs_out || (gives_up && explore_choose(2)))) return -ETIMEDOUT;
   _Atomic uint32_t *words[] = {word, wait->end};
   uint32_t expected[] = {seen, wait->end_expected};
   explore_futex_wait_any(words, expected, wait->end ? 2 : 1);
@@ -76,7 +76,7 @@ static void reset_sharing(void) {
     atomic_store(&ends[i], LIVES);
   }
   atomic_store(&slept_on, NULL);
-  gives_up = false;
+  gives_up = runs_out = false;
 }
 
 #endif
