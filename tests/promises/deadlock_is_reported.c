@@ -119,11 +119,15 @@ static const struct child_case cases[] = {{"main-joins-the-circle", main_joins_t
                                           {"hook", hook},
                                           {0}};
 
-/* Of one thread: that it waits, for whom, since when, and its stack. */
-static void waits_for(const char *report, const char *name, const char *kind, const char *whom,
+/* Of one thread: that it waits, for whom, since when, and its stack. False: it is on its way to its wait, for the circle was found
+ * before it slept. */
+static bool waits_for(const char *report, const char *name, const char *kind, const char *whom,
                       const char *function) {
   char line[100];
   const char *of = dump_entry(report, name);
+  snprintf(line, sizeof line, " %s, running", kind);
+  const char *comes = strstr(of, line), *end = strchr(of, '\n');
+  if (comes && comes < end) return false;
   snprintf(line, sizeof line, " %s, waiting, waits for the end of thread \"%s\", for ", kind, whom);
   CHECK_HAS(of, line);
   CHECK_HAS(of, "\n    ");
@@ -133,19 +137,27 @@ static void waits_for(const char *report, const char *name, const char *kind, co
 #else
   (void)function;
 #endif
+  return true;
 }
 
-static void names_the_circle(const char *name) {
+static bool names_all(const char *name) {
   struct child child = child_run(name);
   CHECK_STATUS(child, THRUM_EXIT_DEADLOCK);
   const char *kind = strcmp(name, "bound-circle") == 0 ? "bound" : "light";
-  waits_for(child.err_text, "circle-0", kind, "circle-1", "wait_for_next");
-  waits_for(child.err_text, "circle-1", kind, "circle-2", "wait_for_next");
-  waits_for(child.err_text, "circle-2", kind, "circle-0", "wait_for_next");
+  bool all = waits_for(child.err_text, "circle-0", kind, "circle-1", "wait_for_next");
+  all = waits_for(child.err_text, "circle-1", kind, "circle-2", "wait_for_next") && all;
+  all = waits_for(child.err_text, "circle-2", kind, "circle-0", "wait_for_next") && all;
   bool main_ended = strcmp(name, "main-returned") == 0 || strcmp(name, "main-has-ended") == 0;
   bool first = strncmp(name, "foreign", 7) != 0;
-  if (!main_ended) waits_for(child.err_text, "MainThread", "main", first ? "circle-0" : "circle-1", NULL);
+  if (!main_ended)
+    all = waits_for(child.err_text, "MainThread", "main", first ? "circle-0" : "circle-1", NULL) && all;
   child_free(&child);
+  return all;
+}
+
+static void names_the_circle(const char *name) {
+  int tries = 0;
+  while (!names_all(name)) CHECK(++tries < 10);
 }
 
 int main(int argc, char **argv) {
