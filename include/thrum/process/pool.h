@@ -2,13 +2,12 @@
  *
  *     THRUM_TASK(resize) { ... return thrum_out_write(out, picture, bytes); }     // executor.h
  *
- *     int main(int argc, char **argv) {
- *       thrum_process_main(argc, argv);                                           // process.h: first in main
- *       thrum_executor *pool;
- *       thrum_executor_processes(&pool, NULL);
- *       thrum_submit_task(pool, &f, &resize, file, size);
- *       thrum_future_bytes(f, &data, &length);
- *       ...
+ *     thrum_process_main(argc, argv);                                             // process.h: first in main
+ *
+ *     thrum_executor *pool;
+ *     thrum_executor_processes(&pool, NULL);
+ *     thrum_submit_task(pool, &f, &resize, file, size);
+ *     thrum_future_bytes(f, &data, &length);
  *
  * It is used as every executor (executor.h): thrum_submit_task, thrum_map_start_task, futures, thrum_as_completed, shutdown, statistics.
  * A task is found there by its name, in the program or in the shared object that it is from; one that is not there fails with
