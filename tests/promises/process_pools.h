@@ -2,7 +2,7 @@
 #ifndef TESTS_PROCESS_POOLS_H
 #define TESTS_PROCESS_POOLS_H
 
-#include "../support.h"
+#include "../forked.h"
 
 #include <dirent.h>
 #include <signal.h>

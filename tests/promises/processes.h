@@ -2,21 +2,13 @@
 #ifndef TESTS_PROCESSES_H
 #define TESTS_PROCESSES_H
 
-#include "../support.h"
+#include "../forked.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
-
-#if TESTS_ASAN
-/* In the child of a fork there are only the stacks of threads that are gone to hold what was in use. */
-static pid_t main_pid;
-__attribute__((constructor)) static void note_pid(void) { main_pid = getpid(); }
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void) { return getpid() != main_pid; }
-#endif
 
 /* ThreadSanitizer does not bear threads in the child of a fork with threads. */
 enum { METHOD_FIRST = THRUM_FORKSERVER, METHOD_LAST = TESTS_TSAN ? THRUM_SPAWN : THRUM_FORK };

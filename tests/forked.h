@@ -1,0 +1,15 @@
+/* For tests that fork: under AddressSanitizer a child looks for no leaks. There are only the stacks of threads that are gone to hold what
+ * was in use, and one of these may have held the allocator's lock. */
+#ifndef TESTS_FORKED_H
+#define TESTS_FORKED_H
+
+#include "support.h"
+
+#if TESTS_ASAN
+static pid_t forked_from;
+__attribute__((constructor)) static void note_who_forks(void) { forked_from = getpid(); }
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void) { return getpid() != forked_from; }
+#endif
+
+#endif
