@@ -91,10 +91,10 @@ static intptr_t set_by_turns(void *number) {
 static double switch_threads(bool bound, int turns) {
   thrum_fn *by_turns = bound ? set_by_turns : yield_by_turns;
   thrum_thread one, other;
+  thrum_event_set(&turn[0]); /* the first one's; the last one leaves it so */
   thrum_time begun = thrum_now();
   spawn(&one, bound, by_turns, (void *)0);
   spawn(&other, bound, by_turns, (void *)1);
-  thrum_event_set(&turn[0]);
   thrum_join(one, NULL);
   thrum_join(other, NULL);
   return ns_since(begun, 2 * turns);
