@@ -114,8 +114,10 @@ static void parent_ends(int method, int how) {
     }
     pidfd[who.index] = (int)syscall(SYS_pidfd_open, who.pid, 0);
     if (++known < ALL) continue;
-    if (how == 2) CHECK_EQ(thrum_process_kill(p), 0);
-    CHECK_EQ(write(go[1], "!", 1), 1);
+    if (how == 2)
+      CHECK_EQ(thrum_process_kill(p), 0);
+    else
+      CHECK_EQ(write(go[1], "!", 1), 1);
   }
   CHECK_EQ(must_end(p), how == 0 ? 3 : how == 1 ? -SIGABRT : -SIGKILL);
   for (int i = 0; i < DYING; i++) AWAIT(pidfd[i] < 0 || has_ended(pidfd[i]));
