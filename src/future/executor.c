@@ -4,10 +4,19 @@
 
 #include <sched/part.h>
 #include <sched/self.h>
+#include <stdio.h>
 #include <string.h>
 #include <thrum/time.h>
 
 #include <future/case.h>
+
+void thrumi_executor_name(char to[THRUM_NAME_MAX], const char *given, const char *kind,
+                          _Atomic uint32_t *number) {
+  if (given && *given)
+    snprintf(to, THRUM_NAME_MAX, "%s", given);
+  else
+    snprintf(to, THRUM_NAME_MAX, "%s-%u", kind, (unsigned)thrumi_add(number, 1u));
+}
 
 /* ---- Works -------------------------------------------------------------------------------------------------------- */
 

@@ -48,6 +48,10 @@ struct thrum_executor {
 
 static inline struct thrumi_work *thrumi_work_of(thrum_future *f) { return (struct thrumi_work *)f; }
 
+/* Its name: the one that it was given, or its kind's with the next number of that. */
+void thrumi_executor_name(char to[THRUM_NAME_MAX], const char *given, const char *kind,
+                          _Atomic uint32_t *number);
+
 /* A work with room for `size` bytes, with as many references. NULL: no memory. */
 struct thrumi_work *thrumi_work_new(struct thrum_executor *executor, size_t size, uint32_t references);
 

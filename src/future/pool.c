@@ -396,15 +396,8 @@ static uint32_t default_limit(void) {
   return 2 * workers > DEFAULT_LIMIT ? 2 * workers : DEFAULT_LIMIT;
 }
 
-static void name_it(struct thrumi_pool *p, const char *name) {
-  static _Atomic uint32_t number;
-  if (name && *name)
-    snprintf(p->name, sizeof p->name, "%s", name);
-  else
-    snprintf(p->name, sizeof p->name, "pool-%u", (unsigned)thrumi_add(&number, 1u));
-}
-
 int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options) {
+  static _Atomic uint32_t number;
   static const thrum_executor_options defaults = THRUM_EXECUTOR_OPTIONS_INIT;
   const thrum_executor_options *o = options ? options : &defaults;
   if (!out || !good_options(o)) return -EINVAL;
@@ -418,7 +411,7 @@ int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *o
   p->initializer_arg = o->initializer_arg;
   p->pins = 1;
   p->held = true;
-  name_it(p, o->name);
+  thrumi_executor_name(p->name, o->name, "pool", &number);
   thrumi_pools_start();
   thrumi_pools_add(p);
   *out = &p->executor;

@@ -309,15 +309,8 @@ static struct thrumi_hiring *make_hiring(const thrum_processes_options *o, size_
   return hiring;
 }
 
-static void name_it(struct thrumi_process_pool *p, const char *name) {
-  static _Atomic uint32_t number;
-  if (name && *name)
-    snprintf(p->name, sizeof p->name, "%s", name);
-  else
-    snprintf(p->name, sizeof p->name, "processes-%u", (unsigned)thrumi_add(&number, 1u));
-}
-
 int thrum_executor_processes(thrum_executor **out, const thrum_processes_options *options) {
+  static _Atomic uint32_t number;
   static const thrum_processes_options defaults = THRUM_PROCESSES_OPTIONS_INIT;
   const thrum_processes_options *o = options ? options : &defaults;
   int error = out ? check(o) : -EINVAL;
@@ -337,7 +330,7 @@ int thrum_executor_processes(thrum_executor **out, const thrum_processes_options
   p->retries = o->retries;
   p->pins = 1;
   p->held = true;
-  name_it(p, o->name);
+  thrumi_executor_name(p->name, o->name, "processes", &number);
   thrumi_processes_add(p);
   *out = &p->executor;
   return 0;

@@ -76,6 +76,9 @@ bool thrumi_process_look(struct thrum_process *p);
 /* Waits for that. 0, -ETIMEDOUT, -ECANCELED. */
 int thrumi_process_await(struct thrum_process *p, thrum_time deadline);
 
+/* Waits until there is something to read, or the end. 0, -ETIMEDOUT, -ECANCELED, -EBADF. */
+int thrumi_await_readable(int fd, thrum_time deadline);
+
 /* The same for who ends the program: no cancellation point. */
 bool thrumi_process_await_at_end(struct thrum_process *p, int milliseconds);
 

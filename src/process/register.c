@@ -267,7 +267,7 @@ bool thrumi_register_settle(void) {
 
 /* ---- Waiting -------------------------------------------------------------------------------------------------------------- */
 
-static int wait_readable(int fd, thrum_time deadline) {
+int thrumi_await_readable(int fd, thrum_time deadline) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   int n = thrum_poll_for(&one, 1, thrum_left(deadline));
   return n < 0 ? n : 0;
@@ -280,9 +280,9 @@ int thrumi_process_await(struct thrum_process *p, thrum_time deadline) {
   while (!thrumi_process_look(p)) {
     int error;
     if (!thrumi_pidfd_ended(p->pidfd)) {
-      error = wait_readable(p->pidfd, deadline);
+      error = thrumi_await_readable(p->pidfd, deadline);
     } else if (!told) {
-      error = wait_readable(p->news, deadline);
+      error = thrumi_await_readable(p->news, deadline);
       told = true;
     } else {
       error = thrumi_back_off(&backoff, deadline);

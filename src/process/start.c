@@ -16,7 +16,6 @@
 #include <io/backoff.h>
 #include <os/descriptors.h>
 #include <os/quietly.h>
-#include <poll.h>
 #include <process/prepare.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,17 +52,11 @@ static void publish(struct thrum_process *p) {
   thrumi_register_unlock();
 }
 
-static int wait_readable(int fd) {
-  struct pollfd one = {.fd = fd, .events = POLLIN};
-  int n = thrum_poll(&one, 1);
-  return n < 0 ? n : 0;
-}
-
 /* 0: READY. -EPIPE: it ended before that. Or why not. */
 static int await_ready(int channel) {
   struct thrumi_word word;
   struct thrumi_bytes bytes = {0};
-  int error = wait_readable(channel);
+  int error = thrumi_await_readable(channel, THRUM_FOREVER);
   if (error) return error;
   error = thrumi_word_read(channel, &word, &bytes);
   thrumi_bytes_free(&bytes);
@@ -126,7 +119,7 @@ static int read_birth(int socket, pid_t *pid) {
 /* The channel has ended without READY. The server tells how the child ended: then it did so by itself. Or the server has ended: -EPIPE. */
 static int read_early_end(int socket) {
   char byte;
-  int error = wait_readable(socket);
+  int error = thrumi_await_readable(socket, THRUM_FOREVER);
   if (error) return error;
   return thrumi_os.recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? 0 : -EPIPE;
 }
@@ -152,7 +145,7 @@ static int await_child(struct thrumi_flight *f) {
   int error = await_ready(f->fds[THRUMI_FLIGHT_CHANNEL]);
   if (error == -EPIPE) {
     early = true;
-    error = wait_readable(news);
+    error = thrumi_await_readable(news, THRUM_FOREVER);
   }
   if (error) return give_up(f, error);
   int pidfd = read_birth(news, &pid);

@@ -2,7 +2,7 @@
 #ifndef TESTS_POOLS_H
 #define TESTS_POOLS_H
 
-#include "../support.h"
+#include "executors.h"
 
 static inline thrum_executor *pool_with(thrum_executor_options o) {
   thrum_executor *x;
@@ -17,13 +17,6 @@ static inline thrum_executor *pool_of(int threads) {
   return pool_with(o);
 }
 
-static inline thrum_executor_stats stats_of(thrum_executor *x) {
-  thrum_executor_stats s;
-  s.size = sizeof s;
-  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
-  return s;
-}
-
 static inline thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, void *arg) {
   thrum_future *f;
   CHECK_EQ(thrum_submit(x, &f, fn, arg), 0);
@@ -32,14 +25,6 @@ static inline thrum_future *must_submit(thrum_executor *x, thrum_fn *fn, void *a
 
 static inline thrum_future *submit_number(thrum_executor *x, thrum_fn *fn, intptr_t n) {
   return must_submit(x, fn, (void *)n);
-}
-
-/* Its result; and gives the future back. */
-static inline intptr_t take(thrum_future *f) {
-  intptr_t result = -1;
-  CHECK_EQ(thrum_future_result(f, &result), 0);
-  thrum_future_release(f);
-  return result;
 }
 
 #endif

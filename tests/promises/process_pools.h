@@ -3,6 +3,7 @@
 #define TESTS_PROCESS_POOLS_H
 
 #include "../forked.h"
+#include "executors.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -19,13 +20,6 @@ static inline thrum_executor *processes_of(int processes) {
   return processes_with(o);
 }
 
-static inline thrum_executor_stats stats_of(thrum_executor *x) {
-  thrum_executor_stats s;
-  s.size = sizeof s;
-  CHECK_EQ(thrum_executor_statistics(x, &s), 0);
-  return s;
-}
-
 static inline thrum_future *must_submit(thrum_executor *x, const thrum_task *task, const void *in,
                                         size_t size) {
   thrum_future *f;
@@ -35,14 +29,6 @@ static inline thrum_future *must_submit(thrum_executor *x, const thrum_task *tas
 
 static inline thrum_future *submit_number(thrum_executor *x, const thrum_task *task, int number) {
   return must_submit(x, task, &number, sizeof number);
-}
-
-/* What its task returned; and gives the future back. */
-static inline intptr_t take(thrum_future *f) {
-  intptr_t result = -1;
-  CHECK_EQ(thrum_future_result(f, &result), 0);
-  thrum_future_release(f);
-  return result;
 }
 
 /* Its failure, with a sentence that has `part` in it. */
