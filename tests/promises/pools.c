@@ -555,7 +555,25 @@ static intptr_t all_rules(void *unused) {
   return 0;
 }
 
+/* Executors without a name have different ones, of their kind, and so have their threads. */
+static intptr_t copy_name(void *to) {
+  snprintf((char *)to, THRUM_NAME_MAX, "%s", thrum_current_name());
+  return 0;
+}
+
+static void names_differ(void) {
+  char names[2][THRUM_NAME_MAX];
+  for (int i = 0; i < 2; i++) {
+    thrum_executor *x = pool_of(1);
+    CHECK_EQ(take(must_submit(x, copy_name, names[i])), 0);
+    shut_and_release(x);
+    CHECK(strncmp(names[i], "pool-", 5) == 0);
+  }
+  CHECK(strcmp(names[0], names[1]) != 0);
+}
+
 int main(void) {
+  names_differ();
   run_in_each_kind(all_rules, NULL);
   return 0;
 }
