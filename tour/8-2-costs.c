@@ -4,8 +4,7 @@
  *
  *   start     to start one that does nothing, and to wait for its end
  *   memory    that one more takes while it waits
- *   switch    from one to another one and back, half of it. Light threads take turns by thrum_yield; bound ones by two events;
- *             processes by a message of one byte
+ *   switch    from one to another one and back, half of it: threads by two events, processes by a message of one byte
  *
  * A process is a whole address space with tables and pages of its own, and the kernel is asked for each switch. So there are a few of
  * them, for as many CPUs, and each is given work in large pieces; threads can be as many as there are things to wait for. */
@@ -14,7 +13,7 @@
 
 #include <thrum.h>
 
-enum { LIGHT = 2000, BOUND = 100, PROCESSES = 10, TURNS = 20000 };
+enum { LIGHT = 2000, BOUND = 100, PROCESSES = 10, TURNS = 2000 };
 
 static double ns_since(thrum_time begun, int n) { return (double)(thrum_now() - begun) / n; }
 
@@ -73,14 +72,9 @@ static double memory_of_threads(bool bound, int n) {
   return (after - before) / n;
 }
 
-static intptr_t yield_by_turns(void *unused) {
-  for (int i = 0; i < TURNS; i++) thrum_yield();
-  return (intptr_t)unused;
-}
-
-static intptr_t set_by_turns(void *number) {
+static intptr_t take_turns(void *number) {
   intptr_t me = (intptr_t)number;
-  for (int i = 0; i < TURNS / 10; i++) {
+  for (int i = 0; i < TURNS; i++) {
     thrum_event_wait(&turn[me]);
     thrum_event_clear(&turn[me]);
     thrum_event_set(&turn[!me]);
@@ -88,16 +82,15 @@ static intptr_t set_by_turns(void *number) {
   return 0;
 }
 
-static double switch_threads(bool bound, int turns) {
-  thrum_fn *by_turns = bound ? set_by_turns : yield_by_turns;
+static double switch_threads(bool bound) {
   thrum_thread one, other;
   thrum_event_set(&turn[0]); /* the first one's; the last one leaves it so */
   thrum_time begun = thrum_now();
-  spawn(&one, bound, by_turns, (void *)0);
-  spawn(&other, bound, by_turns, (void *)1);
+  spawn(&one, bound, take_turns, (void *)0);
+  spawn(&other, bound, take_turns, (void *)1);
   thrum_join(one, NULL);
   thrum_join(other, NULL);
-  return ns_since(begun, 2 * turns);
+  return ns_since(begun, 2 * TURNS);
 }
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
@@ -145,11 +138,11 @@ static void measure_a_process(double *memory, double *turns) {
   thrum_process_start(&process, &options, &echo, NULL, 0);
   thrum_conn_close(line[1]);
   thrum_time begun = thrum_now();
-  for (int i = 0; i < TURNS / 10; i++) {
+  for (int i = 0; i < TURNS; i++) {
     thrum_conn_send(line[0], &byte, 1);
     thrum_conn_recv(line[0], &byte, 1);
   }
-  *turns = ns_since(begun, 2 * (TURNS / 10));
+  *turns = ns_since(begun, 2 * TURNS);
   *memory = memory_of(process);
   thrum_conn_close(line[0]); /* there are no more */
   thrum_process_join(process, NULL);
@@ -157,21 +150,25 @@ static void measure_a_process(double *memory, double *turns) {
 }
 
 static void print_row(const char *what, double start, double memory, double turns) {
-  thrum_print("%-14s %10.1f us %10.0f KiB %10.2f us\n", what, start / 1e3, memory / 1024, turns / 1e3);
+  thrum_print("%-14s %10.2f us %10.0f KiB %10.2f us\n", what, start / 1e3, memory / 1024, turns / 1e3);
 }
 
-int main(int argc, char **argv) {
-  thrum_process_main(argc, argv);
+/* In a light thread: main owns a kernel thread, and each time that it waits for a light one the kernel switches. */
+static intptr_t measure(void *unused) {
   double memory = 0, turns = 0;
   thrum_print("%-14s %13s %14s %13s\n", "", "start", "memory", "switch");
   start_threads(false, LIGHT); /* stacks are kept for the next ones */
   print_row("light thread", start_threads(false, LIGHT), memory_of_threads(false, LIGHT),
-            switch_threads(false, TURNS));
-  print_row("bound thread", start_threads(true, BOUND), memory_of_threads(true, BOUND),
-            switch_threads(true, TURNS / 10));
+            switch_threads(false));
+  print_row("bound thread", start_threads(true, BOUND), memory_of_threads(true, BOUND), switch_threads(true));
   start_processes(1); /* so that the fork server is there */
   double start = start_processes(PROCESSES);
   measure_a_process(&memory, &turns);
   print_row("process", start, memory, turns);
-  return 0;
+  return (intptr_t)unused;
+}
+
+int main(int argc, char **argv) {
+  thrum_process_main(argc, argv);
+  return (int)thrum_run(measure, NULL);
 }

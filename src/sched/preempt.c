@@ -105,6 +105,9 @@ static void stop_lost(struct thrumi_kthread *k) {
 }
 
 static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
+  /* Also a signal that comes when the one before it was obeyed already: it was sent all the same. */
+  if (!thrumi_load_relaxed(&k->lease.inside) && thrumi_context_cut_call(context))
+    thrumi_add(&thrumi_sched.signals_blocked, (uint64_t)1);
   if (thrumi_load_relaxed(&k->stopping)) return; /* whom it has stopped may be given its worker: see dump.c */
   thrumi_dump_answer(k, context);
   int64_t asked = thrumi_load(&k->asked);
@@ -116,7 +119,6 @@ static void interrupt(struct thrumi_kthread *k, ucontext_t *context) {
     k->preempt_at = thrumi_load_relaxed(&w->switches);
     return;
   }
-  if (thrumi_context_cut_call(context)) thrumi_bump(&thrumi_sched.signals_blocked);
   bool patient = THRUMI_TSAN || thrumi_os.now() - asked < PATIENCE;
   if (is_spared(thrumi_context_pc(context), patient)) {
     if (!THRUMI_TSAN)
