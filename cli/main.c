@@ -1,0 +1,71 @@
+/* thrum: the command. It finds the command that its first argument names, and hands the rest over. */
+#include "command.h"
+
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct command {
+  const char *name, *summary;
+  command_fn *run;
+};
+
+/* In the order of --help. */
+static const struct command commands[] = {
+#ifdef HAVE_RUN
+    {"run", "compile a C program and run it", run_command},
+    {"new", "make a project that builds", new_command},
+    {"doctor", "say what this machine offers, and what to change", doctor_command},
+#endif
+#ifdef HAVE_TIMELINE
+    {"timeline", "show what a program's threads did, from its trace", timeline_command},
+#endif
+#ifdef HAVE_DIS
+    {"dis", "show where in a function a switch may fall", dis_command},
+#endif
+#ifdef HAVE_TOP
+    {"top", "watch the threads of a running program", top_command},
+    {"dump", "print what each thread of a program does", dump_command},
+#endif
+    {NULL, NULL, NULL},
+};
+
+static void print_help(FILE *to) {
+  fprintf(to, "Usage: thrum COMMAND [ARGUMENT...]\n\n");
+  for (const struct command *c = commands; c->name; c++)
+    fprintf(to, "  thrum %-9s %s\n", c->name, c->summary);
+  fprintf(to, "\n`thrum COMMAND --help` tells more, with examples; `man thrum-COMMAND` all.\n");
+}
+
+static const struct command *find(const char *name) {
+  for (const struct command *c = commands; c->name; c++)
+    if (strcmp(c->name, name) == 0) return c;
+  return NULL;
+}
+
+static int run(const struct command *c, int argc, char **argv) {
+  char name[40];
+  snprintf(name, sizeof name, "thrum %s", c->name);
+  argv[0] = program_invocation_name = name;
+  argp_err_exit_status = STATUS_USAGE;
+  return c->run(argc, argv);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    print_help(stderr);
+    return STATUS_USAGE;
+  }
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    print_help(stdout);
+    return STATUS_OK;
+  }
+  if (strcmp(argv[1], "--version") == 0) {
+    puts("thrum " VERSION);
+    return STATUS_OK;
+  }
+  const struct command *c = find(argv[1]);
+  if (c) return run(c, argc - 1, argv + 1);
+  fprintf(stderr, "thrum: there is no command `%s`; `thrum --help` lists them\n", argv[1]);
+  return STATUS_USAGE;
+}
