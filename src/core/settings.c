@@ -142,9 +142,14 @@ static void complain(const struct variable *variable, const char *text, int64_t 
   say_ignored(variable->name, text, variable->allowed, used, log);
 }
 
-/* A variable that names what is switched on, of which there is one thing. */
-static bool read_switch(const char *name, const char *thing, void (*log)(const char *, size_t)) {
-  const char *text = secure_getenv(name);
+/* Variables that name what is switched on, of which there is one thing each. */
+enum { CHECK, PROFILE, STATS, SWITCHES };
+static const struct {
+  const char *name, *thing;
+} switches[SWITCHES] = {{"THRUM_CHECK", "locks"}, {"THRUM_PROFILE", "locks"}, {"THRUM_STATS", "1"}};
+
+static bool read_switch(int which, void (*log)(const char *, size_t)) {
+  const char *name = switches[which].name, *thing = switches[which].thing, *text = secure_getenv(name);
   if (!text || !*text) return false;
   if (strcasecmp(text, thing) == 0) return true;
   say_ignored(name, text, thing, "none", log);
@@ -167,6 +172,20 @@ void thrumi_settings_environment(struct thrumi_settings *settings, void (*log)(c
   settings->interval = read_variable(&interval_variable, settings->interval, log);
   settings->stack_size = (size_t)read_variable(&stack_variable, (int64_t)settings->stack_size, log);
   settings->kernel_threads = (int)read_variable(&kernel_threads_variable, settings->kernel_threads, log);
-  settings->check_locks = read_switch("THRUM_CHECK", "locks", log);
-  settings->profile_locks = read_switch("THRUM_PROFILE", "locks", log);
+  settings->check_locks = read_switch(CHECK, log);
+  settings->profile_locks = read_switch(PROFILE, log);
+  settings->stats = read_switch(STATS, log);
+}
+
+const char *thrumi_settings_objection(const char *name, const char *text) {
+  const struct variable *const variables[] = {&workers_variable, &interval_variable, &stack_variable,
+                                              &kernel_threads_variable};
+  int64_t value;
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+    if (strcmp(variables[i]->name, name) == 0)
+      return parse(variables[i], text, &value) ? NULL : variables[i]->allowed;
+  for (int i = 0; i < SWITCHES; i++)
+    if (strcmp(switches[i].name, name) == 0)
+      return strcasecmp(switches[i].thing, text) == 0 ? NULL : switches[i].thing;
+  return NULL;
 }

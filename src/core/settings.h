@@ -9,6 +9,7 @@
  *                                                             from 16 to 1000
  *   THRUM_CHECK           locks                               nothing is checked
  *   THRUM_PROFILE         locks                               nothing is profiled
+ *   THRUM_STATS           1                                   the counters are not printed at the end
  *
  * A variable that is set to nothing counts as not set. A program with raised privileges reads none. */
 #ifndef THRUMI_SETTINGS_H
@@ -34,6 +35,7 @@ struct thrumi_settings {
   size_t stack_size;
   int64_t interval; /* ns */
   bool check_locks, profile_locks;
+  bool stats; /* print the counters when the program ends */
 };
 
 void thrumi_settings_default(struct thrumi_settings *settings);
@@ -41,6 +43,9 @@ void thrumi_settings_default(struct thrumi_settings *settings);
 /* A value that cannot be right leaves the setting as it is, and `log` is told in one line. */
 void thrumi_settings_environment(struct thrumi_settings *settings,
                                  void (*log)(const char *text, size_t length));
+
+/* What the variable of that name must be, if the value is not right for it; NULL: it is, or there is no such variable. */
+const char *thrumi_settings_objection(const char *name, const char *text);
 
 /* Goes before /proc and /sys/fs/cgroup and every other path read here: "" but in tests. */
 extern const char *thrumi_settings_root;

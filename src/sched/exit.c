@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <core/fatal.h>
 #include <sched/exit.h>
+#include <sched/report.h>
 #include <sched/self.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static void end_in_order(int status) {
   void (*end_processes)(bool) = thrumi_load(&thrumi_hooks.process_end);
   if (end_processes) end_processes(status == 0);
   if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();
+  if (thrumi_sched.stats_at_exit) thrumi_say_statistics();
 }
 
 /* Whether it lay in a frame that is gone. The stack grows downwards: what main has left lies below our own frame, and what it called

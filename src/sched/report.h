@@ -44,4 +44,7 @@ void thrumi_say_holdings(struct thrumi_sink *sink, const struct thrumi_holdings 
 void thrumi_say_thread(struct thrumi_sink *sink, struct thrumi_thread *t, uint64_t generation, int64_t now,
                        const struct thrumi_holdings *holdings);
 
+/* The counters of thrum_statistics, a line each, to the log. */
+void thrumi_say_statistics(void);
+
 #endif

@@ -337,6 +337,7 @@ struct thrumi_sched {
   uint32_t kthread_max;
   bool clean_stacks;     /* before each use */
   bool profile_at_exit;  /* the environment asks for the contention profile */
+  bool stats_at_exit;    /* and for the counters */
   _Atomic uint32_t held; /* workers that some kthread holds; under the lock */
   bool staffed;          /* the workers have been given out for the first time */
   int preempt_signal;

@@ -270,6 +270,7 @@ static void apply_settings(const struct thrumi_settings *s) {
   thrumi_stack_set_default(s->stack_size);
   thrumi_sched.clean_stacks = start.config.measure_stacks;
   thrumi_sched.profile_at_exit = s->profile_locks;
+  thrumi_sched.stats_at_exit = s->stats;
   uint32_t mode = (s->check_locks ? THRUMI_MODE_CHECK : 0u) | (s->profile_locks ? THRUMI_MODE_PROFILE : 0u);
   __atomic_fetch_or(&thrumi_mode, mode, __ATOMIC_RELAXED);
 }

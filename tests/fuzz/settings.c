@@ -14,7 +14,8 @@ static void note(const char *text, size_t length) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const char *const names[] = {"THRUM_WORKERS",        "THRUM_INTERVAL", "THRUM_STACK",
-                                      "THRUM_KERNEL_THREADS", "THRUM_CHECK",    "THRUM_PROFILE"};
+                                      "THRUM_KERNEL_THREADS", "THRUM_CHECK",    "THRUM_PROFILE",
+                                      "THRUM_STATS"};
   char text[128];
   struct decisions d = {data, data + size};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

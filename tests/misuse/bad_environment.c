@@ -46,6 +46,7 @@ static const char *const garbage[] = {
     "THRUM_CHECK=everything",
     "THRUM_CHECK=1",
     "THRUM_PROFILE=locks,io",
+    "THRUM_STATS=locks",
 };
 
 int main(int argc, char **argv) {

@@ -308,7 +308,16 @@ static void bad_values_change_nothing(void) {
       struct thrumi_settings settings = with(names[n], bad[i]);
       CHECK_EQ(memcmp(&settings, &given, sizeof given) == 0, !allowed);
       CHECK_EQ(logged[0] != 0, !allowed);
+      CHECK_EQ(thrumi_settings_objection(names[n], bad[i]) != NULL, !allowed);
     }
+}
+
+static void objections(void) {
+  CHECK_STR(thrumi_settings_objection("THRUM_WORKERS", "many"), "a number from 1 to 256");
+  CHECK_STR(thrumi_settings_objection("THRUM_CHECK", "1"), "locks");
+  CHECK(!thrumi_settings_objection("THRUM_CHECK", "locks"));
+  CHECK(!thrumi_settings_objection("THRUM_INTERVAL", "7ms"));
+  CHECK(!thrumi_settings_objection("OTHER", "many"));
 }
 
 int main(void) {
@@ -333,6 +342,7 @@ int main(void) {
   good_values_are_taken();
   bad_values_are_named();
   bad_values_change_nothing();
+  objections();
   remove_tree();
   return 0;
 }
