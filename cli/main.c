@@ -14,7 +14,11 @@ struct command {
 static const struct command commands[] = {
 #ifdef HAVE_RUN
     {"run", "compile a C program and run it", run_command},
+#endif
+#ifdef HAVE_NEW
     {"new", "make a project that builds", new_command},
+#endif
+#ifdef HAVE_DOCTOR
     {"doctor", "say what this machine offers, and what to change", doctor_command},
 #endif
 #ifdef HAVE_TIMELINE
