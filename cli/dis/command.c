@@ -1,0 +1,81 @@
+/* thrum dis PROGRAM FUNCTION: where in a function a switch may fall. */
+#include "../command.h"
+#include "dis.h"
+
+#include <argp.h>
+#include <stdlib.h>
+
+struct options {
+  const char *program, *function;
+  bool json, list_calls, no_source;
+};
+
+enum { OPTION_JSON = 256, OPTION_CALLS, OPTION_NO_SOURCE };
+
+static const struct argp_option option_list[] = {
+    {"json", OPTION_JSON, NULL, 0, "Print JSON", 0},
+    {"no-source", OPTION_NO_SOURCE, NULL, 0, "Leave the text of source lines out", 0},
+    {"list-calls", OPTION_CALLS, NULL, 0, "Print what is known of calls: which park, which block", 0},
+    {0},
+};
+
+static const char documentation[] =
+    "Disassembles a function, and says at each instruction where and why a switch may fall: calls of thrum that may park, calls "
+    "into libc that block their worker, read-modify-writes that a switch or another worker can tear; atomic ones are safe."
+    "\vFUNCTION is a name, FILE:NAME if several files have one, or an address in hexadecimal (0x401136).\n\n"
+    "Examples:\n"
+    "  thrum dis ./server handle_request\n"
+    "  thrum dis ./server parser.c:next\n"
+    "  thrum dis --json ./server main | jq .summary\n";
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+  struct options *o = state->input;
+  switch (key) {
+  case OPTION_JSON: o->json = true; return 0;
+  case OPTION_CALLS: o->list_calls = true; return 0;
+  case OPTION_NO_SOURCE: o->no_source = true; return 0;
+  case ARGP_KEY_ARG:
+    if (state->arg_num > 1) argp_error(state, "one program and one function, and not also `%s`", argument);
+    *(state->arg_num == 0 ? &o->program : &o->function) = argument;
+    return 0;
+  case ARGP_KEY_END:
+    if (!o->list_calls && !o->function) argp_error(state, "name a program and one of its functions");
+    return 0;
+  default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+static int show(struct listing *listing, const struct options *o, FILE *to) {
+  listing_decode(listing);
+  note_calls(listing);
+  note_memory(listing);
+  int status = 0;
+  if (o->json)
+    status = print_json(listing, to);
+  else
+    print_text(listing, to, !o->no_source);
+  listing_free(listing);
+  return status;
+}
+
+static int disassemble(const struct options *o, FILE *to) {
+  struct image image;
+  struct listing listing = {.image = &image};
+  int status = image_open(&image, o->program);
+  if (status) return status;
+  status = function_find(&image, o->function, &listing.function);
+  if (!status) status = show(&listing, o, to);
+  image_close(&image);
+  return status;
+}
+
+int dis_command(int argc, char **argv) {
+  struct options o = {0};
+  const struct argp argp = {option_list, parse, "PROGRAM FUNCTION\n--list-calls", documentation, NULL,
+                            NULL,        NULL};
+  argp_parse(&argp, argc, argv, 0, NULL, &o);
+  struct output out;
+  if (output_open(&out, "-") != 0) return STATUS_FAILED;
+  int status = o.list_calls ? print_calls(out.stream, o.json) : disassemble(&o, out.stream);
+  return output_close(&out) != 0 ? STATUS_FAILED : status;
+}
