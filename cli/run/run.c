@@ -107,7 +107,8 @@ static int show_timeline(const char *trace, const char *out) {
   struct stat file;
   if (stat(trace, &file) != 0) return fail("%s: not written: the program did not use thrum", out);
   bool as_text = strcmp(out, "-") == 0;
-  char *args[] = {"thrum timeline", (char *)trace, as_text ? NULL : "-o", (char *)out, NULL};
+  char name[] = "thrum timeline", option[] = "-o";
+  char *args[] = {name, (char *)trace, as_text ? NULL : option, (char *)out, NULL};
   return timeline_command(as_text ? 2 : 4, args);
 }
 #else
