@@ -34,6 +34,7 @@ static const struct format formats[] = {
 #ifdef HAVE_PAGE
     {".html", write_page, NULL},
 #endif
+    {".json", NULL, write_chrome},
 #ifdef HAVE_PERFETTO
     {".pftrace", NULL, write_perfetto},
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-  NAME_MAX_COLUMNS = 20,
+  NAME_MAX_COLUMNS = 24,
   COLUMNS_MIN = 10,
   IDLE = STATES, /* of a worker */
   ABSENT,        /* of a thread: not born, ended, or not known */
