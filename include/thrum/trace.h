@@ -1,10 +1,13 @@
-/* Seeing what threads do: the dump of all of them.
+/* Seeing what threads do: the dump of all of them, and the recorder of what they did.
  *
- *     thrum_dump(2);          // or press Ctrl-\ : SIGQUIT prints it and the program goes on */
+ *     thrum_dump(2);          // or press Ctrl-\ : SIGQUIT prints it and the program goes on
+ *
+ *     THRUM_TRACE=run.trace ./program && thrum timeline run.trace -o run.html       // in the shell: nothing is changed or built anew
+ *     THRUM_SPAN("parse") { parse(); }                                              // in the program, for who reads the timeline */
 #ifndef THRUM_TRACE_H
 #define THRUM_TRACE_H
 
-#include <thrum/base.h>
+#include <thrum/sync/inline.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,6 +45,105 @@ THRUM_API bool thrum_profile_locks(bool on);
  * longest; the most waited for first, 20 locks. Returns how many locks were acquired, or
  * a negative errno: of write, or -ENOMEM. */
 THRUM_API int thrum_lock_profile(int fd);
+
+/* ---- Recording ---------------------------------------------------------------------------------------------------- */
+
+/* Each step of each thread can be recorded: when it begins, runs, waits and for what, is woken and by whom, loses its worker, ends; and
+ * what the program says itself (spans, counters, marks, below). Either all of it goes to a file while the program runs, or the last
+ * seconds are kept in memory, for when they are asked for: a flight recorder. `thrum timeline` reads the files.
+ *
+ * An event costs 10 to 25 ns, and 32 bytes. While nothing is recorded it costs a look at a word that is looked at anyway. If the disk cannot
+ * follow, events are dropped, counted, and shown as missing: the program does not wait.
+ *
+ * From outside: THRUM_TRACE=run.trace records from the program's first moment on, and closes the file at its end, when those threads
+ * have ended that it waits for. THRUM_TRACE=flight:run.trace is a flight recorder, whose file is written on a crash (a fatal signal,
+ * abort, misuse) or a deadlock. What stands before the name, each with a colon: `flight`; `locks`, `queues`; `seconds=30`; `ring=4m`: as
+ * the options below. If another process records to that file (its parent, say) .PID is added to the name.
+ *
+ * The child of a fork does not record; it may start to. */
+
+/* All-zero (with size set, and a file or flight) means the defaults. */
+typedef struct thrum_trace_options {
+  size_t size;         /* sizeof(thrum_trace_options) */
+  const char *file;    /* written over; with `flight`: on a crash or a deadlock, NULL: not then */
+  bool flight;         /* keeps the last moments in memory in place of writing all */
+  bool locks;          /* each acquire and release of a lock, too: without it, waits for locks alone */
+  bool queues;         /* each put and get, too: without it, waits for queues alone */
+  thrum_duration keep; /* of a flight recorder: so long, if the rings are large enough for it; 0: 10 s */
+  size_t ring;         /* bytes for each worker, made a power of two; 0: 4 MiB */
+} thrum_trace_options;
+
+#define THRUM_TRACE_OPTIONS_INIT \
+  { sizeof(thrum_trace_options), 0, false, false, false, 0, 0 }
+
+/* Starts recording. Any thread may call it; may block in plain calls, does not switch. -EBUSY: something is recorded already. -EINVAL: size is
+ * not a known one, neither a file nor flight, keep is negative, ring is below 2 KiB or above 1 GiB. -ENOMEM. -EAGAIN: no kernel
+ * thread for writing. Or the negative errno of open(2). */
+THRUM_API int thrum_trace_start(const thrum_trace_options *options);
+
+/* Stops, and closes the file: all that was recorded before the call is in it. What happens meanwhile in other threads may be or not.
+ * -EPERM: nothing is recorded. Else the first error of writing, a negative errno, or 0: then too it has stopped. */
+THRUM_API int thrum_trace_stop(void);
+
+/* Writes what the flight recorder holds now to the file, over what is there; it goes on. May be called at any time, also several
+ * times. -EPERM: no flight recorder is on. -EINVAL: path is NULL. Or the negative errno of open(2) or write(2): a regular file is removed then. */
+THRUM_API int thrum_trace_snapshot(const char *path);
+
+typedef struct thrum_trace_stats {
+  size_t size;       /* set by the caller: sizeof(thrum_trace_stats) */
+  bool on, flight;   /* now */
+  uint64_t recorded; /* events since the start; those that were dropped are not among them */
+  uint64_t lost;     /* dropped: the ring was full */
+  uint64_t written;  /* bytes in the file */
+} thrum_trace_stats;
+
+/* Of what is recorded now, or was last. -EINVAL: size is not a known one. */
+THRUM_API int thrum_trace_statistics(thrum_trace_stats *out);
+
+/* ---- What the program says itself ----------------------------------------------------------------------------------- */
+
+/* A name is kept by its address and read later, also in a crash: it must be a text that lives as long as the program, such as a literal.
+ * A few thousand names have room. Nothing here waits, switches or fails; while nothing is recorded, each is a look at a word.
+ *
+ * thrum_span_begin and _end bracket what the calling thread does; spans nest, and stay with the thread wherever it runs.
+ * THRUM_SPAN(name) { ... } ends its span however the block is left: at its end, by return, break, goto, or a C++ exception; not by
+ * thrum_exit or longjmp. A counter has a value from one call to the next. A mark is an instant. */
+THRUM_API void thrumi_span_begin_slow(const char *name);
+THRUM_API void thrumi_span_end_slow(void);
+THRUM_API void thrumi_trace_count_slow(const char *name, int64_t value);
+THRUM_API void thrumi_trace_mark_slow(const char *name);
+
+static inline bool thrumi_is_traced(void) {
+  return __builtin_expect((__atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) & 1) != 0, 0);
+}
+
+static inline void thrum_span_begin(const char *name) {
+  if (thrumi_is_traced()) thrumi_span_begin_slow(name);
+}
+
+static inline void thrum_span_end(void) {
+  if (thrumi_is_traced()) thrumi_span_end_slow();
+}
+
+static inline void thrum_trace_count(const char *name, int64_t value) {
+  if (thrumi_is_traced()) thrumi_trace_count_slow(name, value);
+}
+
+static inline void thrum_trace_mark(const char *name) {
+  if (thrumi_is_traced()) thrumi_trace_mark_slow(name);
+}
+
+static THRUMI_INLINE const char *thrumi_span_enter(const char *name) {
+  thrum_span_begin(name);
+  return name ? name : ""; /* NULL would skip the block */
+}
+
+static THRUMI_INLINE void thrumi_span_leave(const char **name) {
+  (void)name;
+  thrum_span_end();
+}
+
+#define THRUM_SPAN(name) THRUMI_HOLDING(const char, thrumi_span, name, __COUNTER__)
 
 #ifdef __cplusplus
 }

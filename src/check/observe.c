@@ -4,6 +4,7 @@
 #include <check/order.h>
 #include <check/profile.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <thrum/trace.h>
 
 static void after_fork(void) {
@@ -47,7 +48,14 @@ void thrumi_observe_waits(struct thrumi_acquire *a) {
   if (thrumi_has_mode(THRUMI_MODE_PROFILE)) thrumi_profile_waits(a);
 }
 
+static void trace(enum thrumi_event_kind kind, const void *object, bool waited) {
+  if (thrumi_has_mode(THRUMI_MODE_TRACE_LOCKS))
+    thrumi_trace(kind, thrumi_id_of(thrumi_self()->current), (uintptr_t)object, waited);
+}
+
 void thrumi_observe_ends(struct thrumi_acquire *a) {
+  trace(THRUMI_EVENT_ACQUIRE, a->object, a->since != 0);
+  if (!thrumi_is_watched()) return;
   struct thrumi_watched *e = thrumi_watched_get(a);
   thrumi_held_push(thrumi_self()->current, &(struct thrumi_held){.object = a->object,
                                                                  .site = a->site,
@@ -60,6 +68,8 @@ void thrumi_observe_ends(struct thrumi_acquire *a) {
 
 /* The thread that holds it may be another one than the caller, or one that has ended. */
 void thrumi_observe_release(const void *object, uint32_t mark) {
+  trace(THRUMI_EVENT_RELEASE, object, false);
+  if (!thrumi_is_watched()) return;
   struct thrumi_thread *holder = thrumi_record((uint32_t)THRUMI_FLAGS(mark));
   struct thrumi_held held;
   if (holder && thrumi_mark_of(holder) == mark) thrumi_held_pop(holder, object, &held);

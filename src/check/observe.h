@@ -62,7 +62,13 @@ static inline bool thrumi_is_watched(void) {
   return thrumi_unlikely(thrumi_has_mode((enum thrumi_mode)(THRUMI_MODE_CHECK | THRUMI_MODE_PROFILE)));
 }
 
-/* observe.c; called while watched only. */
+/* Or is traced, which wants to know of each acquire and release, and keeps nothing here. */
+static inline bool thrumi_is_told(void) {
+  return thrumi_unlikely(
+      thrumi_has_mode((enum thrumi_mode)(THRUMI_MODE_CHECK | THRUMI_MODE_PROFILE | THRUMI_MODE_TRACE_LOCKS)));
+}
+
+/* observe.c; called while watched, or traced, only. */
 void thrumi_observe_begins(struct thrumi_acquire *a);
 void thrumi_observe_waits(struct thrumi_acquire *a);
 void thrumi_observe_ends(struct thrumi_acquire *a);
@@ -73,15 +79,15 @@ static inline void thrumi_acquire_begins(struct thrumi_acquire *a) {
 }
 
 static inline void thrumi_acquire_waits(struct thrumi_acquire *a) {
-  if (thrumi_is_watched() && !a->since) thrumi_observe_waits(a);
+  if (thrumi_is_told() && !a->since) thrumi_observe_waits(a);
 }
 
 static inline void thrumi_acquire_ends(struct thrumi_acquire *a) {
-  if (thrumi_is_watched()) thrumi_observe_ends(a);
+  if (thrumi_is_told()) thrumi_observe_ends(a);
 }
 
 static inline void thrumi_release_ends(const void *object, uint32_t mark) {
-  if (thrumi_is_watched()) thrumi_observe_release(object, mark);
+  if (thrumi_is_told()) thrumi_observe_release(object, mark);
 }
 
 #endif

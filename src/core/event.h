@@ -31,6 +31,10 @@ enum thrumi_event_kind {
   THRUMI_EVENT_SPAN_END,        /* of the thread's innermost open span */
   THRUMI_EVENT_COUNTER,         /* object: its value, an int64_t; detail: number of its name's string */
   THRUMI_EVENT_MARK,            /* an instant; detail: number of its name's string */
+
+  THRUMI_EVENT_NAME =
+      128, /* between recorders and their drain, in no file: what an ending thread is called, see trace/names.c */
+  THRUMI_EVENT_NAME_PIECE,
 };
 
 struct thrumi_event {

@@ -14,6 +14,7 @@ struct line {
 };
 
 void (*thrumi_log_function)(const char *, size_t);
+void (*_Atomic thrumi_last_act)(bool);
 static _Atomic(thrum_fatal_fn *) fatal_hook;
 
 thrum_fatal_fn *thrum_on_fatal(thrum_fatal_fn *hook) { return atomic_exchange(&fatal_hook, hook); }
@@ -84,6 +85,11 @@ void thrumi_log_write(const char *message, size_t length) {
   }
 }
 
+void thrumi_act_last(bool in_handler) {
+  void (*act)(bool) = atomic_exchange(&thrumi_last_act, NULL);
+  if (act) act(in_handler);
+}
+
 void thrumi_log(const char *format, ...) {
   struct line line;
   va_list args;
@@ -102,5 +108,6 @@ void thrumi_fatal(const char *format, ...) {
   thrum_fatal_fn *hook = atomic_exchange(&fatal_hook, NULL);
   if (hook) hook(line.text);
   thrumi_log_write(line.text, line.length);
+  thrumi_act_last(true);
   abort();
 }

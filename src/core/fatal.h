@@ -7,6 +7,11 @@
 /* Where messages go: the log function of thrum_configure, else descriptor 2. Set before the first thread. */
 extern void (*thrumi_log_function)(const char *message, size_t length);
 
+/* What is still done, once, when the program is about to be ended by abort, a fault or a deadlock; NULL: nothing. Async-signal-safe, unless
+ * it is told that it is no handler that calls, and nothing is held. */
+extern void (*_Atomic thrumi_last_act)(bool in_handler);
+void thrumi_act_last(bool in_handler);
+
 /* Writes a message to where messages go. */
 void thrumi_log_write(const char *message, size_t length);
 

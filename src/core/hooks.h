@@ -61,8 +61,14 @@ struct thrumi_hooks {
   bool (*_Atomic scope_restarts)(struct thrumi_thread *t, intptr_t result);
   void (*_Atomic scope_exit)(struct thrumi_thread *t);
 
-  /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE. */
-  void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object);
+  /* A trace event; called only while thrumi_mode has THRUMI_MODE_TRACE, inside. As in core/event.h, but for: a PARK's `detail`, a
+   * `const char *`; a RUN's and a LEASE's, one more than the number of the worker that it is about, where the caller has another one or
+   * none. `stamp`: when it was, from trace_stamp; 0: now. */
+  void (*trace)(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint64_t detail,
+                uint64_t stamp);
+  uint64_t (*trace_stamp)(void);
+  void (*trace_fork)(void); /* in the child of a fork */
+  void (*trace_end)(void);  /* the program ends, and who it waits for has ended. Outside. */
 };
 
 extern struct thrumi_hooks thrumi_hooks;
@@ -72,7 +78,9 @@ enum thrumi_mode {
   THRUMI_MODE_TRACE = 1,
   THRUMI_MODE_CHECK = 2, /* the order of locks */
   THRUMI_MODE_EXPLORE = 4,
-  THRUMI_MODE_PROFILE = 8, /* who waits for locks */
+  THRUMI_MODE_PROFILE = 8,       /* who waits for locks */
+  THRUMI_MODE_TRACE_LOCKS = 16,  /* beside TRACE: each acquire and release */
+  THRUMI_MODE_TRACE_QUEUES = 32, /* beside TRACE: each put and get */
 };
 extern uint32_t thrumi_mode THRUM_API;
 
@@ -80,9 +88,13 @@ static inline bool thrumi_has_mode(enum thrumi_mode mode) {
   return __atomic_load_n(&thrumi_mode, __ATOMIC_RELAXED) & (uint32_t)mode;
 }
 
-#define thrumi_trace(kind, thread, object) \
-  do { \
-    if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE))) thrumi_hooks.trace(kind, thread, object); \
-  } while (0)
+static inline void thrumi_trace(enum thrumi_event_kind kind, uint64_t thread, uint64_t object,
+                                uint64_t detail) {
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE)))
+    thrumi_hooks.trace(kind, thread, object, detail, 0);
+}
+
+/* Switches tracing on if the environment asks for it. Called by the start of the runtime, outside; defined in src/trace. */
+void thrumi_trace_from_environment(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sched/queue.h>
 #include <sched/record.h>
 #include <sched/self.h>
+#include <sched/step.h>
 
 static uint32_t called(uint64_t word) { return (uint16_t)(word / THRUMI_CREW_CALLED); }
 
@@ -136,7 +137,7 @@ static void take_back(struct thrumi_kthread *k, struct thrumi_crew *crew) {
   crew->offered = (thrum_thread){0};
   if (!t || !w || thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return;
   thrumi_queue_remove(&w->queues, &w->queues.of[THRUMI_CLASS_NEW], t);
-  thrumi_trace(THRUMI_EVENT_END, thrumi_handle(t).value, 0);
+  thrumi_step(END, end, t, 0, 0);
   thrumi_set_state(t, THRUMI_ENDED);
   thrumi_stack_give(&w->stacks, &t->stack);
   t->stack.low = NULL;

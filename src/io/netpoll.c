@@ -28,6 +28,7 @@
 #include <io/netpoll.h>
 #include <sched/await.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -232,6 +233,7 @@ static void note_event(struct thrumi_descriptor *d, enum thrumi_direction direct
 static int report(struct thrumi_descriptor *d, uint32_t what) {
   if (what & THE_END) what |= INPUT | EPOLLOUT;
   if (what & INPUT) what |= INPUT;
+  thrumi_step(IO, io, (struct thrumi_thread *)NULL, d->fd, 0);
   thrumi_spin_lock(&d->lock);
   if (what & INPUT) note_event(d, THRUMI_IN);
   if (what & EPOLLOUT) note_event(d, THRUMI_OUT);

@@ -10,6 +10,7 @@
  * switches an item, for as long as the queue stays full. */
 #include <queue/channel.h>
 #include <sched/await.h>
+#include <sched/step.h>
 #include <thrum/time.h>
 
 /* For what the usual put and get consist of: of each there is one copy, in which it is known which of the two it is. */
@@ -34,6 +35,13 @@ static bool is_shut(const struct thrumi_channel *c) {
   return atomic_load_explicit(&c->shut, memory_order_relaxed);
 }
 
+/* Thread t has put or got an item. Told under the lock: as soon as it is let go of, the queue may be gone. */
+static inline void tell(const struct thrumi_channel *c, enum thrumi_way way, const struct thrumi_thread *t) {
+  if (thrumi_likely(!thrumi_has_mode(THRUMI_MODE_TRACE_QUEUES))) return;
+  thrumi_trace(way == THRUMI_PUT ? THRUMI_EVENT_QUEUE_PUT : THRUMI_EVENT_QUEUE_GET, thrumi_id_of(t),
+               (uintptr_t)c, count_of(c));
+}
+
 static void store(struct thrumi_channel *c, const void *item) {
   thrumi_store_push(c, item);
   set_count(c, count_of(c) + 1);
@@ -46,6 +54,7 @@ static bool hand_over(struct thrumi_channel *c, const void *item, struct thrumi_
   if (!getter) return false;
   thrumi_copy_cell(getter->item, item, thrumi_cell_size(c));
   add_unfinished(c);
+  tell(c, THRUMI_GET, getter->selection->thread);
   thrumi_offer_settle(getter, 0);
   return true;
 }
@@ -57,6 +66,7 @@ static bool take_over(struct thrumi_channel *c, void *item, struct thrumi_wakes 
   thrumi_copy_cell(item, putter->item, thrumi_cell_size(c));
   thrumi_rely_on(putter->item);
   add_unfinished(c);
+  tell(c, THRUMI_PUT, putter->selection->thread);
   thrumi_offer_settle(putter, 0);
   return true;
 }
@@ -67,6 +77,7 @@ void thrumi_channel_let_in(struct thrumi_channel *c, struct thrumi_wakes *wakes)
     if (!putter) return;
     thrumi_rely_on(putter->item);
     store(c, putter->item);
+    tell(c, THRUMI_PUT, putter->selection->thread);
     thrumi_offer_settle(putter, 0);
     wakes->in_line = true;
   }
@@ -145,6 +156,7 @@ static int put_with_gate(struct thrumi_channel *c, const void *item) {
     set_count(c, count_of(c) + 1);
     add_unfinished(c);
     thrumi_announce(c);
+    tell(c, THRUMI_PUT, thrumi_self()->current);
   }
   unlock_and_leave(c, &wakes);
   if (push) thrumi_heap_push(c, item);
@@ -166,9 +178,11 @@ static int get_with_gate(struct thrumi_channel *c, void *item) {
       memcpy(let_in_item, putter->item, thrumi_cell_size(c));
       thrumi_rely_on(putter->item);
       add_unfinished(c);
+      tell(c, THRUMI_PUT, putter->selection->thread);
       thrumi_offer_settle(putter, 0);
     }
     set_count(c, putter ? left + 1 : left);
+    tell(c, THRUMI_GET, thrumi_self()->current);
     thrumi_rely_on(c);
     thrumi_announce(c);
   }
@@ -191,6 +205,7 @@ static bool let_one_in(struct thrumi_channel *c) {
     thrumi_announce(c);
     set_count(c, count_of(c) + 1);
     add_unfinished(c);
+    tell(c, THRUMI_PUT, putter->selection->thread);
     thrumi_offer_settle(putter, 0);
   }
   unlock_and_leave(c, &wakes);
@@ -235,7 +250,9 @@ static void free_outside(struct thrumi_chunk *idle) {
 
 static ALWAYS_INLINE int do_locked(struct thrumi_channel *c, enum thrumi_way way, void *item,
                                    struct thrumi_wakes *wakes, struct thrumi_chunk **idle) {
-  return way == THRUMI_PUT ? put_locked(c, item, wakes) : get_locked(c, item, wakes, idle);
+  int error = way == THRUMI_PUT ? put_locked(c, item, wakes) : get_locked(c, item, wakes, idle);
+  if (thrumi_likely(!error)) tell(c, way, thrumi_running_on(thrumi_self()));
+  return error;
 }
 
 /* Behind do_locked: lets go of the lock, and sees to what it left. */

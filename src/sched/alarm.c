@@ -44,6 +44,7 @@
 #include <core/parking.h>
 #include <sched/alarm.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <sched/timeout.h>
 
 enum { SHARDS = 16 };
@@ -149,6 +150,7 @@ static intptr_t run_one(void *arg) {
   if (any) {
     me->fn = taken.fn;
     me->arg = taken.arg;
+    thrumi_step(TIMER, timer, me, (uintptr_t)taken.alarm, 0);
     thrumi_rely_on(&taken.alarm->fn);
   }
   thrumi_leave(k);

@@ -1,5 +1,6 @@
 /* What a thread says of its own running: pin, blocking. */
 #include <sched/self.h>
+#include <sched/step.h>
 
 int thrum_pin(void) {
   struct thrumi_kthread *k = thrumi_enter();
@@ -25,6 +26,7 @@ intptr_t thrum_blocking(thrum_fn *fn, void *arg) {
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
   if (k->worker && thrumi_capture(k, t)) {
+    thrumi_step(LEASE, lease, t, 0, 0);
     thrumi_set_state(t, THRUMI_BLOCKED);
     t->kthread = k;
     k->released = true;

@@ -38,6 +38,7 @@ THRUM_NORETURN static void end(const struct thrumi_cycle *cycle) {
     thrumi_report_cycles(&sink);
   }
   thrum_dump(STDERR_FILENO);
+  thrumi_act_last(false);
   fflush(NULL);
   thrumi_ignore_end();
   _exit(THRUM_EXIT_DEADLOCK);

@@ -19,8 +19,10 @@ static void pass_on(int signo, siginfo_t *info, void *context) {
     former->sa_sigaction(signo, info, context);
   else if (former->sa_handler != SIG_DFL && former->sa_handler != SIG_IGN)
     former->sa_handler(signo);
-  else
+  else {
+    thrumi_act_last(true);
     sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+  }
 }
 
 #define OVERFLOWED "overflowed its stack of %lu KiB (thrum_options.stack_size, THRUM_STACK)"

@@ -127,6 +127,7 @@ static void after_in_child(void) {
   if (thrumi_hooks.signal_fork) thrumi_hooks.signal_fork();
   if (thrumi_hooks.resolve_fork) thrumi_hooks.resolve_fork();
   if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
+  if (thrumi_hooks.trace_fork) thrumi_hooks.trace_fork();
   end_others(survivor);
   thrumi_tree_survive(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)

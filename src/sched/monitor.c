@@ -20,6 +20,7 @@
 #include <core/parking.h>
 #include <sched/deadlock.h>
 #include <sched/self.h>
+#include <sched/step.h>
 
 #define TICK THRUM_MS(1)
 #define SOON THRUM_US(100)
@@ -99,7 +100,7 @@ static void detach(struct thrumi_kthread *k, struct thrumi_worker *w) {
   struct thrumi_thread *t = k->current;
   t->kthread = k;
   thrumi_set_state(t, THRUMI_BLOCKED);
-  thrumi_trace(THRUMI_EVENT_LEASE, thrumi_handle(t).value, 0);
+  thrumi_step(LEASE, lease, t, 0, w->id + 1);
   k->worker = NULL;
   k->lost_at = 0;
   thrumi_bump(&thrumi_sched.leases_lost);

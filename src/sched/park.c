@@ -5,6 +5,7 @@
  * after it armed; thrumi_cancel sets it and then claims whatever wait is armed. Both sides have a full fence in between, so one of the two sees the other. */
 #include <core/fatal.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <sched/timeout.h>
 
 /* The fence pairs with the one in read_wait (waits.c): who sees any of these sees that the former wait is over. */
@@ -61,14 +62,20 @@ static void note_deadline(struct thrumi_thread *t) {
   if (!(how & THRUMI_TIMED)) thrumi_store_relaxed(&t->waits_how, (uint8_t)(how | THRUMI_TIMED));
 }
 
+/* It is cancelled already. */
+static void claim_own(struct thrumi_thread *t, thrumi_ticket ticket) {
+  if (thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED) != THRUMI_CLAIM_LOST)
+    thrumi_step_with(UNPARK, unpark, t, t, 0);
+}
+
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   struct thrumi_kthread *k = thrumi_self();
-  thrumi_trace(THRUMI_EVENT_PARK, thrumi_handle(t).value,
-               (uint64_t)(uintptr_t)thrumi_load_relaxed(&t->waits_on));
+  thrumi_step_park(t);
   if (deadline != INT64_MAX) note_deadline(t);
-  if (ends_at_once(t)) thrumi_wait_claim(&t->wait, ticket, THRUMI_CANCELLED);
+  if (ends_at_once(t)) claim_own(t, ticket);
   if (t->kind == THRUMI_FOREIGN) {
     suspend_foreign(t, ticket, deadline);
+    thrumi_step(RUN, run, t, 0, 0);
   } else if (deadline == INT64_MAX) {
     thrumi_suspend(k, t, ticket);
   } else {
@@ -83,20 +90,33 @@ enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket
   return thrumi_wait_finish(&t->wait, ticket);
 }
 
+/* Of a wake-up that is traced, taken before the claim: a thread that was not parked yet may go on before its UNPARK is written, wait for
+ * something else, and end. */
+struct moment {
+  uint64_t thread, stamp;
+};
+
+static inline struct moment moment_of_claim(const struct thrumi_thread *t) {
+  if (thrumi_likely(!thrumi_has_mode(THRUMI_MODE_TRACE))) return (struct moment){0};
+  return (struct moment){thrumi_id_of(t), thrumi_hooks.trace_stamp ? thrumi_hooks.trace_stamp() : 0};
+}
+
 /* Thread 0 woke it: the monitor, a worker between two threads, or a stranger. */
-static void trace_unpark(struct thrumi_thread *t) {
+static void trace_unpark(struct moment then, enum thrumi_wait_state outcome) {
   const struct thrumi_kthread *k = thrumi_self();
-  const struct thrumi_thread *by = k ? k->current : NULL;
-  thrumi_trace(THRUMI_EVENT_UNPARK, by ? thrumi_handle(by).value : 0, thrumi_handle(t).value);
+  uint64_t by = thrumi_id_of(k ? k->current : NULL);
+  thrumi_hooks.trace(THRUMI_EVENT_UNPARK, by, then.thread, outcome == THRUMI_TIMED_OUT, then.stamp);
 }
 
 bool thrumi_claim(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state outcome,
                   bool *parked) {
   *parked = false;
   thrumi_announce(&t->wait);
+  struct moment then = moment_of_claim(t);
   enum thrumi_claim claim = thrumi_wait_claim(&t->wait, ticket, outcome);
   if (claim == THRUMI_CLAIM_LOST) return false;
-  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE))) trace_unpark(t);
+  THRUMI_PROBE(unpark, (struct thrumi_thread *)NULL, t);
+  if (thrumi_unlikely(then.thread)) trace_unpark(then, outcome);
   if (claim == THRUMI_CLAIM_EARLY) return true;
   if (t->kind == THRUMI_FOREIGN) {
     thrumi_add(&thrumi_sched.outside, 1u); /* on its behalf: it counts as running from here on */
@@ -114,8 +134,13 @@ bool thrumi_wake(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait
   return won;
 }
 
+/* Who was woken all the same has, in a trace, waited for no time: to its UNPARK there is a PARK. */
 bool thrumi_disarm(struct thrumi_thread *t, thrumi_ticket ticket, enum thrumi_wait_state *outcome) {
   bool mine = thrumi_wait_claim(&t->wait, ticket, THRUMI_WOKEN) != THRUMI_CLAIM_LOST;
+  if (thrumi_unlikely(!mine)) {
+    thrumi_step_park(t);
+    thrumi_step(RUN, run, t, 0, 0);
+  }
   thrumi_store_relaxed(&t->waits_for, NULL);
   if (!mine) thrumi_rely_on(&t->wait);
   *outcome = thrumi_wait_finish(&t->wait, ticket);

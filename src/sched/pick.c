@@ -19,6 +19,7 @@
  * middle for joins, no classes); one shared queue (contention at every switch). */
 #include <sched/queue.h>
 #include <sched/self.h>
+#include <sched/step.h>
 
 enum {
   MANY_CAPTURED = 32,     /* preempted threads beyond which HOG goes before NEW */
@@ -485,7 +486,7 @@ static bool steal_from(struct thrumi_worker *prey, struct thrumi_worker *thief) 
   thrumi_lease_restore(&k->lease);
   if (got) thrumi_store_relaxed(&thief->steals, thrumi_load_relaxed(&thief->steals) + got);
   if (got) {
-    thrumi_trace(THRUMI_EVENT_STEAL, 0, got);
+    thrumi_step(STEAL, steal, (struct thrumi_thread *)NULL, got, 0);
     tell_of_move(thief);
   }
   return got != 0;

@@ -18,6 +18,7 @@
 #include <core/fatal.h>
 #include <link.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <string.h>
 
 #define PATIENCE THRUM_MS(1)
@@ -90,7 +91,7 @@ static void preempt_here(struct thrumi_kthread *k, struct thrumi_thread *t, bool
     return;
   }
   thrumi_add(for_woken ? &thrumi_sched.wakeup_preemptions : &thrumi_sched.preemptions, 1u);
-  thrumi_trace(THRUMI_EVENT_PREEMPT, thrumi_handle(t).value, 0);
+  thrumi_step(PREEMPT, preempt, t, 0, 0);
   t->hog = true;
   if (thrumi_load_relaxed(&thrumi_sched.spare_count) < 3) thrumi_breed();
   thrumi_yield_tied(k, t, THRUMI_CLASS_HOG);

@@ -5,6 +5,7 @@
 #include <core/fatal.h>
 #include <sched/queue.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <sched/tree.h>
 #include <string.h>
 #include <thrum/scope.h>
@@ -44,7 +45,7 @@ static bool inherited_daemon(const struct thrumi_thread *creator) {
 /* Makes it run some time. */
 static inline void launch(struct thrumi_kthread *k, struct thrumi_thread *t) {
   thrumi_announce(t);
-  thrumi_trace(THRUMI_EVENT_SPAWN, thrumi_handle(k->current).value, thrumi_handle(t).value);
+  thrumi_step_with(SPAWN, spawn, thrumi_running_on(k), t, 0);
   if (thrumi_likely(k->worker != NULL)) {
     thrumi_bump(&k->worker->spawned);
     thrumi_queue_append(&k->worker->queues, t, THRUMI_CLASS_NEW);
@@ -85,7 +86,7 @@ struct thrumi_thread *thrumi_spawn_called(thrum_fn *fn, void *arg) {
   struct thrumi_thread *t = prepare(w, fn, arg, false, true);
   if (!t) return NULL;
   t->number = number_for(w, t);
-  thrumi_trace(THRUMI_EVENT_SPAWN, 0, thrumi_handle(t).value);
+  thrumi_step_with(SPAWN, spawn, (struct thrumi_thread *)NULL, t, 0);
   if (w)
     thrumi_bump(&w->spawned);
   else

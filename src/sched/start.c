@@ -8,6 +8,7 @@
 #include <sched/exit.h>
 #include <sched/fault.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -206,6 +207,7 @@ static struct thrumi_kthread *adopt_foreign(void) {
   struct thrumi_kthread *k = adopt(THRUMI_ROLE_FOREIGN);
   thrumi_become(k, make_record(THRUMI_FOREIGN, k));
   k->current->number = thrumi_add(&thrumi_sched.dummies, 1u) + 1;
+  thrumi_step(RUN, run, thrumi_running_on(k), 0, 0);
   return k;
 }
 
@@ -230,7 +232,10 @@ static struct thrumi_kthread *adopt_main(void) {
   thrumi_sched.staffed = true;
   thrumi_spin_unlock(&thrumi_sched.lock);
   hand_out(others);
-  if (first) return k;
+  if (first) {
+    thrumi_step(RUN, run, thrumi_running_on(k), 0, 0);
+    return k;
+  }
   thrumi_push_global(k->current, THRUMI_CLASS_READY);
   thrumi_ring(NULL);
   thrumi_wait_given(k);
@@ -319,6 +324,7 @@ static void start_runtime(void) {
   if (is_main()) thrumi_fault_start(&start.config);
   thrumi_exit_start();
   thrumi_fork_start();
+  if (!start.config.ignore_environment) thrumi_trace_from_environment();
   thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTED);
 }
 

@@ -13,6 +13,7 @@
 #include <core/sanitize.h>
 #include <sched/alarm.h>
 #include <sched/self.h>
+#include <sched/step.h>
 
 enum { INHERITED_FRAMES = 1024 }; /* bytes at a stack's top that thrumi_thread_main's own frames may take */
 
@@ -87,7 +88,7 @@ static inline void begin(struct thrumi_kthread *k, struct thrumi_thread *to) {
   thrumi_set_state(to, THRUMI_RUNNING);
   thrumi_bump(&k->worker->switches);
   note_hog(k->worker, to);
-  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(to).value, 0);
+  thrumi_step(RUN, run, to, 0, 0);
 }
 
 static inline void switch_stack(struct thrumi_kthread *k, struct thrumi_thread *to, void **save) {
@@ -115,6 +116,7 @@ static inline void switch_light(struct thrumi_kthread *k, struct thrumi_worker *
   thrumi_store_relaxed(&k->asked, 0);
   thrumi_set_state(to, THRUMI_RUNNING);
   thrumi_bump(&w->switches);
+  THRUMI_PROBE(run, to, 0);
   switch_stack(k, to, &from->sp);
 }
 
@@ -180,7 +182,7 @@ void thrumi_hand_over(struct thrumi_worker *w, struct thrumi_kthread *to) {
     thrumi_set_state(to->current, THRUMI_RUNNING);
     thrumi_bump(&w->switches);
     note_hog(w, to->current);
-    thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(to->current).value, 0);
+    thrumi_step(RUN, run, thrumi_running_on(to), 0, w->id + 1);
   }
   if (thrumi_load(&to->lease.attention) & THRUMI_LOST) {
     to->released = false;
@@ -282,7 +284,7 @@ void thrumi_uncapture(struct thrumi_kthread *k, struct thrumi_thread *t) {
 void thrumi_regain(struct thrumi_kthread *k) {
   struct thrumi_thread *t = k->current;
   thrumi_set_state(t, THRUMI_READY);
-  thrumi_trace(THRUMI_EVENT_REGAIN, thrumi_handle(t).value, 0);
+  thrumi_step(REGAIN, regain, t, 0, 0);
   thrumi_push_global(t, t->hog ? THRUMI_CLASS_HOG : THRUMI_CLASS_WOKEN);
   thrumi_ring(NULL);
   thrumi_wait_given(k);
@@ -308,7 +310,7 @@ void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
   struct thrumi_thread *t = k->current;
   struct thrumi_worker *w = k->worker;
   if (!thrumi_somebody_waits(w) && !thrumi_load_relaxed(&w->nudge)) return;
-  thrumi_trace(THRUMI_EVENT_YIELD, thrumi_handle(t).value, 0);
+  thrumi_step(YIELD, yield, t, 0, 0);
   if (thrumi_unlikely(is_tied(k, t))) {
     thrumi_yield_tied(k, t, c);
     return;
@@ -321,6 +323,7 @@ void thrumi_yield_as(struct thrumi_kthread *k, enum thrumi_class c) {
   if (c == THRUMI_CLASS_HOG && to) k->yielded_hog = t;
   if (to == t || (c == THRUMI_CLASS_HOG && !to)) {
     thrumi_set_state(t, THRUMI_RUNNING);
+    thrumi_step(RUN, run, t, 0, 0);
   } else if (thrumi_likely(runs_here(k, to))) {
     switch_context(k, t, to, &t->sp);
   } else {
@@ -346,6 +349,7 @@ static inline bool yield_plainly(struct thrumi_kthread *k, struct thrumi_worker 
   if (thrumi_unlikely(!to || to->kthread || !to->sp || !thrumi_queue_rotate(&w->queues, t))) return false;
   fetch_ahead(w->queues.of[THRUMI_CLASS_READY].head);
   thrumi_bump(&w->turn);
+  THRUMI_PROBE(yield, t, 0);
   thrumi_set_state(t, THRUMI_READY);
   switch_light(k, w, t, to);
   return true;

@@ -14,6 +14,7 @@
 #include <sched/part.h>
 #include <sched/queue.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <sched/tree.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,13 +114,13 @@ static inline uint64_t mark_finished(struct thrumi_thread *t, uint64_t flags) {
 
 static inline void conclude(struct thrumi_thread *t, intptr_t result) {
   t->result = result;
-  thrumi_trace(THRUMI_EVENT_END, thrumi_handle(t).value, 0);
   thrumi_set_state(t, THRUMI_ENDED);
   if (thrumi_unlikely(thrumi_load_relaxed(&t->extras) || thrum_failed(result))) {
     thrumi_leave(thrumi_self());
     last_rites(t, result);
     thrumi_enter();
   }
+  THRUMI_TRACE(NAME, t, 0, 0, 0);
   t->stack.low = NULL;
 }
 
@@ -136,11 +137,15 @@ void thrumi_main_ends(intptr_t result) {
   thrumi_leave(k);
 }
 
+/* END is traced as the last thing, since in a burial the thread may lose its worker once more. Its record is another's by then. */
 void thrumi_thread_finish(struct thrumi_thread *t, intptr_t result) {
   conclude(t, result);
+  uint64_t id = thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE)) ? thrumi_id_of(t) : 0;
   struct thrumi_kthread *k = thrumi_self();
   if (thrumi_unlikely(k->captured)) thrumi_uncapture(k, t); /* the last touch of t->kthread */
   if (mark_finished(t, THRUMI_FINISHED) & THRUMI_RELEASED) bury(t);
+  THRUMI_PROBE(end, t, 0);
+  if (thrumi_unlikely(id)) thrumi_trace(THRUMI_EVENT_END, id, 0, 0);
 }
 
 /* The others would work on at what is on its stack, or wait for it for ever. */
@@ -270,24 +275,27 @@ static inline intptr_t host(struct thrumi_kthread *k, struct thrumi_thread *me, 
   thrumi_queue_remove(&k->worker->queues, &k->worker->queues.of[THRUMI_CLASS_NEW], t);
   thrumi_wait_for(me, "the end of its guest, thread", (const void *)(uintptr_t)thrumi_handle(t).value,
                   THRUMI_THREAD | THRUMI_HOSTS);
+  thrumi_step_park(me);
   thrumi_set_state(me, THRUMI_WAITING);
   thrumi_store(&t->guest_of, me);
   t->stack = me->stack;
   t->kthread = me->kthread; /* tied as the joiner is by a preemption, if at all */
   thrumi_become(k, t);
   thrumi_set_state(t, THRUMI_RUNNING);
-  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(t).value, 0);
+  thrumi_step(RUN, run, t, 0, 0);
   thrumi_leave(k);
   intptr_t result = thrumi_thread_call(t);
   k = thrumi_enter();
   conclude(t, result);
+  thrumi_step_with(UNPARK, unpark, t, me, 0);
+  thrumi_step(END, end, t, 0, 0);
   k = thrumi_self();
   me->kthread = t->kthread;
   thrumi_become(k, me);
   me->hog = t->hog;
   thrumi_store_relaxed(&me->waits_for, NULL);
   thrumi_set_state(me, THRUMI_RUNNING);
-  thrumi_trace(THRUMI_EVENT_RUN, thrumi_handle(me).value, 0);
+  thrumi_step(RUN, run, me, 0, 0);
   return result;
 }
 

@@ -35,6 +35,7 @@
 #include <sched/cycle.h>
 #include <sched/object.h>
 #include <sched/self.h>
+#include <sched/step.h>
 #include <thrum/time.h>
 
 enum { HELD = THRUMI_LOCK_HELD, FAIR = 4, WAITERS = 8, WOKEN_SHIFT = 8, MARK_SHIFT = 32 };
@@ -142,7 +143,7 @@ int thrumi_lock_acquire(struct thrumi_lock_wait *wait, int64_t deadline, int fla
 
 void thrumi_lock_go_on(struct thrumi_lock_wait *wait) {
   wait->woken = wait->waiter.gift == THRUMI_TRY;
-  if (thrumi_is_watched()) wait->acquire.since = wait->since;
+  if (thrumi_is_told()) wait->acquire.since = wait->since;
   if (wait->woken) {
     thrumi_lock_acquire(wait, INT64_MAX, 0);
     return;
@@ -220,7 +221,11 @@ static bool hand_over(thrum_lock *lock, struct thrumi_bucket *bucket, uint64_t *
   for (struct thrumi_waiter *w; (w = thrumi_bucket_first(bucket, lock));) {
     uint64_t theirs = marked(w->thread) | HELD | flags_behind(w);
     if (!thrumi_cas(word_of(lock), seen, theirs)) return false;
-    if (thrumi_let_go(bucket, w, THRUMI_HANDED_OVER)) return true;
+    uint64_t heir = thrumi_id_of(w->thread); /* which may have ended once it is let go */
+    if (thrumi_let_go(bucket, w, THRUMI_HANDED_OVER)) {
+      thrumi_step(HANDOFF, handoff, thrumi_running_on(thrumi_self()), heir, 0);
+      return true;
+    }
     *seen = theirs;
   }
   return false;

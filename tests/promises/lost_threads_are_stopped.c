@@ -11,8 +11,9 @@ static uint64_t lost, regained; /* handles, as they are traced */
 static bool go_on;
 static uint64_t loops;
 
-static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object) {
-  (void)object;
+static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint64_t detail,
+                 uint64_t stamp) {
+  (void)object, (void)detail, (void)stamp;
   if (kind == THRUMI_EVENT_LEASE) STORE(lost, thread);
   if (kind == THRUMI_EVENT_REGAIN) STORE(regained, thread);
 }

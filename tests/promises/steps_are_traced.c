@@ -16,7 +16,9 @@ static uint32_t taken;
 static bool noted[STEPS]; /* the step is all there */
 
 /* By any kernel thread at any moment, locks held or not. */
-static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object) {
+static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint64_t detail,
+                 uint64_t stamp) {
+  (void)detail, (void)stamp;
   uint32_t at = ADD(taken, 1u) - 1;
   if (at >= STEPS) return;
   steps[at] = (struct step){kind, thread, object};

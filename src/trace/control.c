@@ -1,0 +1,255 @@
+/* Recording is switched on and off, by calls and by the environment. */
+#define _GNU_SOURCE
+#include <core/fatal.h>
+#include <sched/self.h>
+#include <sched/step.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <thrum/time.h>
+#include <thrum/trace.h>
+#include <trace/trace.h>
+#include <trace/wish.h>
+#include <unistd.h>
+
+#define KEEP THRUM_S(10)
+enum { RING = 4 << 20, RING_MIN = 2 << 10, RING_MAX = 1 << 30 };
+
+static struct thrumi_recorder *const r = &thrumi_recorder;
+
+/* ---- One at a time --------------------------------------------------------------------------------------------- */
+
+/* A pthread mutex belongs to a kernel thread. */
+static void lock(void) {
+  thrum_pin();
+  pthread_mutex_lock(&r->mutex);
+}
+
+static void unlock(void) {
+  pthread_mutex_unlock(&r->mutex);
+  thrum_unpin();
+}
+
+bool thrumi_drain_claim(int64_t patience) {
+  int64_t end = patience == INT64_MAX ? INT64_MAX : thrumi_os.now() + patience;
+  uint32_t free_word = 0;
+  while (!thrumi_cas(&r->busy, &free_word, 1)) {
+    if (thrumi_load(&r->state) == THRUMI_CRASHED || thrumi_os.now() >= end) return false;
+    thrumi_os.futex_wait(&r->busy, 1, thrumi_os.now() + THRUM_MS(1));
+    free_word = 0;
+  }
+  return true;
+}
+
+void thrumi_drain_release(void) {
+  thrumi_store(&r->busy, 0);
+  thrumi_os.futex_wake(&r->busy, 1);
+}
+
+/* ---- Starting -------------------------------------------------------------------------------------------------- */
+
+static uint64_t events_for(size_t bytes) {
+  uint64_t events = THRUMI_RING_MIN, room = bytes ? bytes : RING;
+  while (2 * events * sizeof(struct thrumi_event) <= room) events *= 2;
+  return events;
+}
+
+static bool good_options(const thrum_trace_options *o) {
+  bool ring = o->ring == 0 || (o->ring >= RING_MIN && o->ring <= RING_MAX);
+  bool file = o->file && *o->file && strlen(o->file) < sizeof r->path;
+  return o->size == sizeof *o && (file || (o->flight && !o->file)) && o->keep >= 0 && ring;
+}
+
+static void set_hooks(void) {
+  thrumi_hooks.trace = thrumi_rings_hook;
+  thrumi_hooks.trace_stamp = thrumi_rings_stamp;
+}
+
+static void switch_on(const thrum_trace_options *o) {
+  uint32_t mode = THRUMI_MODE_TRACE | (o->locks ? THRUMI_MODE_TRACE_LOCKS : 0u) |
+                  (o->queues ? THRUMI_MODE_TRACE_QUEUES : 0u);
+  thrumi_store(&r->state, (uint32_t)(o->flight ? THRUMI_FLIGHT : THRUMI_RECORDING));
+  thrumi_crash_watch();
+  __atomic_fetch_or(&thrumi_mode, mode, __ATOMIC_SEQ_CST);
+}
+
+void thrumi_trace_switch_off(void) {
+  uint32_t mode = THRUMI_MODE_TRACE | THRUMI_MODE_TRACE_LOCKS | THRUMI_MODE_TRACE_QUEUES;
+  __atomic_fetch_and(&thrumi_mode, ~mode, __ATOMIC_SEQ_CST);
+}
+
+/* Rings first, as the drain begins where they are. */
+static int prepare(const thrum_trace_options *o) {
+  static bool ticks_started;
+  if (!ticks_started) thrumi_ticks_start();
+  ticks_started = true;
+  struct thrumi_drain *d = &r->drain;
+  bool made = thrumi_file_make(&d->file);
+  made = made && thrumi_rings_begin(thrumi_load(&thrumi_sched.workers), events_for(o->ring), o->flight);
+  if (!made) return -ENOMEM;
+  snprintf(r->path, sizeof r->path, "%s", o->file ? o->file : "");
+  r->keep = o->keep ? o->keep : KEEP;
+  d->flight = o->flight;
+  thrumi_drain_begin(d);
+  return 0;
+}
+
+static int begin_file(const char *path) {
+  int fd = thrumi_trace_open(path);
+  if (fd < 0) return fd;
+  thrumi_drain_open(&r->drain, fd);
+  int error = r->drain.file.error;
+  if (!error) error = thrumi_drainer_start();
+  if (error) close(fd);
+  return error;
+}
+
+/* With the mutex. */
+static int stop(void) {
+  uint32_t state = thrumi_load(&r->state);
+  if (state != THRUMI_RECORDING && state != THRUMI_FLIGHT && state != THRUMI_FAILED) return -EPERM;
+  thrumi_trace_switch_off();
+  thrumi_crash_ignore();
+  bool records = state != THRUMI_FLIGHT;
+  if (records) thrumi_drainer_stop();
+  int error = records ? r->drain.file.error : 0;
+  thrumi_store(&r->state, (uint32_t)THRUMI_OFF);
+  return error;
+}
+
+/* With the mutex, or before there is anybody else. */
+static int start(const thrum_trace_options *o) {
+  if (thrumi_load(&r->state) == THRUMI_FAILED) stop();
+  if (thrumi_load(&r->state) != THRUMI_OFF) return -EBUSY;
+  int error = prepare(o);
+  if (!error && !o->flight) error = begin_file(o->file);
+  if (!error) switch_on(o);
+  return error;
+}
+
+/* Who starts it runs, which nothing would tell otherwise. */
+static void tell_own_run(void) {
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_step(RUN, run, thrumi_running_on(k), 0, 0);
+  thrumi_leave(k);
+}
+
+static void after_fork(void);
+static void at_end(void);
+
+int thrum_trace_start(const thrum_trace_options *options) {
+  if (!options || !good_options(options)) return -EINVAL;
+  thrumi_leave(thrumi_enter());
+  set_hooks();
+  thrumi_hooks.trace_fork = after_fork;
+  thrumi_hooks.trace_end = at_end;
+  lock();
+  int error = start(options);
+  unlock();
+  if (!error) tell_own_run();
+  return error;
+}
+
+/* ---- Calls ------------------------------------------------------------------------------------------------------------ */
+
+int thrum_trace_stop(void) {
+  thrumi_leave(thrumi_enter());
+  lock();
+  int error = stop();
+  unlock();
+  return error;
+}
+
+/* Everybody that the program waits for has ended. */
+static void at_end(void) { thrum_trace_stop(); }
+
+/* The child has neither the drainer nor anything to record; what the parent writes is the parent's. */
+static void after_fork(void) {
+  bool recorded = thrumi_load(&r->state) != THRUMI_OFF;
+  thrumi_trace_switch_off();
+  pthread_mutex_init(&r->mutex, NULL);
+  thrumi_rings_fork();
+  if (recorded) thrumi_crash_ignore();
+  if (r->drain.file.fd >= 0) close(r->drain.file.fd);
+  r->drain.file.fd = -1;
+  thrumi_store(&r->busy, 0);
+  thrumi_store(&r->state, (uint32_t)THRUMI_OFF);
+}
+
+/* ---- Snapshots ------------------------------------------------------------------------------------------------- */
+
+static int write_snapshot(int fd) {
+  struct thrumi_drain *d = &r->drain;
+  thrumi_drain_rewind(d, r->keep);
+  thrumi_drain_open(d, fd);
+  thrumi_drain_events(d);
+  thrumi_drain_finish(d);
+  d->file.fd = -1;
+  return d->file.error;
+}
+
+/* Nothing half-written is left behind. */
+static void remove_file(const char *path, int fd) {
+  struct stat status;
+  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) unlink(path);
+}
+
+static int snapshot(const char *path) {
+  if (thrumi_load(&r->state) != THRUMI_FLIGHT) return -EPERM;
+  int fd = thrumi_trace_open(path);
+  if (fd < 0) return fd;
+  bool claimed = thrumi_drain_claim(INT64_MAX); /* not if the program is about to end */
+  int error = claimed ? write_snapshot(fd) : -EPERM;
+  if (claimed) thrumi_drain_release();
+  if (error) remove_file(path, fd);
+  close(fd);
+  return error;
+}
+
+int thrum_trace_snapshot(const char *path) {
+  if (!path) return -EINVAL;
+  thrumi_leave(thrumi_enter());
+  lock();
+  int error = snapshot(path);
+  unlock();
+  return error;
+}
+
+/* ---- Figures --------------------------------------------------------------------------------------------------- */
+
+int thrum_trace_statistics(thrum_trace_stats *out) {
+  if (!out || out->size != sizeof *out) return -EINVAL;
+  uint32_t state = thrumi_load(&r->state);
+  *out = (thrum_trace_stats){.size = sizeof *out,
+                             .on = state == THRUMI_RECORDING || state == THRUMI_FLIGHT,
+                             .flight = state == THRUMI_FLIGHT,
+                             .written = thrumi_load_relaxed(&r->drain.written)};
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    if (!ring) continue;
+    out->recorded += thrumi_load(&ring->head) - r->drain.ring[i].began;
+    out->lost += thrumi_load_relaxed(&ring->lost) - r->drain.ring[i].lost_before;
+  }
+  return 0;
+}
+
+/* ---- The environment ------------------------------------------------------------------------------------------- */
+
+/* By whoever starts the runtime, before anybody else is in it. */
+void thrumi_trace_from_environment(void) {
+  const char *wish = secure_getenv("THRUM_TRACE");
+  if (!wish || !*wish) return;
+  thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
+  if (!thrumi_wish_read(wish, &options) || !good_options(&options)) {
+    thrumi_log(
+        "THRUM_TRACE=\"%s\" is ignored: it must be a file, before it flight:, locks:, queues:, seconds=N: or ring=SIZE:",
+        wish);
+    return;
+  }
+  set_hooks();
+  thrumi_hooks.trace_fork = after_fork;
+  thrumi_hooks.trace_end = at_end;
+  int error = start(&options);
+  if (error) thrumi_log("cannot record to %s: %s", options.file, strerror(-error));
+}

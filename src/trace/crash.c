@@ -1,0 +1,81 @@
+/* The last act of a program that is recorded: a fatal signal that nobody handles, abort, misuse (thrumi_fatal) and a deadlock (whose verdict
+ * calls it, too). A flight recorder's file is written; a recording's is brought to its end. Once; and then the program ends as it would have.
+ *
+ * In the handler nothing is taken but the drain. Whoever has that gives it back within a go of its own, unless it is the one that crashed:
+ * then the file stays as it is. */
+#define _GNU_SOURCE
+#include <core/fatal.h>
+#include <sched/self.h>
+#include <string.h>
+#include <trace/trace.h>
+#include <unistd.h>
+
+#define PATIENCE THRUM_MS(500)
+
+static const int fatal[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+enum { SIGNALS = sizeof fatal / sizeof *fatal };
+
+static struct {
+  bool ours[SIGNALS];
+  struct sigaction former[SIGNALS];
+} watch;
+
+static void write_flight(struct thrumi_drain *d) {
+  const char *path = thrumi_recorder.path;
+  int fd = *path ? thrumi_trace_open(path) : -1;
+  if (fd < 0) return;
+  thrumi_drain_rewind(d, thrumi_recorder.keep);
+  thrumi_drain_open(d, fd);
+  thrumi_drain_events(d);
+  thrumi_drain_finish(d);
+  if (!d->file.error) thrumi_log("what happened last is in %s", path);
+}
+
+static void act_last(bool in_handler) {
+  struct thrumi_drain *d = &thrumi_recorder.drain;
+  uint32_t state = thrumi_load(&thrumi_recorder.state);
+  if (state != THRUMI_RECORDING && state != THRUMI_FLIGHT) return;
+  thrumi_trace_switch_off();
+  if (!thrumi_drain_claim(PATIENCE)) return;
+  if (!thrumi_cas(&thrumi_recorder.state, &state, (uint32_t)THRUMI_CRASHED)) return;
+  d->plain = in_handler;
+  if (state == THRUMI_FLIGHT) {
+    write_flight(d);
+  } else {
+    thrumi_drain_events(d);
+    thrumi_drain_finish(d);
+  }
+}
+
+/* Returning runs into the fault again, or lets abort go on; a signal that was sent is sent once more. */
+static void on_fatal(int signo, siginfo_t *info, void *context) {
+  (void)context;
+  thrumi_act_last(true);
+  thrumi_crash_ignore();
+  if (info->si_code <= 0) thrumi_os.signal(thrumi_os_tid(), signo);
+}
+
+static bool is_default(const struct sigaction *action) {
+  return !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL;
+}
+
+void thrumi_crash_watch(void) {
+  thrumi_swap(&thrumi_last_act, act_last);
+  for (int i = 0; i < SIGNALS; i++) {
+    struct sigaction now;
+    if (thrumi_os_action(fatal[i], &now) != 0 || !is_default(&now)) continue;
+    watch.ours[i] = thrumi_os_handle(fatal[i], on_fatal, &watch.former[i]) == 0;
+  }
+}
+
+/* Those that are still ours. */
+void thrumi_crash_ignore(void) {
+  thrumi_swap(&thrumi_last_act, NULL);
+  for (int i = 0; i < SIGNALS; i++) {
+    struct sigaction now;
+    if (!watch.ours[i]) continue;
+    watch.ours[i] = false;
+    if (thrumi_os_action(fatal[i], &now) == 0 && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fatal)
+      thrumi_os_set_action(fatal[i], &watch.former[i]);
+  }
+}

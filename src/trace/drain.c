@@ -1,0 +1,155 @@
+#include <core/symbol.h>
+#include <sched/record.h>
+#include <sched/self.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <trace/drain.h>
+#include <trace/names.h>
+#include <unistd.h>
+
+static int64_t wall_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (int64_t)t.tv_sec * THRUM_S(1) + t.tv_nsec;
+}
+
+void thrumi_drain_begin(struct thrumi_drain *d) {
+  memset(d->ring, 0, sizeof d->ring);
+  memset(d->object, 0, sizeof d->object);
+  d->began = thrumi_tick();
+  d->line = (struct thrumi_line){d->began, d->began};
+  d->since = INT64_MIN;
+  d->plain = false;
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    if (!ring) continue;
+    d->ring[i].at = d->ring[i].began = thrumi_load(&ring->head);
+    d->ring[i].lost = d->ring[i].lost_before = thrumi_load_relaxed(&ring->lost);
+  }
+}
+
+void thrumi_drain_rewind(struct thrumi_drain *d, int64_t keep) {
+  d->since = thrumi_os.now() - keep;
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    d->ring[i].at = d->ring[i].began;
+    d->ring[i].last = INT64_MIN;
+    d->ring[i].fresh = true;
+  }
+}
+
+/* ---- Events ---------------------------------------------------------------------------------------------------- */
+
+/* The time of each event is at least that of the one before it in its ring: a put may have been held up between its stamp and its slot. */
+static int64_t time_of(struct thrumi_drain *d, uint32_t i, uint64_t stamp) {
+  int64_t time = thrumi_to_ns(&d->line, stamp);
+  if (time < d->ring[i].last) time = d->ring[i].last;
+  return d->ring[i].last = time;
+}
+
+static void keep(struct thrumi_drain *d, uint32_t i, const struct thrumi_event *event) {
+  switch (event->kind) {
+  case THRUMI_EVENT_NAME: thrumi_drain_name(d, event); return;
+  case THRUMI_EVENT_NAME_PIECE:
+    if (thrumi_pieces_add(&d->ring[i].name, event))
+      thrumi_file_thread(&d->file, event->thread, d->ring[i].name.text);
+    return;
+  case THRUMI_EVENT_PARK:
+    thrumi_file_tell(&d->file, event->detail);
+    thrumi_drain_object(d, event->object, event->detail);
+    break;
+  case THRUMI_EVENT_SPAN_BEGIN:
+  case THRUMI_EVENT_COUNTER:
+  case THRUMI_EVENT_MARK: thrumi_file_tell(&d->file, event->detail); break;
+  default: break;
+  }
+  thrumi_file_event(&d->file, event);
+}
+
+/* Names are worth having of any time; events are not kept from before `since`, nor are those of a recording before this one. */
+static void keep_chunk(struct thrumi_drain *d, uint32_t i, size_t n) {
+  for (size_t at = 0; at < n; at++) {
+    struct thrumi_event event;
+    memcpy(&event, d->chunk[at], sizeof event);
+    bool early = (int64_t)((uint64_t)event.time - d->began.stamp) < 0;
+    event.time = time_of(d, i, (uint64_t)event.time);
+    bool is_name = event.kind == THRUMI_EVENT_NAME || event.kind == THRUMI_EVENT_NAME_PIECE;
+    if (is_name || (!early && event.time >= d->since)) keep(d, i, &event);
+  }
+}
+
+static size_t next_chunk(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
+  if (!d->flight) return thrumi_ring_take(ring, d->chunk, THRUMI_DRAIN_CHUNK);
+  uint64_t before = d->ring[i].at, *at = &d->ring[i].at;
+  size_t n = thrumi_ring_copy(ring, at, d->chunk, THRUMI_DRAIN_CHUNK);
+  if (!d->ring[i].fresh)
+    d->file.head.b += *at - before; /* written over while it was read; what was so before is no loss */
+  d->ring[i].fresh = false;
+  *at += n;
+  return n;
+}
+
+/* No more than lay there when it began: a busy worker's ring may never be found empty. */
+static uint64_t drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
+  uint64_t lost = thrumi_load_relaxed(&ring->lost);
+  thrumi_file_ring(&d->file, thrumi_ring_number(i), lost - d->ring[i].lost);
+  d->ring[i].lost = lost;
+  uint64_t there = 0;
+  for (size_t n; there < ring->size && (n = next_chunk(d, ring, i)) > 0; there += n) keep_chunk(d, i, n);
+  thrumi_file_flush(&d->file);
+  return there;
+}
+
+uint32_t thrumi_drain_events(struct thrumi_drain *d) {
+  uint64_t fullest = 0;
+  d->lookups = 0;
+  d->line.to = thrumi_tick();
+  for (uint32_t i = 0; i < THRUMI_RINGS && !d->file.error; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    if (!ring) continue;
+    uint64_t full = drain_ring(d, ring, i) * 256 / ring->size;
+    if (full > fullest) fullest = full;
+  }
+  if (!d->flight) d->line.from = d->line.to;
+  thrumi_store_relaxed(&d->written, d->file.bytes);
+  return (uint32_t)fullest;
+}
+
+/* ---- The file -------------------------------------------------------------------------------------------------- */
+
+/* The oldest event that a flight recorder has and will keep. */
+static int64_t oldest(struct thrumi_drain *d) {
+  int64_t first = d->line.to.now;
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    uint64_t at = d->ring[i].began;
+    if (!ring || !thrumi_ring_copy(ring, &at, d->chunk, 1)) continue;
+    int64_t time = thrumi_to_ns(&d->line, d->chunk[0][0]);
+    if (time < first) first = time;
+  }
+  return first > d->since ? first : d->since;
+}
+
+/* Lines of flight recorders begin where the recording did. */
+void thrumi_drain_open(struct thrumi_drain *d, int fd) {
+  d->line.to = thrumi_tick();
+  struct thrumi_trace_header header = {
+      .version = THRUMI_TRACE_VERSION,
+      .event_size = sizeof(struct thrumi_event),
+      .began = d->flight ? oldest(d) : d->began.now,
+      .pid = (uint32_t)getpid(),
+      .workers = thrumi_load(&thrumi_sched.workers),
+      .flags = d->flight ? THRUMI_TRACE_FLIGHT : 0,
+  };
+  memcpy(header.magic, THRUMI_TRACE_MAGIC, sizeof header.magic);
+  header.began_wall = wall_now() - (thrumi_os.now() - header.began);
+  thrumi_file_begin(&d->file, fd, &header);
+}
+
+void thrumi_drain_finish(struct thrumi_drain *d) {
+  thrumi_drain_living(d);
+  if (!d->plain) thrumi_drain_objects(d);
+  thrumi_file_flush(&d->file);
+  thrumi_file_end(&d->file);
+  thrumi_store_relaxed(&d->written, d->file.bytes);
+}

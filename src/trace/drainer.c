@@ -1,0 +1,76 @@
+/* The kernel thread that writes a recording to its file: it comes with the recording and goes with it. It runs no threads and holds no
+ * worker. What it looks up (names of functions) it does as any code outside of the runtime; no worker ever waits for it. */
+#include <core/fatal.h>
+#include <sched/self.h>
+#include <string.h>
+#include <trace/trace.h>
+#include <unistd.h>
+
+#define PAUSE_MIN THRUM_MS(1)
+#define PAUSE_MAX THRUM_MS(50)
+enum { FULL = 256, AIM = 64 }; /* rings are to be a quarter full when it comes */
+
+struct thrumi_recorder thrumi_recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .drain.file.fd = -1};
+
+/* How long it sleeps, if events come as fast as they came lately. */
+static int64_t next_pause(int64_t pause, uint32_t fullest) {
+  int64_t next = fullest ? pause * AIM / fullest : PAUSE_MAX;
+  if (next > 2 * pause) next = 2 * pause;
+  if (next > PAUSE_MAX) next = PAUSE_MAX;
+  return next < PAUSE_MIN ? PAUSE_MIN : next;
+}
+
+/* The disk is full, or the like: the program goes on without being recorded. */
+static void give_up(int error) {
+  uint32_t recording = THRUMI_RECORDING;
+  if (!thrumi_cas(&thrumi_recorder.state, &recording, (uint32_t)THRUMI_FAILED)) return;
+  thrumi_trace_switch_off();
+  thrumi_log("cannot write the trace %s: %s; recording has stopped", thrumi_recorder.path, strerror(-error));
+}
+
+/* One go. False: a crash has taken the drain. */
+static bool drain_once(uint32_t *fullest, bool last) {
+  struct thrumi_drain *d = &thrumi_recorder.drain;
+  if (!thrumi_drain_claim(INT64_MAX)) return false;
+  *fullest = d->file.error ? 0 : thrumi_drain_events(d);
+  if (last && !d->file.error) thrumi_drain_finish(d);
+  int error = d->file.error;
+  thrumi_drain_release();
+  if (error) give_up(error);
+  return true;
+}
+
+static void *drainer_main(void *arg) {
+  struct thrumi_kthread *k = arg;
+  thrumi_os_name_thread("thrum-trace");
+  thrumi_kthread_adopt(k);
+  int64_t pause = PAUSE_MIN;
+  uint32_t fullest = 0;
+  while (!thrumi_load(&thrumi_recorder.stopping) && drain_once(&fullest, false)) {
+    pause = next_pause(pause, fullest);
+    thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
+  }
+  if (!drain_once(&fullest, true)) return NULL; /* the file is the crash's */
+  close(thrumi_recorder.drain.file.fd);
+  thrumi_recorder.drain.file.fd = -1;
+  thrumi_store(&thrumi_recorder.done, 1);
+  thrumi_os.futex_wake(&thrumi_recorder.done, INT32_MAX);
+  thrumi_kthread_end(k);
+  return NULL;
+}
+
+int thrumi_drainer_start(void) {
+  struct thrumi_kthread *k = thrumi_kthread_new(THRUMI_ROLE_MONITOR);
+  if (!k) return -EAGAIN;
+  thrumi_store(&thrumi_recorder.stopping, 0);
+  thrumi_store(&thrumi_recorder.done, 0);
+  int error = thrumi_kthread_start(k, drainer_main);
+  if (error) thrumi_kthread_discard(k);
+  return error;
+}
+
+void thrumi_drainer_stop(void) {
+  thrumi_store(&thrumi_recorder.stopping, 1);
+  thrumi_os.futex_wake(&thrumi_recorder.stopping, 1);
+  while (!thrumi_load(&thrumi_recorder.done)) thrumi_os.futex_wait(&thrumi_recorder.done, 0, INT64_MAX);
+}

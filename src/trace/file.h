@@ -1,0 +1,53 @@
+/* Writes a trace file (format.h), block by block. Async-signal-safe but for thrumi_file_make. One at a time uses a file.
+ *
+ * Two blocks' worth of bytes are gathered: events, and what must come before them, such as the strings that they name. A block is written
+ * when it is whole. After the first error nothing is written any more, and what the kernel took of a block in part is cut off again where
+ * that can be done: so the file ends behind a whole block. */
+#ifndef THRUMI_TRACE_FILE_H
+#define THRUMI_TRACE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <trace/format.h>
+#include <trace/strings.h>
+
+enum {
+  THRUMI_FILE_EVENTS = 4096,
+  THRUMI_FILE_SIDE = 64 * 1024
+}; /* events of a block at most; bytes beside */
+
+struct thrumi_trace_file {
+  int fd;    /* -1: none */
+  int error; /* of the first call that failed: a negative errno */
+  uint64_t bytes, events, lost;
+  uint32_t strings;                 /* the last number that was given to a string of its own */
+  uint8_t told[THRUMI_STRINGS / 8]; /* strings of strings.h that are in the file */
+  uint32_t gathered;                /* events */
+  struct thrumi_trace_block head;   /* of theirs */
+  size_t side;                      /* bytes */
+  char *side_bytes;
+  struct thrumi_event *of;
+};
+
+/* Memory, kept for good. False: none. */
+bool thrumi_file_make(struct thrumi_trace_file *f);
+
+/* From here on to fd, beginning with this header. */
+void thrumi_file_begin(struct thrumi_trace_file *f, int fd, const struct thrumi_trace_header *header);
+
+/* The number of a string of its own; and one of strings.h, which is written when it is named first. */
+uint32_t thrumi_file_string(struct thrumi_trace_file *f, const char *text);
+void thrumi_file_tell(struct thrumi_trace_file *f, uint32_t number);
+
+void thrumi_file_thread(struct thrumi_trace_file *f, uint64_t thread, const char *name);
+void thrumi_file_object(struct thrumi_trace_file *f, uint64_t address, const char *text);
+
+/* A block of events: begun, event by event, ended; it becomes several if there are many. */
+void thrumi_file_ring(struct thrumi_trace_file *f, uint32_t ring, uint64_t lost);
+void thrumi_file_event(struct thrumi_trace_file *f, const struct thrumi_event *event);
+void thrumi_file_flush(struct thrumi_trace_file *f);
+
+/* The last block; does not close. */
+void thrumi_file_end(struct thrumi_trace_file *f);
+
+#endif
