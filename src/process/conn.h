@@ -52,6 +52,11 @@ struct thrumi_turn {
 int thrumi_conn_begin(struct thrumi_turn *turn, thrum_conn *c, int direction, thrum_duration timeout);
 void thrumi_conn_end(struct thrumi_turn *turn);
 
+/* Sends a message of at most so many pieces. A cancellation ends it before it has begun, or not at all. */
+enum { THRUMI_PIECES_MAX = 3 };
+struct iovec;
+int thrumi_conn_send_pieces(thrum_conn *c, const struct iovec *pieces, int count, thrum_duration timeout);
+
 /* In a turn: gives the direction up, with what further calls are to say, and tells the other end as far as it can be told. */
 void thrumi_conn_give_up(thrum_conn *c, int direction, int error);
 

@@ -3,6 +3,7 @@
 #include <process/conn.h>
 #include <sys/uio.h>
 #include <thrum/io/file.h>
+#include <thrum/scope.h>
 
 /* Passes over n bytes that were written: how many pieces are left. */
 static int advance(struct iovec **pieces, int count, size_t n) {
@@ -29,14 +30,13 @@ static int write_all(const struct thrumi_turn *turn, struct iovec *pieces, int c
   return 0;
 }
 
-static int send_message(const struct thrumi_turn *turn, const void *data, size_t size) {
+/* The first piece is the head, and the others are the message. */
+static int send_message(const struct thrumi_turn *turn, struct iovec *pieces, int count) {
   struct thrumi_outgoing *out = &turn->conn->out;
   if (out->error) return out->error;
-  unsigned char head[THRUMI_HEAD_LONG];
-  struct iovec pieces[] = {{head, thrumi_wire_head(head, size)}, {(void *)(uintptr_t)data, size}};
   bool begun = false;
   out->midway = true;
-  int error = write_all(turn, pieces, 2, &begun);
+  int error = write_all(turn, pieces, count, &begun);
   out->midway = false;
   if (error && begun)
     thrumi_conn_give_up(turn->conn, THRUM_CONN_WRITE, thrumi_conn_goes_on(error) ? -ECONNABORTED : error);
@@ -48,11 +48,30 @@ int thrum_conn_send_for(thrum_conn *c, const void *data, size_t size, thrum_dura
   if (size > (size_t)INT64_MAX || (size && !data)) return -EINVAL;
   int error = thrumi_conn_begin(&turn, c, THRUM_CONN_WRITE, timeout);
   if (error) return error;
-  error = send_message(&turn, data, size);
+  unsigned char head[THRUMI_HEAD_LONG];
+  struct iovec pieces[] = {{head, thrumi_wire_head(head, size)}, {(void *)(uintptr_t)data, size}};
+  error = send_message(&turn, pieces, 2);
   thrumi_conn_end(&turn);
   return error;
 }
 
 int thrum_conn_send(thrum_conn *c, const void *data, size_t size) {
   return thrum_conn_send_for(c, data, size, THRUM_FOREVER);
+}
+
+int thrumi_conn_send_pieces(thrum_conn *c, const struct iovec *pieces, int count, thrum_duration timeout) {
+  struct thrumi_turn turn;
+  unsigned char head[THRUMI_HEAD_LONG];
+  struct iovec all[THRUMI_PIECES_MAX + 1];
+  size_t size = 0;
+  for (int i = 0; i < count; i++) {
+    all[i + 1] = pieces[i];
+    size += pieces[i].iov_len;
+  }
+  all[0] = (struct iovec){head, thrumi_wire_head(head, size)};
+  int error = thrumi_conn_begin(&turn, c, THRUM_CONN_WRITE, timeout);
+  if (error) return error;
+  THRUM_SHIELD(0) error = send_message(&turn, all, count + 1);
+  thrumi_conn_end(&turn);
+  return error;
 }
