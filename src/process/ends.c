@@ -1,6 +1,7 @@
 /* What the end of the program, and a fork, mean for processes. */
 #include <core/fatal.h>
 #include <core/hooks.h>
+#include <process/manager.h>
 #include <process/pool.h>
 #include <process/prepare.h>
 
@@ -54,6 +55,7 @@ static void forked(void) {
   thrumi_life_fork();
   thrumi_prepare_fork();
   thrumi_processes_fork();
+  thrumi_managers_fork();
 }
 
 void thrumi_ends_start(void) {

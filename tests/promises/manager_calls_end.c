@@ -1,0 +1,262 @@
+/* Calls on a manager end when they are to: by their time, a cancellation, the client's close, the manager's end; and whatever ends them, nothing is lost,
+ * doubled, or held. And tasks. */
+#include "managers.h"
+
+static thrum_manager_server *server;
+static thrum_manager *a, *b;
+
+static intptr_t get_for_ever(void *q) {
+  uint64_t number = 0;
+  ssize_t n = thrum_manager_queue_get((thrum_manager_queue *)q, &number, sizeof number);
+  return n < 0 ? n : (intptr_t)number;
+}
+
+static intptr_t put_for_ever(void *q) {
+  return thrum_manager_queue_put((thrum_manager_queue *)q, "12345678", 8);
+}
+static intptr_t acquire(void *lock) { return thrum_manager_lock_acquire((thrum_manager_lock *)lock); }
+
+/* ---- Cancellation ------------------------------------------------------------------------------------------------- */
+
+static void cancelled_calls_do_nothing(void) {
+  thrum_manager_queue q = must_open_queue(a, "cancel", 1), full = must_open_queue(a, "full", 1);
+  thrum_manager_lock mine = must_open_lock(a, "cancel-lock"), theirs = must_open_lock(b, "cancel-lock");
+  CHECK_EQ(thrum_manager_lock_acquire(&theirs), 0);
+  must_put(&full, 1);
+  thrum_thread t[] = {must_spawn(get_for_ever, &q), must_spawn(put_for_ever, &full),
+                      must_spawn(acquire, &mine)};
+  for (int i = 0; i < 3; i++) CHECK_EQ(thrum_join_for(t[i], NULL, THRUM_MS(5)), -ETIMEDOUT);
+  for (int i = 0; i < 3; i++) {
+    CHECK_EQ(thrum_cancel(t[i]), 0);
+    CHECK_EQ(must_join(t[i]), -ECANCELED);
+  }
+  CHECK_EQ(thrum_manager_lock_release(&theirs), 0);
+  CHECK_EQ(thrum_manager_lock_try_acquire(&theirs), 0); /* nobody was in between */
+  CHECK_EQ(thrum_manager_lock_release(&theirs), 0);
+  CHECK_EQ(must_get(&full), 1);
+  CHECK_EQ(thrum_manager_queue_size(&full), 0);
+  must_put(&q, 4);
+  CHECK_EQ(must_get(&q), 4);
+}
+
+/* What gives back works for who is cancelled, too. */
+static intptr_t release_cancelled(void *arg) {
+  thrum_manager_lock *lock = (thrum_manager_lock *)arg;
+  CHECK_EQ(thrum_manager_lock_acquire(lock), 0);
+  CHECK_EQ(thrum_cancel(thrum_current()), 0);
+  CHECK_EQ(thrum_manager_lock_try_acquire(lock), -ECANCELED);
+  return thrum_manager_lock_release(lock);
+}
+
+enum { ROUNDS = 300 };
+
+/* Puts a number after a while. */
+struct late_put {
+  thrum_manager_queue q;
+  uint64_t number;
+  int yields;
+};
+
+static intptr_t put_later(void *arg) {
+  struct late_put *late = (struct late_put *)arg;
+  for (int i = 0; i < late->yields; i++) thrum_yield();
+  return thrum_manager_queue_put(&late->q, &late->number, sizeof late->number);
+}
+
+/* A put and a cancellation, or a deadline, come together: the message is got, or it is still there. */
+static void races_lose_nothing(void) {
+  thrum_manager_queue q = must_open_queue(a, "race", THRUM_UNBOUNDED), r = must_open_queue(b, "race", 1);
+  uint64_t got = 0, number;
+  int cut = 0, timed_out = 0;
+  unsigned seed = 1;
+  for (uint64_t i = 1; i <= ROUNDS; i++) {
+    struct late_put late = {r, 2 * i, rand_r(&seed) % 30}, later = {r, 2 * i - 1, rand_r(&seed) % 30};
+    thrum_thread t = must_spawn(get_for_ever, &q), putter = must_spawn(put_later, &late);
+    for (int yields = rand_r(&seed) % 60; yields; yields--) thrum_yield();
+    CHECK_EQ(thrum_cancel(t), 0);
+    intptr_t result = must_join(t);
+    CHECK(result > 0 || result == -ECANCELED);
+    if (result > 0) got += (uint64_t)result;
+    cut += result == -ECANCELED;
+    CHECK_EQ(must_join(putter), 0);
+    putter = must_spawn(put_later, &later);
+    ssize_t n = thrum_manager_queue_get_for(&q, &number, sizeof number, THRUM_US(rand_r(&seed) % 200));
+    if (n > 0) got += number;
+    timed_out += n == -ETIMEDOUT;
+    CHECK_EQ(must_join(putter), 0);
+    while (thrum_manager_queue_try_get(&q, &number, sizeof number) > 0) got += number;
+  }
+  CHECK_EQ(got, (uint64_t)ROUNDS * (2 * ROUNDS + 1));
+  printf("%d of %d cancelled, %d timed out\n", cut, ROUNDS, timed_out);
+}
+
+static intptr_t acquire_and_release(void *arg) {
+  thrum_manager_lock *lock = (thrum_manager_lock *)arg;
+  int error = thrum_manager_lock_acquire_for(lock, THRUM_US(300));
+  return error ? error : thrum_manager_lock_release(lock);
+}
+
+static void cut_acquires_hold_nothing(void) {
+  thrum_manager_lock mine = must_open_lock(a, "cut"), theirs = must_open_lock(b, "cut");
+  for (int i = 0; i < ROUNDS; i++) {
+    CHECK_EQ(thrum_manager_lock_acquire(&theirs), 0);
+    thrum_thread t = must_spawn(acquire_and_release, &mine);
+    if (i % 2) thrum_yield();
+    if (i % 3 == 0) CHECK_EQ(thrum_cancel(t), 0);
+    CHECK_EQ(thrum_manager_lock_release(&theirs), 0);
+    intptr_t result = must_join(t);
+    CHECK(result == 0 || result == -ECANCELED || result == -ETIMEDOUT);
+    CHECK_EQ(thrum_manager_lock_try_acquire(&theirs), 0);
+    CHECK_EQ(thrum_manager_lock_release(&theirs), 0);
+  }
+}
+
+/* ---- Tasks -------------------------------------------------------------------------------------------------------- */
+
+static int running, stopped;
+
+THRUM_TASK(twice) {
+  if (thrum_out_write(out, in, size) != 0) return -ENOMEM;
+  return thrum_out_write(out, in, size);
+}
+
+THRUM_TASK(fails) { return (int)thrum_fail(ENOENT, "nothing of %zu bytes", size); }
+
+THRUM_TASK(exits) { thrum_exit(-ERANGE); }
+
+THRUM_TASK(until_cancelled) {
+  ADD(running, 1);
+  while (!thrum_cancelled()) thrum_sleep(THRUM_S(100));
+  ADD(stopped, 1);
+  return -ECANCELED;
+}
+
+THRUM_TASK(hidden) { return 0; }
+
+static const thrum_task *const tasks[] = {&twice, &fails, &exits, &until_cancelled};
+
+static intptr_t call_for_ever(void *m) {
+  void *data;
+  return thrum_manager_call((thrum_manager *)m, "until_cancelled", NULL, 0, &data, NULL, THRUM_FOREVER);
+}
+
+static void tasks_are_called(void) {
+  void *data;
+  size_t size;
+  CHECK_EQ(thrum_manager_call(a, "twice", "ab", 2, &data, &size, THRUM_FOREVER), 0);
+  CHECK(size == 4 && memcmp(data, "abab", 4) == 0);
+  free(data);
+  CHECK_EQ(thrum_manager_call(b, "fails", "abc", 3, &data, &size, THRUM_FOREVER), -ENOENT);
+  CHECK(data && size == strlen("nothing of 3 bytes") && memcmp(data, "nothing of 3 bytes", size) == 0);
+  free(data);
+  CHECK_EQ(thrum_manager_call(b, "exits", NULL, 0, &data, &size, THRUM_FOREVER), -ERANGE);
+  CHECK(data && size == 0);
+  free(data);
+  CHECK_EQ(thrum_manager_call(a, "hidden", NULL, 0, &data, &size, THRUM_FOREVER), -ENOENT); /* not offered */
+  CHECK(!data);
+}
+
+static void tasks_run_together_and_end(void) {
+  enum { CALLS = 50 };
+  thrum_thread t[CALLS];
+  void *data;
+  STORE(running, 0);
+  STORE(stopped, 0);
+  for (int i = 0; i < CALLS; i++) t[i] = must_spawn(call_for_ever, i % 2 ? a : b);
+  AWAIT(LOAD(running) == CALLS);
+  for (int i = 0; i < CALLS; i++) {
+    CHECK_EQ(thrum_cancel(t[i]), 0);
+    CHECK_EQ(must_join(t[i]), -ECANCELED);
+  }
+  AWAIT(LOAD(stopped) == CALLS);
+  CHECK_EQ(thrum_manager_call(a, "until_cancelled", NULL, 0, &data, NULL, THRUM_MS(5)), -ETIMEDOUT);
+  CHECK(!data);
+  AWAIT(LOAD(stopped) == CALLS + 1);
+  thrum_manager *c = must_connect_to(server);
+  thrum_thread caller = must_spawn(call_for_ever, c);
+  AWAIT(LOAD(running) == CALLS + 2);
+  thrum_manager_close(c); /* its calls end, and so do the tasks */
+  CHECK_EQ(must_join(caller), -EBADF);
+  AWAIT(LOAD(stopped) == CALLS + 2);
+}
+
+/* ---- Ends --------------------------------------------------------------------------------------------------------- */
+
+static void closing_ends_calls(void) {
+  thrum_manager *c = must_connect_to(server);
+  thrum_manager_queue q = must_open_queue(c, "closing", 1), same = must_open_queue(a, "closing", 1);
+  thrum_thread t[4];
+  for (int i = 0; i < 4; i++) t[i] = must_spawn(get_for_ever, &q);
+  CHECK_EQ(thrum_join_for(t[3], NULL, THRUM_MS(5)), -ETIMEDOUT);
+  thrum_manager_close(c);
+  for (int i = 0; i < 4; i++) CHECK_EQ(must_join(t[i]), -EBADF);
+  must_put(&same, 5); /* which nobody of these swallows */
+  CHECK_EQ(must_get(&same), 5);
+}
+
+static void the_end_of_the_manager(void) {
+  thrum_manager_queue q = must_open_queue(a, "end", 1);
+  thrum_thread t[] = {must_spawn(get_for_ever, &q), must_spawn(call_for_ever, b)};
+  int before = LOAD(stopped);
+  for (int i = 0; i < 2; i++) CHECK_EQ(thrum_join_for(t[i], NULL, THRUM_MS(5)), -ETIMEDOUT);
+  thrum_manager_server_stop(server);
+  for (int i = 0; i < 2; i++) CHECK_EQ(must_join(t[i]), -ECONNRESET);
+  CHECK_EQ(LOAD(stopped), before + 1); /* the stop has waited for it */
+  CHECK_EQ(thrum_manager_queue_put(&q, "x", 1), -ECONNRESET);
+  CHECK_EQ(thrum_manager_queue_size(&q), -ECONNRESET);
+}
+
+static void limits_hold(void) {
+  thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
+  o.clients = 2, o.objects = 2, o.message_max = 1000, o.memory = 4000;
+  thrum_manager_server *small = must_serve(&o);
+  thrum_manager *c[2] = {must_connect_to(small), must_connect_to(small)}, *more = NULL;
+  char bytes[1001] = "";
+  CHECK_EQ(thrum_manager_connect(&more, thrum_manager_server_address(small), NULL), -EUSERS);
+  thrum_manager_close(c[1]);
+  AWAIT(thrum_manager_connect(&c[1], thrum_manager_server_address(small), NULL) == 0);
+  thrum_manager_queue q = must_open_queue(c[0], "1", 100);
+  must_open_lock(c[0], "2");
+  CHECK_EQ(thrum_manager_queue_open(&q, c[1], "3", 1), -ENOSPC);
+  CHECK_EQ(thrum_manager_remove(c[1], "2"), 0);
+  thrum_manager_map map = must_open_map(c[0], "3");
+  q = must_open_queue(c[1], "1", 100);
+  CHECK_EQ(thrum_manager_queue_put(&q, bytes, 1001), -EMSGSIZE);
+  for (int i = 0; i < 3; i++) CHECK_EQ(thrum_manager_queue_put(&q, bytes, 1000), 0);
+  CHECK_EQ(thrum_manager_queue_put(&q, bytes, 1000), -ENOSPC);
+  CHECK_EQ(thrum_manager_map_set(&map, "k", 1, bytes, 1000, NULL), -ENOSPC);
+  CHECK_EQ(thrum_manager_queue_get(&q, bytes, 1000), 1000);
+  CHECK_EQ(thrum_manager_queue_size(&q), 2); /* behind the acknowledgement */
+  CHECK_EQ(thrum_manager_map_set(&map, "k", 1, bytes, 500, NULL), 0);
+  CHECK_EQ(thrum_manager_map_delete(&map, "k", 1, NULL), 0);
+  AWAIT(thrum_manager_queue_try_put(&q, bytes, 1000) == 0); /* what is freed can be used again */
+  thrum_manager_close(c[0]);
+  thrum_manager_close(c[1]);
+  thrum_manager_server_stop(small);
+}
+
+static intptr_t everything(void *arg) {
+  thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
+  o.tasks = tasks, o.task_count = sizeof tasks / sizeof *tasks;
+  server = must_serve(&o);
+  a = must_connect_to(server);
+  b = must_connect_to(server);
+  thrum_manager_lock lock = must_open_lock(a, "cancelled");
+  cancelled_calls_do_nothing();
+  CHECK_EQ(must_join(must_spawn(release_cancelled, &lock)), 0);
+  races_lose_nothing();
+  cut_acquires_hold_nothing();
+  tasks_are_called();
+  tasks_run_together_and_end();
+  closing_ends_calls();
+  the_end_of_the_manager();
+  limits_hold();
+  thrum_manager_close(a);
+  thrum_manager_close(b);
+  return (void)arg, 0;
+}
+
+int main(void) {
+  run_in_each_kind(everything, NULL);
+  return 0;
+}
