@@ -127,7 +127,7 @@ static bool waits_for(const char *report, const char *name, const char *kind, co
   const char *of = dump_entry(report, name);
   snprintf(line, sizeof line, " %s, running", kind);
   const char *comes = strstr(of, line), *end = strchr(of, '\n');
-  if (comes && comes < end) return false;
+  if (comes && (!end || comes < end)) return false;
   snprintf(line, sizeof line, " %s, waiting, waits for the end of thread \"%s\", for ", kind, whom);
   CHECK_HAS(of, line);
   CHECK_HAS(of, "\n    ");
