@@ -210,6 +210,24 @@ char *listing_place_name(const struct listing *listing, uint64_t address) {
   return format_text("%s+%" PRIu64, s->name, address - s->address);
 }
 
+/* What is written there, if that is a text: behind the instruction, cut if it is long. */
+static void append_string(const struct image *image, struct line *line) {
+  enum { SHOWN = 24 };
+  size_t size;
+  const uint8_t *at = image_bytes(image, line->effect.relative, &size);
+  char text[2 * SHOWN + 8] = "";
+  size_t used = 0, n = 0;
+  for (; at && n < size && n < SHOWN && at[n]; n++) {
+    if (at[n] != '\n' && (at[n] < 0x20 || at[n] > 0x7e)) return;
+    if (at[n] == '\n' || at[n] == '"' || at[n] == '\\') text[used++] = '\\';
+    text[used++] = at[n] == '\n' ? 'n' : (char)at[n];
+  }
+  if (n < 2 || n == size) return;
+  char *longer = format_text("%s  # \"%s\"%s", line->text, text, at[n] ? "..." : "");
+  free(line->text);
+  line->text = longer;
+}
+
 /* 0x2ee4(%rip) becomes counter(%rip). */
 static void rewrite_memory(const struct listing *listing, struct line *line) {
   char *rip = strstr(line->text, "(%rip)");
@@ -217,7 +235,10 @@ static void rewrite_memory(const struct listing *listing, struct line *line) {
   char *begin = rip;
   while (begin > line->text && strchr("0123456789abcdefx-", begin[-1])) begin--;
   char *name = listing_place_name(listing, line->effect.relative);
-  if (!name) return;
+  if (!name) {
+    if (line->cs->id == X86_INS_LEA) append_string(listing->image, line);
+    return;
+  }
   char *text = format_text("%.*s%s%s", (int)(begin - line->text), line->text, name, rip);
   free(name);
   free(line->text);
@@ -230,6 +251,7 @@ static void name_all(struct listing *listing) {
   for (size_t i = 0; i < listing->count; i++) {
     struct line *line = &listing->lines[i];
     if (line->part != part) places_begin(&finder, listing->image, line->address);
+    if (i == 0) listing->directory = places_directory(&finder);
     part = line->part;
     line->place = places_at(&finder, line->address);
     if (!line->cs) continue;

@@ -101,6 +101,8 @@ struct place_finder {
 
 void places_begin(struct place_finder *finder, const struct image *image, uint64_t address);
 struct place places_at(struct place_finder *finder, uint64_t address);
+/* The directory that names of files start from; NULL: not known. */
+const char *places_directory(struct place_finder *finder);
 const char *base_name(const char *path);
 
 /* ---- What calls do ---------------------------------------------------------------------------------------------------- */
@@ -235,7 +237,8 @@ struct listing {
   struct line *lines;
   size_t count;
   size_t notes[NOTE_KINDS];
-  const char *file; /* of the function; NULL: not known */
+  const char *file;      /* of the function; NULL: not known */
+  const char *directory; /* that its name starts from, if it is relative */
   int line;
 };
 

@@ -49,6 +49,12 @@ void places_begin(struct place_finder *finder, const struct image *image, uint64
   if (finder->has_unit) finder->has_function = find_function(&finder->unit, address, &finder->function, 0);
 }
 
+const char *places_directory(struct place_finder *finder) {
+  Dwarf_Attribute attribute;
+  if (!finder->has_unit || !dwarf_attr(&finder->unit, DW_AT_comp_dir, &attribute)) return NULL;
+  return dwarf_formstring(&attribute);
+}
+
 /* ---- Inlined functions ----------------------------------------------------------------------------------------------------- */
 
 /* The child in which the address lies, of those that hold code. */

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_WIDTH = 5, LABEL_WIDTH = 5, BYTES_MOST = 8, NARROW = 90, UNLIMITED = 100000 };
+enum { LINE_WIDTH = 5, LABEL_WIDTH = 5, BYTES_MOST = 10, NARROW = 90, UNLIMITED = 100000 };
 
 struct printer {
   const struct listing *listing;
@@ -81,8 +81,17 @@ static void measure(struct printer *p) {
 
 /* ---- Source ------------------------------------------------------------------------------------------------------------------- */
 
-static void read_source(struct printer *p, const char *path) {
-  FILE *file = path && p->with_source ? fopen(path, "re") : NULL;
+static FILE *open_source(const struct listing *listing) {
+  if (!listing->file) return NULL;
+  bool relative = listing->file[0] != '/' && listing->directory;
+  char *path = format_text("%s%s%s", relative ? listing->directory : "", relative ? "/" : "", listing->file);
+  FILE *file = fopen(path, "re");
+  free(path);
+  return file;
+}
+
+static void read_source(struct printer *p) {
+  FILE *file = p->with_source ? open_source(p->listing) : NULL;
   if (!file) return;
   char *text = NULL;
   size_t room = 0, lines_room = 0;
@@ -267,7 +276,7 @@ void print_text(const struct listing *listing, FILE *to, bool with_source) {
                       .with_source = with_source,
                       .width = terminal_width(to)};
   measure(&p);
-  read_source(&p, listing->file);
+  read_source(&p);
   print_head(&p);
   print_lines(&p);
   print_end(&p);
