@@ -142,6 +142,8 @@ static void derive(const cs_insn *cs, const cs_arm64 *a, struct effect *out) {
       ((move || cs->id == ARM64_INS_MOVZ) && a->op_count == 2 && last->type == ARM64_OP_IMM)) {
     out->derivation = DERIVED_CONSTANT;
     out->constant = number;
+  } else if (cs->id == ARM64_INS_MRS && strstr(cs->op_str, "tpidr_el0")) {
+    out->derivation = DERIVED_THREAD;
   } else if (move && op[1].type == ARM64_OP_REG && whole(op[1].reg) && a->op_count == 2) {
     out->derivation = DERIVED_SUM;
     out->from = whole(op[1].reg);

@@ -81,9 +81,35 @@ static void note_known(struct listing *listing, size_t i, const struct call_grou
   }
 }
 
-/* A function of the program's own that has the name of one of libc's. */
-static bool is_own(const struct image *image, const char *callee) {
-  return !image->has_libc && image_defines(image, callee);
+bool call_is_own(const struct image *image, const struct call_group *group, const struct symbol *own) {
+  return group->kind == CALL_BLOCKS && own && !image->has_libc;
+}
+
+/* What functions of the program's own come to call has been looked up for the last few of them. */
+struct known_reach {
+  const struct symbol *function;
+  struct reach reach;
+};
+
+enum { REACHES = 64 };
+
+static const struct reach *reach_of(const struct image *image, const struct symbol *function,
+                                    struct known_reach *known) {
+  struct known_reach *at = &known[function->address / 16 % REACHES];
+  if (at->function != function) {
+    at->function = function;
+    reach_find(image, function, &at->reach);
+  }
+  return &at->reach;
+}
+
+static void note_own(struct listing *listing, size_t i, const struct reach *reach) {
+  if (reach->parks)
+    listing_note(listing, i, NOTE_PARKS, NOWHERE, "may park within: %s calls %s", reach->parks_by,
+                 reach->parks);
+  if (reach->blocks)
+    listing_note(listing, i, NOTE_BLOCKS, NOWHERE, "may block within: %s calls %s", reach->blocks_by,
+                 reach->blocks);
 }
 
 static bool leaves(const struct listing *listing, const struct effect *e) {
@@ -91,21 +117,29 @@ static bool leaves(const struct listing *listing, const struct effect *e) {
                                   listing_at(listing, e->target) == NOWHERE);
 }
 
+static void note_call(struct listing *listing, size_t i, struct known_reach *known) {
+  const struct line *line = &listing->lines[i];
+  const struct call_group *group = line->callee ? call_find(line->callee) : NULL;
+  if (group && call_is_own(listing->image, group, line->own)) group = NULL;
+  if (group)
+    note_known(listing, i, group);
+  else if (line->own)
+    note_own(listing, i, reach_of(listing->image, line->own, known));
+  else if (leaves(listing, &line->effect) && !line->callee)
+    listing_note(listing, i, NOTE_UNKNOWN, NOWHERE,
+                 "calls what is only known when it runs: switches if that does");
+}
+
 void note_calls(struct listing *listing) {
+  struct known_reach *known = need_memory(calloc(REACHES, sizeof *known));
   for (size_t i = 0; i < listing->count; i++) {
     const struct line *line = &listing->lines[i];
-    if (!line->cs) continue;
     if (line->effect.flow == FLOW_SYSCALL)
       listing_note(listing, i, NOTE_BLOCKS, NOWHERE,
                    "a system call: if it waits in the kernel, its worker is lost meanwhile (thrum_blocking)");
-    const struct call_group *group = line->callee ? call_find(line->callee) : NULL;
-    if (group && group->kind == CALL_BLOCKS && is_own(listing->image, line->callee)) group = NULL;
-    if (group)
-      note_known(listing, i, group);
-    else if (leaves(listing, &line->effect) && !line->callee)
-      listing_note(listing, i, NOTE_UNKNOWN, NOWHERE,
-                   "calls what is only known when it runs: switches if that does");
+    if (line->cs && effect_jumps(&line->effect)) note_call(listing, i, known);
   }
+  free(known);
 }
 
 /* ---- What is known of calls ------------------------------------------------------------------------------------- */

@@ -163,21 +163,33 @@ static const char *stub_target(const struct image *image, uint64_t address) {
   return NULL;
 }
 
-static void name_callee(const struct listing *listing, struct line *line) {
-  const struct effect *e = &line->effect;
-  bool jumps = e->flow == FLOW_CALL || e->flow == FLOW_JUMP || e->flow == FLOW_BRANCH;
-  if (!jumps || (e->flow != FLOW_CALL && e->direct && listing_at(listing, e->target) != NOWHERE)) return;
-  const struct image *image = listing->image;
+const char *image_callee(const struct image *image, const struct effect *e, const struct symbol **own) {
+  *own = NULL;
   if (!e->direct) {
-    if (e->access.absolute && e->access.index == NO_REGISTER)
-      line->callee = image_slot(image, (uint64_t)e->access.offset);
-    return;
+    bool by_slot = e->access.absolute && e->access.index == NO_REGISTER;
+    return by_slot ? image_slot(image, (uint64_t)e->access.offset) : NULL;
   }
-  line->callee = stub_target(image, e->target);
-  if (line->callee) return;
+  const char *name = stub_target(image, e->target);
+  if (name) {
+    *own = image_function(image, name);
+    return name;
+  }
   const struct symbol *s = image_symbol(image, e->target, true);
   if (!s) s = image_symbol(image, e->target, false);
-  if (s && s->address == e->target) line->callee = s->name;
+  if (!s || s->address != e->target) return NULL;
+  *own = s;
+  return s->name;
+}
+
+bool effect_jumps(const struct effect *e) {
+  return e->flow == FLOW_CALL || e->flow == FLOW_JUMP || e->flow == FLOW_BRANCH;
+}
+
+static void name_callee(const struct listing *listing, struct line *line) {
+  const struct effect *e = &line->effect;
+  if (!effect_jumps(e) || (e->flow != FLOW_CALL && e->direct && listing_at(listing, e->target) != NOWHERE))
+    return;
+  line->callee = image_callee(listing->image, e, &line->own);
 }
 
 /* The text with its last number replaced by a name. */

@@ -6,6 +6,7 @@
  *   machine.c, x86.c, arm64.c   what an instruction does to registers and memory, for both machines alike
  *   memory.c               plain read-modify-writes of memory that may be shared
  *   calls.c, table.c       calls: which may park, which block their worker
+ *   reach.c                what functions of the program's own come to call
  *   text.c, json.c         the listing
  *
  * The file is not trusted: whatever it says is checked against its size before it is used. */
@@ -61,7 +62,8 @@ const uint8_t *image_bytes(const struct image *image, uint64_t address, size_t *
 /* The symbol in which an address lies; functions or data. NULL: none. */
 const struct symbol *image_symbol(const struct image *image, uint64_t address, bool function);
 
-bool image_defines(const struct image *image, const char *function);
+/* The function of that name in the file itself; NULL: none. */
+const struct symbol *image_function(const struct image *image, const char *name);
 
 /* Of what symbol the loader writes the address to that place; NULL: none. */
 const char *image_slot(const struct image *image, uint64_t address);
@@ -127,6 +129,9 @@ struct call_group {
 extern const struct call_group call_groups[];
 extern const size_t call_group_count;
 
+/* Whether the name is that of a function of the program's own, though libc has one, too. */
+bool call_is_own(const struct image *image, const struct call_group *group, const struct symbol *own);
+
 /* What is known of a function by its name; NULL: nothing. */
 const struct call_group *call_find(const char *name);
 
@@ -154,7 +159,7 @@ enum atomicity {
 };
 
 /* How the value of `to` follows from others, where it matters for addresses. */
-enum derivation { DERIVED_OTHERWISE, DERIVED_SUM, DERIVED_CONSTANT };
+enum derivation { DERIVED_OTHERWISE, DERIVED_SUM, DERIVED_CONSTANT, DERIVED_THREAD };
 
 struct effect {
   enum flow flow;
@@ -163,7 +168,8 @@ struct effect {
   struct access access;
   enum atomicity atomic;
   enum derivation derivation;
-  int to, from; /* DERIVED_SUM: to = from + constant; DERIVED_CONSTANT: to = constant */
+  int to,
+      from; /* DERIVED_SUM: to = from + constant; DERIVED_CONSTANT: to = constant; DERIVED_THREAD: to = the kernel thread's memory */
   int64_t constant;
   int read[32], written[32]; /* registers of full width; the address's own are among those read */
   int reads, writes;
@@ -191,6 +197,20 @@ struct convention {
 };
 const struct convention *machine_convention(const struct image *image);
 extern const struct convention x86_convention, arm64_convention;
+
+bool effect_jumps(const struct effect *e);
+/* The name of what an instruction calls or jumps to, and, if it is in the file, its symbol; else NULL each. */
+const char *image_callee(const struct image *image, const struct effect *e, const struct symbol **own);
+
+/* ---- What a function of the program's calls in turn ----------------------------------------------------------------- */
+
+/* The first call that may park, and that may block, which a function comes to by calls whose targets are known; the names of what
+ * is called and who calls it, or NULL. */
+struct reach {
+  const char *parks, *parks_by, *blocks, *blocks_by;
+};
+
+void reach_find(const struct image *image, const struct symbol *function, struct reach *out);
 
 /* ---- The listing ---------------------------------------------------------------------------------------------------- */
 
@@ -222,10 +242,11 @@ struct line {
   const uint8_t *bytes;
   cs_insn *cs; /* NULL: no instruction */
   struct effect effect;
-  char *text;         /* as an assembler reads it, with names */
-  const char *callee; /* what it calls or jumps away to; NULL: nothing, or not known */
-  int label;          /* 0: none */
-  bool leader;        /* a basic block begins */
+  char *text;               /* as an assembler reads it, with names */
+  const char *callee;       /* what it calls or jumps away to; NULL: nothing, or not known */
+  const struct symbol *own; /* the callee, if it is in the file */
+  int label;                /* 0: none */
+  bool leader;              /* a basic block begins */
   int part;
   struct place place;
   struct note *notes;

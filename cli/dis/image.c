@@ -143,10 +143,10 @@ const struct symbol *image_symbol(const struct image *image, uint64_t address, b
   return best;
 }
 
-bool image_defines(const struct image *image, const char *function) {
+const struct symbol *image_function(const struct image *image, const char *name) {
   for (size_t i = 0; i < image->symbol_count; i++)
-    if (image->symbols[i].function && strcmp(image->symbols[i].name, function) == 0) return true;
-  return false;
+    if (image->symbols[i].function && strcmp(image->symbols[i].name, name) == 0) return &image->symbols[i];
+  return NULL;
 }
 
 const char *image_slot(const struct image *image, uint64_t address) {

@@ -8,7 +8,7 @@
  * What is assumed, and said in the manual:
  *  - What lies on the function's own stack is its own, unless its address has been stored or was in a register of an argument at a
  *    call: then others may know it. Addresses relative to the stack or frame pointer are on the stack.
- *  - Any other address may be shared. Memory by way of a segment register belongs to the kernel thread.
+ *  - Any other address may be shared, but what is reached from the register that points to the kernel thread's own memory.
  *  - Stores to one place do not change others, and calls do not change pointers that lie in memory.
  *  - At a call the result depends on its arguments, and registers that calls may change are unknown afterwards.
  *
@@ -21,7 +21,7 @@
 
 enum { LOADS = 64, CELLS = 1024, ESCAPES = 256 };
 
-enum origin { ORIGIN_UNKNOWN, ORIGIN_STACK, ORIGIN_ABSOLUTE, ORIGIN_SYMBOL };
+enum origin { ORIGIN_UNKNOWN, ORIGIN_STACK, ORIGIN_ABSOLUTE, ORIGIN_SYMBOL, ORIGIN_THREAD };
 
 /* origin and id say which base, offset how far from it. Of a symbol whose address the loader has put somewhere, id is its name. */
 struct value {
@@ -144,7 +144,7 @@ static long escaped_at(const struct state *s, const struct key *key) {
 }
 
 static bool may_be_shared(const struct state *s, const struct access *access, const struct key *key) {
-  if (access->local) return false;
+  if (access->local || key->base.origin == ORIGIN_THREAD) return false;
   return key->base.origin != ORIGIN_STACK || escaped_at(s, key) != NOWHERE;
 }
 
@@ -277,7 +277,10 @@ static struct value computed(const struct state *s, const struct line *line, con
   const struct effect *e = &line->effect;
   struct value value = {.origin = ORIGIN_UNKNOWN};
   value.id = mix(UINT64_C(0x84222325cbf29ce4), line->bytes, line->size);
-  for (int k = 0; k < e->reads; k++) value.id = mix_value(value.id, &s->registers[e->read[k]]);
+  for (int k = 0; k < e->reads; k++) {
+    value.id = mix_value(value.id, &s->registers[e->read[k]]);
+    if (s->registers[e->read[k]].origin == ORIGIN_THREAD) value.origin = ORIGIN_THREAD;
+  }
   if (loaded) value.id = mix_value(value.id, loaded);
   value.depends = depends_on(s, e->read, e->reads) | (loaded ? loaded->depends : 0);
   if (e->forgets) value.depends = 0;
@@ -291,6 +294,7 @@ static void do_registers(struct state *s, const struct line *line, const struct 
   struct value first = moved ? *loaded : value;
   first.depends = value.depends;
   if (e->derivation == DERIVED_SUM) first = plus(s->registers[e->from], e->constant);
+  if (e->derivation == DERIVED_THREAD) first = (struct value){.origin = ORIGIN_THREAD};
   if (e->derivation == DERIVED_CONSTANT)
     first = (struct value){.origin = ORIGIN_ABSOLUTE, .offset = e->constant};
   struct value base = e->adjusted ? plus(s->registers[e->adjusted], e->adjustment) : value;

@@ -143,6 +143,11 @@ static void derive_constant(struct effect *out, int to, int64_t constant) {
   out->constant = constant;
 }
 
+static void derive_thread(struct effect *out, int to) {
+  out->derivation = DERIVED_THREAD;
+  out->to = to;
+}
+
 static void derive_address(const cs_insn *cs, const cs_x86_op *op, int to, struct effect *out) {
   struct access place = place_of(cs, op);
   if (place.index != NO_REGISTER || place.local) return;
@@ -162,6 +167,8 @@ static void derive(const cs_insn *cs, const cs_x86 *x, struct effect *out) {
   case X86_INS_MOVABS:
     if (registers) derive_sum(out, to, whole(b->reg), 0);
     if (number) derive_constant(out, to, b->imm);
+    if (out->access.local && out->access.offset == 0)
+      derive_thread(out, to); /* %fs:0 holds its own address */
     break;
   case X86_INS_LEA: derive_address(cs, b, to, out); break;
   case X86_INS_ADD:

@@ -134,6 +134,9 @@ def check_calls(program, label):
     blocks.check(any("thrum_read" in n["text"] for _, n in notes(blocks.listing, "blocks")), "what to call instead")
     Case(program, "calls_own", label).counts()
     Case(program, "calls_unknown", label).counts(unknown=1)
+    within = Case(program, "has_cold_part", label)
+    within.counts(parks=2)
+    within.check(all("seldom calls thrum_yield" in n["text"] for _, n in notes(within.listing, "parks")), "by whom it is called")
 
 
 def blocks_printf(case):
@@ -190,6 +193,7 @@ def check_native(folder):
             label = f"{compiler} {level}"
             check_program(compile_one(folder, [compiler], "dynamic" + label.replace(" ", ""), level, *libraries), label,
                           level == "-O2")
+            Case(folder / f"dynamic{compiler}{level}", "adds_to_own", label).counts()
     label = "gcc -O2 -no-pie -fno-plt, libthrum.a"
     check_program(compile_one(folder, ["gcc"], "no-pie", "-O2", "-no-pie", "-fno-plt", *static), label, True)
     shared = compile_one(folder, ["gcc"], "shared.so", "-O2", "-shared", "-fPIC", *libraries)
@@ -228,6 +232,10 @@ def check_aarch64(folder):
     atomic = Case(newer, "adds_atomically", "armv8.1-a")
     expect(any(i["text"].startswith("ldadd") for i, _ in notes(atomic.listing, "atomic")), "an atomic instruction is named",
            json.dumps(atomic.listing, indent=1))
+    whole = compile_one(folder, [compiler], "aarch64-whole", "-O2", "-static", "-nostdlib", "-Wl,-e,main",
+                        "-Wl,--unresolved-symbols=ignore-all")
+    Case(whole, "adds_to_own", "a whole program for aarch64").counts()
+    Case(whole, "adds", "a whole program for aarch64").one_torn("counter")
     pair = Case(compile_one(folder, [compiler], "aarch64-pair", "-O2", "-mno-outline-atomics", *open_names), "adds_atomically", "")
     pair.counts(atomic=2)
 
@@ -241,6 +249,7 @@ def check_text(program):
     expect("return thrum_print(" in text and re.search(r"^ +1 call that may park$", text, re.M), "source and summary", text)
     expect("\033" not in text, "no colours into a pipe", text)
     expect("return thrum_print(" not in thrum("--no-source", program, "hello").stdout, "no source")
+    expect("\\n\"" in text, "the text that an operand leads to", text)
     loop = thrum(program, "own_local").stdout
     expect(re.search(r"^ +>> L1: +\+0x", loop, re.M), "jump targets are marked", loop)
     narrow = thrum(program, "blocks", env={"COLUMNS": "72"}).stdout.splitlines()

@@ -16,6 +16,7 @@ struct node {
 long counter;
 _Atomic long exact;
 double sum;
+_Thread_local long mine;
 struct node *head;
 thrum_lock lock;
 pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -28,6 +29,13 @@ CASE void adds_atomically(void) { exact++; }
 
 CASE void adds_doubles(double by);
 CASE void adds_doubles(double by) { sum += by; }
+
+CASE void adds_to_own(int i);
+CASE void adds_to_own(int i) {
+  long *p = &mine;
+  mine++;
+  p[i] += 2;
+}
 
 CASE void by_pointer(struct node *n);
 CASE void by_pointer(struct node *n) { n->n++; }
