@@ -6,6 +6,15 @@
 
 enum { FIRST_KEPT = 19, CONTROL = 20 }; /* frame[0] is x19 and so on up to x30; frame[CONTROL] is fpcr */
 
+/* As switch.S stores it. Debuggers know it by this type: a member is called as the register that it goes into (tools/gdb). */
+struct thrumi_saved_frame {
+  uint64_t x19, x20, x21, x22, x23, x24, x25, x26, x27, x28, x29, pc, d[8], control, padding;
+};
+
+_Static_assert(sizeof(struct thrumi_saved_frame) == THRUMI_FRAME_WORDS * sizeof(uint64_t) &&
+                   offsetof(struct thrumi_saved_frame, pc) == THRUMI_FRAME_PC * sizeof(uint64_t) &&
+                   offsetof(struct thrumi_saved_frame, control) == CONTROL * sizeof(uint64_t),
+               "switch.S stores these");
 _Static_assert(THRUMI_FRAME_WORDS == 22 && THRUMI_FRAME_FP == 29 - FIRST_KEPT &&
                    THRUMI_FRAME_PC == 30 - FIRST_KEPT,
                "switch.S stores these");
@@ -34,12 +43,12 @@ void *thrumi_frame_make(void *low, size_t size) {
 }
 
 void thrumi_frame_context(void *sp, ucontext_t *out) {
-  const uintptr_t *frame = sp;
+  const struct thrumi_saved_frame *frame = sp;
   memset(out, 0, sizeof *out);
   mcontext_t *m = &out->uc_mcontext;
-  for (int i = 0; i <= THRUMI_FRAME_PC; i++) m->regs[FIRST_KEPT + i] = frame[i];
-  m->pc = frame[THRUMI_FRAME_PC];
-  m->sp = (uintptr_t)(frame + THRUMI_FRAME_WORDS);
+  memcpy(&m->regs[FIRST_KEPT], frame, (THRUMI_FRAME_PC + 1) * sizeof *m->regs);
+  m->pc = frame->pc;
+  m->sp = (uintptr_t)(frame + 1);
 }
 
 uintptr_t thrumi_context_pc(const ucontext_t *context) { return context->uc_mcontext.pc; }

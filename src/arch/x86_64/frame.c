@@ -4,7 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(THRUMI_FRAME_WORDS == 8 && THRUMI_FRAME_PC == 7, "switch.S pushes these");
+/* As switch.S pushes it. Debuggers know it by this type: a member is called as the register that it goes into (tools/gdb). */
+struct thrumi_saved_frame {
+  uintptr_t control, r15, r14, r13, r12, rbx, rbp, rip;
+};
+_Static_assert(sizeof(struct thrumi_saved_frame) == THRUMI_FRAME_WORDS * sizeof(uintptr_t) &&
+                   offsetof(struct thrumi_saved_frame, rbp) == THRUMI_FRAME_FP * sizeof(uintptr_t) &&
+                   offsetof(struct thrumi_saved_frame, rip) == THRUMI_FRAME_PC * sizeof(uintptr_t),
+               "switch.S pushes these");
 
 enum { SSE_RAISED = 0x3f }; /* the exceptions raised so far; not control but status */
 
@@ -36,17 +43,17 @@ void *thrumi_frame_make(void *low, size_t size) {
 }
 
 void thrumi_frame_context(void *sp, ucontext_t *out) {
-  const uintptr_t *frame = sp;
+  const struct thrumi_saved_frame *frame = sp;
   memset(out, 0, sizeof *out);
   greg_t *r = out->uc_mcontext.gregs;
-  r[REG_R15] = (greg_t)frame[1];
-  r[REG_R14] = (greg_t)frame[2];
-  r[REG_R13] = (greg_t)frame[3];
-  r[REG_R12] = (greg_t)frame[4];
-  r[REG_RBX] = (greg_t)frame[5];
-  r[REG_RBP] = (greg_t)frame[THRUMI_FRAME_FP];
-  r[REG_RIP] = (greg_t)frame[THRUMI_FRAME_PC];
-  r[REG_RSP] = (greg_t)(frame + THRUMI_FRAME_WORDS);
+  r[REG_R15] = (greg_t)frame->r15;
+  r[REG_R14] = (greg_t)frame->r14;
+  r[REG_R13] = (greg_t)frame->r13;
+  r[REG_R12] = (greg_t)frame->r12;
+  r[REG_RBX] = (greg_t)frame->rbx;
+  r[REG_RBP] = (greg_t)frame->rbp;
+  r[REG_RIP] = (greg_t)frame->rip;
+  r[REG_RSP] = (greg_t)(frame + 1);
 }
 
 uintptr_t thrumi_context_pc(const ucontext_t *context) {
