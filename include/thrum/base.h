@@ -93,6 +93,7 @@ THRUM_API int *thrum_errno(void);
 
 /* Behind thrum_x_set_name. */
 THRUM_API int thrumi_object_name(const void *object, const char *name);
+THRUM_API int thrumi_object_name_as(const void *object, const char *name, const char *kind);
 
 #ifdef __cplusplus
 }

@@ -91,7 +91,7 @@ THRUM_API int thrum_queue_init(thrum_queue *q, size_t item_size, size_t capacity
 
 /* As thrum_lock_set_name. */
 static inline int thrum_queue_set_name(thrum_queue *q, const char *name) {
-  return thrumi_object_name(q, name);
+  return thrumi_object_name_as(q, name, "queue");
 }
 
 /* Discards what is queued, gives the memory back and leaves *q all-zero, of which every call says -EINVAL. Its name goes. Nobody may be in a

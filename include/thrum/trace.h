@@ -1,6 +1,7 @@
-/* Seeing what threads do: the dump of all of them, and the recorder of what they did.
+/* Seeing what threads do: the dump of all of them, a look from outside, and the recorder of what they did.
  *
  *     thrum_dump(2);          // or press Ctrl-\ : SIGQUIT prints it and the program goes on
+ *     thrum_inspect(true);    // from now on `thrum top PID` shows them
  *
  *     THRUM_TRACE=run.trace ./program && thrum timeline run.trace -o run.html       // in the shell: nothing is changed or built anew
  *     THRUM_SPAN("parse") { parse(); }                                              // in the program, for who reads the timeline */
@@ -20,6 +21,22 @@ enum { THRUM_EXIT_DEADLOCK = 86 }; /* the exit status of a program in which noth
  * addresses otherwise). What a thread holds is known as far as others wait for it; all that it has taken, while the checker or the
  * profile below is on. 0 or a negative errno of write. */
 THRUM_API int thrum_dump(int fd);
+
+/* The same as JSON, one object on one line: {"version", "pid", "workers", "kernel_threads", "threads": [...]}. A thread has "id",
+ * "name", "kind", "daemon", "state", "cpu_ns" and "stack"; where they apply "kernel_thread"; "waits" (what for, on which object, who
+ * owns it, for how long); "member_of", the scope that it belongs to and who opened that; "scopes", those that it has open itself.
+ * docs/design/inspect.md lists them all. Returns 0 or a negative errno of write. */
+THRUM_API int thrum_dump_json(int fd);
+
+/* Lets `thrum top` and `thrum dump` look at the program from outside, or not any more: opens (closes) the Unix socket PID.sock in
+ * $XDG_RUNTIME_DIR/thrum, or else in /tmp/thrum-UID, which only the program's own user may use, and serves it by a kernel thread
+ * of its own. THRUM_INSPECT=1 in the environment opens it from the start. Costs nothing while nobody looks. The child of a fork has
+ * none until it calls this.
+ *
+ * 0, also if it was so already; -EBUSY: another thread is changing it; -EACCES: the directory belongs to somebody else, or lets
+ * others in; -EADDRINUSE: another process has that socket; -EAGAIN: no kernel thread to be had; or another negative errno of
+ * socket, bind, mkdir. */
+THRUM_API int thrum_inspect(bool on);
 
 /* Looks for threads that wait for each other in a cycle, at this moment, and prints each such cycle to the descriptor: who waits
  * for what that whom holds. Returns how many there are, or a negative errno: of write, or -ENOMEM.

@@ -43,6 +43,10 @@ struct thrumi_hooks {
                          uint32_t room); /* how many */
   void (*watch_end)(void);               /* the program ends, and the environment asked for a profile */
 
+  /* The inspect socket: in the child of a fork; and the program ends. */
+  void (*_Atomic inspect_fork)(void);
+  void (*_Atomic inspect_end)(void);
+
   /* Futures as cases of a select (queue/selectable.h); and executors in the child of a fork. */
   const struct thrumi_selectable *_Atomic case_future;
   void (*_Atomic executor_fork)(void);

@@ -143,10 +143,13 @@ static void complain(const struct variable *variable, const char *text, int64_t 
 }
 
 /* Variables that name what is switched on, of which there is one thing each. */
-enum { CHECK, PROFILE, STATS, SWITCHES };
+enum { CHECK, INSPECT, PROFILE, STATS, SWITCHES };
 static const struct {
   const char *name, *thing;
-} switches[SWITCHES] = {{"THRUM_CHECK", "locks"}, {"THRUM_PROFILE", "locks"}, {"THRUM_STATS", "1"}};
+} switches[SWITCHES] = {[CHECK] = {"THRUM_CHECK", "locks"},
+                        [INSPECT] = {"THRUM_INSPECT", "1"},
+                        [PROFILE] = {"THRUM_PROFILE", "locks"},
+                        [STATS] = {"THRUM_STATS", "1"}};
 
 static bool read_switch(int which, void (*log)(const char *, size_t)) {
   const char *name = switches[which].name, *thing = switches[which].thing, *text = secure_getenv(name);
@@ -175,6 +178,7 @@ void thrumi_settings_environment(struct thrumi_settings *settings, void (*log)(c
   settings->check_locks = read_switch(CHECK, log);
   settings->profile_locks = read_switch(PROFILE, log);
   settings->stats = read_switch(STATS, log);
+  settings->inspect = read_switch(INSPECT, log);
 }
 
 const char *thrumi_settings_objection(const char *name, const char *text) {

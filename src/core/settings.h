@@ -10,6 +10,7 @@
  *   THRUM_CHECK           locks                               nothing is checked
  *   THRUM_PROFILE         locks                               nothing is profiled
  *   THRUM_STATS           1                                   the counters are not printed at the end
+ *   THRUM_INSPECT         1                                   no socket for `thrum top`
  *
  * A variable that is set to nothing counts as not set. A program with raised privileges reads none. */
 #ifndef THRUMI_SETTINGS_H
@@ -36,6 +37,7 @@ struct thrumi_settings {
   int64_t interval; /* ns */
   bool check_locks, profile_locks;
   bool stats; /* print the counters when the program ends */
+  bool inspect;
 };
 
 void thrumi_settings_default(struct thrumi_settings *settings);

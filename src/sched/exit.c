@@ -136,6 +136,7 @@ static void end_in_order(int status) {
   if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();
   if (thrumi_sched.stats_at_exit) thrumi_say_statistics();
   if (thrumi_hooks.trace_end) thrumi_hooks.trace_end();
+  if (thrumi_hooks.inspect_end) thrumi_hooks.inspect_end();
 }
 
 /* Whether it lay in a frame that is gone. The stack grows downwards: what main has left lies below our own frame, and what it called

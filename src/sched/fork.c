@@ -118,6 +118,7 @@ static void after_in_child(void) {
   thrumi_local_fork();
   thrumi_exit_fork();
   thrumi_print_fork();
+  thrumi_dump_fork();
   thrumi_backtrace_fork();
   thrumi_cycle_fork();
   thrumi_object_fork();
@@ -128,6 +129,7 @@ static void after_in_child(void) {
   if (thrumi_hooks.resolve_fork) thrumi_hooks.resolve_fork();
   if (thrumi_hooks.watch_fork) thrumi_hooks.watch_fork();
   if (thrumi_hooks.trace_fork) thrumi_hooks.trace_fork();
+  if (thrumi_hooks.inspect_fork) thrumi_hooks.inspect_fork();
   end_others(survivor);
   thrumi_tree_survive(survivor);
   if (survivor->kind == THRUMI_LIGHT || survivor->kind == THRUMI_BOUND)

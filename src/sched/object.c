@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHAINS = 1024 };
-
 struct named {
   struct named *next;
   const void *object;
+  const char *kind; /* NULL: not told */
   char name[THRUM_NAME_MAX];
 };
 
@@ -19,7 +18,7 @@ struct named {
 static struct {
   struct thrumi_spin lock;
   _Atomic size_t count;
-  struct named *chain[CHAINS];
+  struct named *chain[THRUMI_OBJECT_CHAINS];
 } names;
 
 /* Where the object's entry is linked in, or would be. */
@@ -47,11 +46,16 @@ static struct named *exchange(const void *object, struct named *new) {
 }
 
 int thrumi_object_name(const void *object, const char *name) {
+  return thrumi_object_name_as(object, name, NULL);
+}
+
+int thrumi_object_name_as(const void *object, const char *name, const char *kind) {
   struct named *new = NULL;
   if (name && *name) {
     new = thrumi_os.allocate(sizeof *new);
     if (!new) return -ENOMEM;
     new->object = object;
+    new->kind = kind;
     snprintf(new->name, sizeof new->name, "%s", name);
   }
   struct named *old = exchange(object, new);
@@ -74,6 +78,15 @@ bool thrumi_object_given_name(const void *object, char name[THRUM_NAME_MAX]) {
   if (named) memcpy(name, named->name, THRUM_NAME_MAX);
   thrumi_spin_unlock(&names.lock);
   return named;
+}
+
+size_t thrumi_objects_of_kind(uint32_t chain, const char *kind, const void **out, size_t room) {
+  size_t n = 0;
+  thrumi_spin_lock(&names.lock);
+  for (const struct named *at = names.chain[chain]; at && n < room; at = at->next)
+    if (at->kind && strcmp(at->kind, kind) == 0) out[n++] = at->object;
+  thrumi_spin_unlock(&names.lock);
+  return n;
 }
 
 void thrumi_object_fork(void) { names.lock = (struct thrumi_spin){0}; }

@@ -9,7 +9,7 @@
 #include <thrum/sync/inline.h>
 #include <thrum/thread.h>
 
-enum { THRUMI_OBJECT_TEXT = 320 };
+enum { THRUMI_OBJECT_TEXT = 320, THRUMI_OBJECT_CHAINS = 1024 };
 
 /* Writes the name, as `"table"`, `forks+0x8`, `first taken in f, file.c:12`, or `0x7f0000000000`. Outside. */
 void thrumi_object_describe(const void *object, char *text, size_t size);
@@ -20,6 +20,9 @@ const char *thrumi_object_text(const void *object, char text[THRUMI_OBJECT_TEXT]
 
 /* Copies the name that the object was given. False: none. Inside. */
 bool thrumi_object_given_name(const void *object, char name[THRUM_NAME_MAX]);
+
+/* Those of a kind ("queue") that were given names, of one chain of the table: a little at a time. Inside. */
+size_t thrumi_objects_of_kind(uint32_t chain, const char *kind, const void **out, size_t room);
 
 /* The object is destroyed: drops its name, and what is known of it otherwise. Outside. */
 void thrumi_object_forget(const void *object);

@@ -8,7 +8,16 @@
 
 enum { SHOWN = 32 }; /* threads of a cycle */
 
+const char *const thrumi_kind_words[] = {"light", "bound", "main", "foreign"};
+const char *const thrumi_state_words[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
+                                          "ended"};
+
 static void flush(struct thrumi_sink *sink) {
+  if (sink->put) {
+    sink->put(sink, sink->line, sink->used);
+    sink->used = 0;
+    return;
+  }
   if (sink->fd == THRUMI_SINK_LOG) thrumi_log_write(sink->line, sink->used);
   for (size_t done = 0; sink->fd != THRUMI_SINK_LOG && done < sink->used && !sink->error;) {
     ssize_t n = write(sink->fd, sink->line + done, sink->used - done);
@@ -33,8 +42,7 @@ void thrumi_say(struct thrumi_sink *sink, const char *format, ...) {
 
 /* ---- One wait --------------------------------------------------------------------------------------------------------- */
 
-/* "a lock" is "lock" before a name. */
-static const char *without_article(const char *what) {
+const char *thrumi_without_article(const char *what) {
   if (strncmp(what, "a ", 2) == 0) return what + 2;
   return strncmp(what, "an ", 3) == 0 ? what + 3 : what;
 }
@@ -53,33 +61,33 @@ static void name_of_handle(uint64_t handle, char *text, size_t size) {
 }
 
 /* Its object is the number then, which may be 0. */
-static bool is_on_descriptor(const char *what) {
+bool thrumi_is_on_descriptor(const char *what) {
   static const char end[] = "on descriptor";
   size_t length = strlen(what), least = sizeof end - 1;
   return length >= least && strcmp(what + length - least, end) == 0;
 }
 
-static void describe_object(const struct thrumi_look *l, char *text, size_t size) {
+bool thrumi_look_object(const struct thrumi_look *l, char *text, size_t size) {
+  if (!l->object && !thrumi_is_on_descriptor(l->what)) return false;
   if (l->how & THRUMI_THREAD)
     name_of_handle((uint64_t)(uintptr_t)l->object, text, size);
-  else if (is_on_descriptor(l->what))
+  else if (thrumi_is_on_descriptor(l->what))
     snprintf(text, size, "%d", (int)(intptr_t)l->object);
   else
     thrumi_object_describe(l->object, text, size);
+  return true;
 }
 
 /* In a word or two: its own entry in the dump has the rest. */
 static void say_what_it_does(struct thrumi_sink *sink, struct thrumi_thread *t) {
-  static const char *const states[] = {"new",  "ready", "running", "waiting", "blocked in a plain call",
-                                       "ended"};
   struct thrumi_look look;
   struct thrumi_kthread *k = thrumi_enter();
   bool waits = thrumi_look_at(t, &look);
   thrumi_leave(k);
   if (waits)
-    thrumi_say(sink, " (waits for %s)", without_article(look.what));
+    thrumi_say(sink, " (waits for %s)", thrumi_without_article(look.what));
   else
-    thrumi_say(sink, " (%s)", states[thrumi_load_relaxed(&t->state)]);
+    thrumi_say(sink, " (%s)", thrumi_state_words[thrumi_load_relaxed(&t->state)]);
 }
 
 static void say_holder(struct thrumi_sink *sink, const struct thrumi_look *l, bool what_it_does) {
@@ -93,12 +101,10 @@ static void say_holder(struct thrumi_sink *sink, const struct thrumi_look *l, bo
 static void say_look(struct thrumi_sink *sink, const struct thrumi_look *l, int64_t now,
                      bool what_holder_does) {
   char object[THRUMI_OBJECT_TEXT];
-  if (l->object || is_on_descriptor(l->what)) {
-    describe_object(l, object, sizeof object);
-    thrumi_say(sink, "waits for %s %s", without_article(l->what), object);
-  } else {
+  if (thrumi_look_object(l, object, sizeof object))
+    thrumi_say(sink, "waits for %s %s", thrumi_without_article(l->what), object);
+  else
     thrumi_say(sink, "waits for %s", l->what);
-  }
   say_holder(sink, l, what_holder_does);
   thrumi_say(sink, ", for %.3f s", now > l->since ? (double)(now - l->since) / 1e9 : 0.0);
 }

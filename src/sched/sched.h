@@ -511,6 +511,10 @@ int64_t thrumi_clock(void); /* coarse: for "since" */
 
 /* dump.c */
 void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context); /* in the handler */
+void thrumi_dump_fork(void);
+
+/* src/inspect: opens the socket, or says in the log why not. Called before the runtime has started. */
+void thrumi_inspect_start(void);
 
 /* Whether threads that were woken are better left where they are, as long as they do not lie there for long. */
 static inline bool thrumi_leaves_woken(void) { return thrumi_load_relaxed(&thrumi_sched.lend_backoff) != 0; }

@@ -325,6 +325,7 @@ static void start_runtime(void) {
   thrumi_exit_start();
   thrumi_fork_start();
   if (!start.config.ignore_environment) thrumi_trace_from_environment();
+  if (settings.inspect) thrumi_inspect_start();
   thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTED);
 }
 
