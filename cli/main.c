@@ -29,6 +29,8 @@ static const struct command commands[] = {
 #endif
 #ifdef HAVE_TOP
     {"top", "watch the threads of a running program", top_command},
+#endif
+#ifdef HAVE_DUMP
     {"dump", "print what each thread of a program does", dump_command},
 #endif
     {NULL, NULL, NULL},
