@@ -65,6 +65,8 @@ __attribute__((unused)) static char *inspected_receive(int fd) {
   size_t used = 0;
   for (;;) {
     ssize_t n = recv(fd, text + used, 1, 0);
+    if (n < 0 && errno == EINTR)
+      continue; /* it was stopped for its own dump; the limit makes that an error */
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) check_failed(__FILE__, __LINE__, "no answer");
     if (n <= 0) return NULL;
     if (text[used] == '\n') break;
