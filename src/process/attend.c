@@ -398,6 +398,7 @@ static bool leaves(struct thrumi_attendant *a, bool failed) {
   struct thrumi_works forsaken = {0};
   if (leaves) {
     unlink_attendant(a);
+    thrumi_processes_wake_some(p); /* one who was counted on, and failed */
     forsaken = forsake(p);
   }
   thrum_lock_release(&p->lock);

@@ -53,6 +53,8 @@ static int settle(struct thrumi_flight *f, int first) {
 
 int thrumi_flight_pair(struct thrumi_flight *f, int first) {
   int error = (int)QUIETLY(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, f->fds + first));
+  if (error)
+    f->fds[first] = f->fds[first + 1] = -1; /* the kernel says the numbers before it has the sockets */
   return error ? error : settle(f, first);
 }
 

@@ -46,8 +46,12 @@ void thrumi_processes_wake_all(struct thrumi_process_pool *p) {
   }
 }
 
-bool thrumi_processes_need(struct thrumi_process_pool *p) {
+void thrumi_processes_wake_some(struct thrumi_process_pool *p) {
   while (p->idle && p->queue.count > p->ready) wake(p->idle);
+}
+
+bool thrumi_processes_need(struct thrumi_process_pool *p) {
+  thrumi_processes_wake_some(p);
   bool doubtful = p->deaths && p->count;
   if (p->queue.count <= p->ready || p->count >= p->limit || p->broken || doubtful) return false;
   p->count++;
@@ -71,7 +75,7 @@ static void introduce(struct thrumi_process_pool *p, struct thrumi_attendant *a)
   p->attendants = a;
 }
 
-/* Nobody came. What is queued fails if nobody else is there. */
+/* Nobody came. What is queued is for those who are idle, or fails if nobody else is there. */
 static void uncount(struct thrumi_process_pool *p, struct thrumi_attendant *a, int error) {
   struct thrumi_works forsaken = {0};
   thrum_lock_acquire(&p->lock);
@@ -81,6 +85,7 @@ static void uncount(struct thrumi_process_pool *p, struct thrumi_attendant *a, i
   }
   p->count--;
   p->ready--;
+  thrumi_processes_wake_some(p);
   if (!p->count) forsaken = thrumi_processes_take_queue(p, thrumi_future_begin);
   p->finished += forsaken.count;
   p->pins -= forsaken.count;

@@ -12,7 +12,8 @@
  *
  * Invariants, whenever the lock is free:
  *
- *   Q1  queued > 0  =>  queued <= ready, or nobody is idle and count = limit. (For each work somebody comes.)
+ *   Q1  queued > 0  =>  queued <= ready, or nobody is idle and count = limit. (For each work somebody comes.) Or one more could not be
+ *       started, or processes die before they do anything: then it waits for who is BUSY, or for the next work that is submitted.
  *   Q2  queued > 0  =>  count > 0, or the thread that brought count to 0 is about to fail what is queued.
  *   Q3  a work is in one place: the queue; a batch that an attendant is about to write; an attendant's outstanding ones; or done.
  *   Q4  pins = the handle, if held, + count + others + works that are queued, or whose canceller has not been here. 0: it is freed. */
@@ -126,7 +127,10 @@ void thrumi_processes_cancel_all(struct thrumi_process_pool *p, struct thrumi_wo
 
 void thrumi_attendant_set(struct thrumi_attendant *a, enum thrumi_attendance state); /* under the lock */
 
-/* Under the lock: wakes those who are idle, as far as work is queued; true: an attendant is to be started besides, and
+/* Under the lock: wakes those who are idle, as far as work is queued for which nobody comes. */
+void thrumi_processes_wake_some(struct thrumi_process_pool *p);
+
+/* Under the lock: the same; true: an attendant is to be started besides, and
  * has been counted. */
 bool thrumi_processes_need(struct thrumi_process_pool *p);
 int thrumi_processes_start(struct thrumi_process_pool *p);     /* without the lock: that one */
