@@ -167,12 +167,17 @@ struct thrumi_record *thrumi_post_next(struct thrumi_post *post) {
 
 void thrumi_post_done(struct thrumi_post *post) { pass(post); }
 
+/* The executor says it. What stands there is nothing to itself: a process that has gone wild may write that, too. */
+static bool is_stopped(const struct thrumi_post *post) {
+  return post->in == &post->board->flow[0] && thrumi_load(&post->board->stop);
+}
+
 /* ---- Sleeping ------------------------------------------------------------------------------------------------------------ */
 
 bool thrumi_post_sleep(struct thrumi_post *post) {
   thrumi_store(&post->in->reader_sleeps, 1u);
   atomic_thread_fence(memory_order_seq_cst); /* F1: this store, then the loads; F2 is in wake_if */
-  bool sleeps = thrumi_load(&post->in->tail) == post->read && !thrumi_load(&post->board->stop);
+  bool sleeps = thrumi_load(&post->in->tail) == post->read && !is_stopped(post);
   if (!sleeps) thrumi_store(&post->in->reader_sleeps, 0u);
   return sleeps;
 }

@@ -3,6 +3,7 @@
 #include "process_pools.h"
 
 #include <fcntl.h>
+#include <process/post.h>
 #include <sys/syscall.h>
 
 THRUM_TASK(twice) { return 2 * number_in(in); }
@@ -138,6 +139,34 @@ static void processes_that_never_live_are_said(void) {
   end_pool(x);
 }
 
+/* The words of the board that are not rings: of the one that this process has mapped. */
+static void scribble_over_board(void) {
+  FILE *maps = fopen("/proc/self/maps", "r");
+  char line[512];
+  CHECK(maps);
+  while (fgets(line, sizeof line, maps)) {
+    void *start, *end;
+    if (!strstr(line, "memfd") || !strstr(line, "rw-s") || sscanf(line, "%p-%p", &start, &end) != 2) continue;
+    if ((size_t)((char *)end - (char *)start) < sizeof(struct thrumi_board)) continue;
+    memset(&((struct thrumi_board *)start)->stop, 0x5a, sizeof(uint32_t));
+  }
+  fclose(maps);
+}
+
+THRUM_TASK(scribbles) {
+  scribble_over_board();
+  return die_of(number_in(in));
+}
+
+/* What a process writes into the memory that it shares is nothing to its executor but what it may say there. */
+static void one_that_says_stop_dies_alone(void) {
+  thrum_executor *x = processes_of(1);
+  CHECK_EQ(take(submit_number(x, &twice, 3)), 6);
+  take_failure(submit_number(x, &scribbles, SIGKILL), -EOWNERDEAD, "was killed by signal 9");
+  CHECK_EQ(take(submit_number(x, &twice, 4)), 8);
+  end_pool(x);
+}
+
 /* ---- A killer --------------------------------------------------------------------------------------------------- */
 
 enum { LETTERS = TESTS_SANITIZED ? 500 : 2000 };
@@ -248,6 +277,7 @@ int main(int argc, char **argv) {
   tasks_are_tried_again();
   a_map_fails_where_it_died();
   an_idle_one_is_replaced();
+  one_that_says_stop_dies_alone();
   processes_that_never_live_are_said();
   nothing_is_lost_under_a_killer(0);
   nothing_is_lost_under_a_killer(1000);
