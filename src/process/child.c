@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,13 +25,16 @@ struct thrumi_self_process thrumi_this_process = {.life = -1, .channel = -1};
 
 /* ---- The way in -------------------------------------------------------------------------------------------------------- */
 
+/* What a child is to be, and which objects it opens, is said by whoever holds the other end of a socket. That is the caller of a program
+ * that runs with other privileges than his (set-user-ID): such a one takes no part, and starts none. */
 int thrum_process_main(int argc, char **argv) {
-  thrumi_this_process.main_called = true;
+  bool privileged = getauxval(AT_SECURE);
+  thrumi_this_process.main_called = !privileged;
   thrumi_this_process.argv = argv;
   if (argc != 3 || strcmp(argv[1], THRUMI_ROLE_MARK) != 0) return 0;
   int type = 0;
   socklen_t size = sizeof type;
-  if (getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+  if (privileged || getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
     fprintf(stderr, "%s: %s is for thrum's own use\n", argv[0], THRUMI_ROLE_MARK);
     _exit(2);
   }

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <core/fatal.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <thrum/io/file.h>
 #include <unistd.h>
@@ -237,8 +238,10 @@ int thrumi_without_main(void) {
   static _Atomic bool said;
   bool no = false;
   if (thrumi_cas(&said, &no, true))
-    thrumi_log(
-        "tasks in processes need thrum_process_main(argc, argv) as the first call of main, or THRUM_FORK");
+    thrumi_log(getauxval(AT_SECURE)
+                   ? "tasks in processes of a set-user-ID program need THRUM_FORK"
+                   : "tasks in processes need thrum_process_main(argc, argv) as the first call of main, or "
+                     "THRUM_FORK");
   return -ENOTSUP;
 }
 

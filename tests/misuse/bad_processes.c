@@ -2,6 +2,8 @@
 #include "../promises/processes.h"
 
 #include <limits.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
 
 THRUM_TASK(unused) { return 0; }
 
@@ -114,6 +116,35 @@ static void methods(void) {
   CHECK_EQ(thrum_process_set_start_method(THRUM_FORKSERVER), 0);
 }
 
+/* Its caller holds the other end of the socket: a program with the set-user-ID bit is no child of his. Exit code 2: refused. */
+static void privileged(void) {
+  char path[] = "/tmp/thrum-suid-XXXXXX", command[256];
+  struct statvfs about;
+  int code = 0, ends[2], fd = mkstemp(path);
+  CHECK(fd >= 0 && close(fd) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  bool can = getuid() == 0 && statvfs(path, &about) == 0 && !(about.f_flag & ST_NOSUID) && !TESTS_SANITIZED;
+  snprintf(command, sizeof command, "cp /proc/%d/exe %s && chmod 4755 %s", (int)getpid(), path, path);
+  if (can && system(command) == 0) {
+    pid_t child = fork();
+    if (child == 0) {
+      const char *const args[] = {"it", "--thrum-process", "child", NULL};
+      int quiet = open("/dev/null", O_WRONLY);
+      bool ready = dup2(quiet, 2) == 2 && dup2(ends[1], 3) == 3 && setgid(65534) == 0 && setuid(65534) == 0;
+      close(ends[0]);
+      if (ready) execv(path, (char *const *)(uintptr_t)args);
+      _exit(1);
+    }
+    close(ends[0]); /* without the refusal it finds no plan, and says 127 */
+    CHECK_EQ(waitpid(child, &code, 0), child);
+    CHECK(WIFEXITED(code));
+    CHECK_EQ(WEXITSTATUS(code), 2);
+  } else {
+    close(ends[0]);
+  }
+  close(ends[1]);
+  unlink(path);
+}
+
 /* With only the default: a status of 0 says that nothing was wrong with the test itself. */
 int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
@@ -123,6 +154,7 @@ int main(int argc, char **argv) {
   surroundings();
   methods();
   handles();
+  privileged();
   AWAIT(count_children(getpid(), true) == 0);
   return 0;
 }
