@@ -13,6 +13,7 @@ def chapter8(build):
     check_global(run(build / "8-3-a-global").stdout.splitlines())
     check_crash(run(build / "8-4-a-crash").stdout.splitlines())
     check_pool(run(build / "8-5-a-pool").stdout.splitlines())
+    check_manager(run(build / "8-6-a-manager").stdout.splitlines())
 
 
 def burn(seconds):
@@ -80,3 +81,8 @@ def check_pool(lines):
     words = sum(len(f.read_bytes().split()) for f in files)
     expect(lines == ["one of the processes is killed", f"{len(files)} files, {len(files)} of them counted, {words} words"],
            "each file counted once", "\n".join(lines))
+
+
+def check_manager(lines):
+    expect(lines == ["the lock: held, and its holder has died", "the lock: held", "one: 60", "fish: 240"],
+           "each word counted once, and a word about the dead", "\n".join(lines))
