@@ -1,10 +1,10 @@
 /* The manager's server, inside. docs/design/manager.md says why it is so.
  *
- * One lock guards all of a server: objects, sessions, requests, the heap of deadlines. What is done under it takes a few steps, copies no message,
- * allocates little, and waits for nothing. Sending, receiving and tasks are outside of it.
+ * One lock guards all of a server: objects, sessions, requests, the heap of deadlines. What is done under it takes a few steps, copies no
+ * message, allocates little, and waits for nothing. Sending, receiving and tasks are outside of it.
  *
- * A session is a connection: one thread reads its requests and does them, one writes its replies. Neither waits for another session. The reader never
- * waits for the writer either, so the client may write while it does not read.
+ * A session is a connection: one thread reads its requests and does them, one writes its replies. Neither waits for another session. The
+ * reader never waits for the writer either, so the client may write while it does not read.
  *
  * A request is one block of memory from its message on, and always somewhere:
  *
@@ -12,11 +12,12 @@
  *   RUNNING    in its session's list; a task's thread will finish it, if it is still there then
  *   REPLYING   in its session's list of replies
  *
- * So a reply needs no memory and cannot fail. Who takes it out of WAITING decides, once, what becomes of it: a handing over, its deadline, a
- * cancellation, its session's end, its object's. Nothing is handed to a request that has not been taken out so, in the same hold of the lock.
+ * So a reply needs no memory and cannot fail. Who takes it out of WAITING decides, once, what becomes of it: a handing over, its
+ * deadline, a cancellation, its session's end, its object's. Nothing is handed to a request that has not been taken out so, in the same
+ * hold of the lock.
  *
- * A message of a queue is in one place: the queue's list; the list of its session, from when it is handed to a get until the ACK (a reply may still wait to be
- * sent then); or in a put that waits. If the session ends it goes back, by its number, to where it was. */
+ * A message of a queue is in one place: the queue's list; the list of its session, from when it is handed to a get until the ACK (a reply
+ * may still wait to be sent then); or in a put that waits. If the session ends it goes back, by its number, to where it was. */
 #ifndef THRUMI_MANAGER_H
 #define THRUMI_MANAGER_H
 
@@ -252,7 +253,8 @@ void thrumi_object_unref(struct thrumi_object *object);
 void thrumi_objects_end(thrumi_server *server);
 uint64_t thrumi_manager_hash(uint64_t seed, const void *bytes, size_t size);
 
-/* manager_queue.c, manager_lock.c, manager_map.c: do a request with an object, which is of the right kind: they finish it, or have it wait. */
+/* manager_queue.c, manager_lock.c, manager_map.c: do a request with an object, which is of the right kind: they finish it, or have it
+ * wait. */
 void thrumi_queue_do(struct thrumi_server_queue *q, struct thrumi_request *r);
 void thrumi_lock_do(struct thrumi_server_lock *lock, struct thrumi_request *r);
 void thrumi_count_do(struct thrumi_server_count *count, struct thrumi_request *r);
@@ -270,7 +272,8 @@ void thrumi_map_empty(struct thrumi_server_map *map);
 int thrumi_call_begin(struct thrumi_request *r);
 void thrumi_call_abandon(struct thrumi_request *r); /* its task is cancelled, and finishes nothing */
 
-/* manager_options.c: *out: the options with the defaults filled in, and copies of what they point to; freed by the other. Not under the lock. */
+/* manager_options.c: *out: the options with the defaults filled in, and copies of what they point to; freed by the other. Not under the
+ * lock. */
 int thrumi_manager_options_copy(thrumi_server *server, const thrum_manager_options *options);
 void thrumi_manager_options_free(thrumi_server *server);
 
@@ -278,7 +281,8 @@ void thrumi_manager_options_free(thrumi_server *server);
 int thrumi_peer_is_kin(int fd);
 void thrumi_keep_alive(int fd);
 
-/* manager_forks.c. A socket that the child of a fork is to let go of; NULL: it will not. And no longer, before it is closed. Not under the lock. */
+/* manager_forks.c. A socket that the child of a fork is to let go of; NULL: it will not. And no longer, before it is closed. Not under
+ * the lock. */
 struct thrumi_fork_slot;
 struct thrumi_fork_slot *thrumi_manager_note(int fd);
 void thrumi_manager_forget(struct thrumi_fork_slot *slot); /* NULL: nothing */

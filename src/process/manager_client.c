@@ -1,15 +1,16 @@
 /* A manager's client: the connection, and calls through it.
  *
- * One connection for all threads of a client, not one for each, nor a pool: what a client holds is given back when its connection ends, and there is only one end then; a
- * thousand light threads that wait cost the manager a thousand small records and no descriptors. So requests have numbers, and one
- * thread, the reader, receives all replies, and hands each to the call that waits for it.
+ * One connection for all threads of a client, not one for each, nor a pool: what a client holds is given back when its connection ends,
+ * and there is only one end then; a thousand light threads that wait cost the manager a thousand small records and no descriptors. So
+ * requests have numbers, and one thread, the reader, receives all replies, and hands each to the call that waits for it.
  *
- * The reader sends nothing, so it always goes on receiving, and the server, whose reader does the same, always goes on as well: neither end can block the other by
- * being full.
+ * The reader sends nothing, so it always goes on receiving, and the server, whose reader does the same, always goes on as well: neither
+ * end can block the other by being full.
  *
- * A call always learns what has become of it. It leaves its time to the server; when it is cancelled it tells the server, and waits for the answer: which is that
- * it was cancelled, or that it was done just before. Only if that does not come within the patience is the connection given up, and with it all calls. So a
- * call that says -ECANCELED or -ETIMEDOUT has done nothing, no reply is ever left over, and nothing that came with one is lost.
+ * A call always learns what has become of it. It leaves its time to the server; when it is cancelled it tells the server, and waits for
+ * the answer: which is that it was cancelled, or that it was done just before. Only if that does not come within the patience is the
+ * connection given up, and with it all calls. So a call that says -ECANCELED or -ETIMEDOUT has done nothing, no reply is ever left over,
+ * and nothing that came with one is lost.
  *
  * A get acknowledges its message before it returns, in its own thread; if it cannot it says so, and has no message.
  *

@@ -1,6 +1,6 @@
-/* In the child of a fork the sockets of managers and clients are the parent's. A copy that the child kept would hold them open when the parent is gone: the other end
- * would not see its end, and what a dead client held would be held on. So the child puts /dev/null in the place of each: their numbers stay taken, since handles
- * know them.
+/* In the child of a fork the sockets of managers and clients are the parent's. A copy that the child kept would hold them open when the
+ * parent is gone: the other end would not see its end, and what a dead client held would be held on. So the child puts /dev/null in the
+ * place of each: their numbers stay taken, since handles know them.
  *
  * Slots are never given back, and are read by the child whatever moment the parent was forked at:
  *

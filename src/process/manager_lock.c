@@ -1,7 +1,8 @@
 /* A manager's locks, semaphores and events. All under the server's lock.
  *
- * Who waits longest is next, and nobody comes in between: a release hands over. The holder of a lock is a session, that of an rlock a thread of one; a holder's
- * locks are in its session's list `held`. Those whose holder died are `bereft` until the next holder has been told. */
+ * Who waits longest is next, and nobody comes in between: a release hands over. The holder of a lock is a session, that of an rlock a
+ * thread of one; a holder's locks are in its session's list `held`. Those whose holder died are `bereft` until the next holder has been
+ * told. */
 #include <process/manager.h>
 
 /* ---- Locks -------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
-/* A manager's maps: a hash table with chains, which doubles, and a ring of the entries in the order in which they came. All under the server's lock.
+/* A manager's maps: a hash table with chains, which doubles, and a ring of the entries in the order in which they came. All under the
+ * server's lock.
  *
- * Versions are numbers of the map's, one a change, so a value that is set to what it was has another one. Who waits for a change of a key is in the map's one
- * list of waits, which each change looks through; hashes are compared first. */
+ * Versions are numbers of the map's, one a change, so a value that is set to what it was has another one. Who waits for a change of a key
+ * is in the map's one list of waits, which each change looks through; hashes are compared first. */
 #include <os/os.h>
 #include <process/manager.h>
 #include <stdlib.h>
@@ -173,7 +174,12 @@ static int wait_for_change(struct thrumi_server_map *map, struct thrumi_request 
 static int tell_keys(struct thrumi_server_map *map, struct thrumi_request *r) {
   if (map->key_bytes > r->session->server->options.message_max) return -EMSGSIZE;
   r->payload = thrumi_blob_new(map->key_bytes);
-  if (!r->payload) return -ENOMEM;
+  int error = r->payload ? thrumi_charge(r->session->server, r->payload, 0) : -ENOMEM;
+  if (error) {
+    thrumi_blob_drop(r->payload);
+    r->payload = NULL;
+    return error;
+  }
   unsigned char *to = (unsigned char *)(r->payload + 1);
   for (struct thrumi_ring *at = map->entries.next; at != &map->entries; at = at->next) {
     const struct thrumi_blob *key = THRUMI_RING_OWNER(at, struct thrumi_entry, link)->key;

@@ -1,5 +1,5 @@
-/* A manager's objects: by name in a hash table, by number in an array. A number is a place in the array and how often that place was used, so one of an object that
- * was removed finds nothing. All under the server's lock. */
+/* A manager's objects: by name in a hash table, by number in an array. A number is a place in the array and how often that place was
+ * used, so one of an object that was removed finds nothing. All under the server's lock. */
 #include <os/os.h>
 #include <process/manager.h>
 #include <stdlib.h>

@@ -122,8 +122,11 @@ void thrumi_request_finish(struct thrumi_request *r, int status) {
   thrum_event_set(&s->wake);
 }
 
-/* It is in its session's list from here on, and ends with its time. */
+/* It is in its session's list from here on, and ends with its time. Meanwhile its bytes count as kept. */
 static int be_pending(struct thrumi_request *r, enum thrumi_request_state state) {
+  bool counts = r->message->account != NULL;
+  int error = counts ? 0 : thrumi_charge(r->session->server, r->message, r->words.name_size);
+  if (error) return error;
   r->deadline = thrum_after(r->words.timeout);
   if (r->deadline != THRUM_FOREVER && heap_add(r->session->server, r) != 0) return -ENOMEM;
   r->state = state;
@@ -245,6 +248,15 @@ static void do_with_object(struct thrumi_request *r, enum thrumi_object_kind kin
   }
 }
 
+/* Nothing comes along that has no use: it would be kept as long as the request waits. */
+static bool bytes_fit(const struct thrumi_request_words *w) {
+  bool calls = w->operation == THRUMI_OP_CALL, opens = w->operation == THRUMI_OP_OPEN;
+  bool names = opens || calls || w->operation == THRUMI_OP_REMOVE;
+  bool has_key = w->operation >= THRUMI_OP_SET && w->operation <= THRUMI_OP_CHANGE;
+  bool has_value = calls || w->operation == THRUMI_OP_PUT || w->operation == THRUMI_OP_SET;
+  return (names || has_key || !w->name_size) && (has_value || !w->value_size);
+}
+
 static bool flags_fit(const struct thrumi_request_words *w) {
   bool conditional = w->operation == THRUMI_OP_SET || w->operation == THRUMI_OP_DELETE;
   if (w->operation == THRUMI_OP_OPEN) return w->flags > THRUMI_KIND_NONE && w->flags < THRUMI_KINDS;
@@ -257,7 +269,7 @@ static int perform(struct thrumi_request *r) {
   const struct thrumi_request_words *w = &r->words;
   enum thrumi_object_kind kind = first_kind_of(w->operation);
   int status = 0;
-  if (!flags_fit(w)) return -EPROTO;
+  if (!flags_fit(w) || !bytes_fit(w) || w->value_size > server->options.message_max) return -EPROTO;
   if (kind != THRUMI_KIND_NONE) {
     do_with_object(r, kind);
     return 0;

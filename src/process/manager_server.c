@@ -1,5 +1,5 @@
-/* A manager's server: its threads. One accepts, one keeps the time; of each session one reads and one writes; each call of a task has one. All belong to one scope,
- * which the accepting one has opened, and whose end is theirs. See manager.h. */
+/* A manager's server: its threads. One accepts, one keeps the time; of each session one reads and one writes; each call of a task has
+ * one. All belong to one scope, which the accepting one has opened, and whose end is theirs. See manager.h. */
 #include <core/parking.h>
 #include <os/os.h>
 #include <process/listener.h>
@@ -36,8 +36,8 @@ static int send_reply(thrum_conn *c, const struct thrumi_reply_words *words, con
   return thrumi_conn_send_pieces(c, pieces, 2, timeout);
 }
 
-/* When a send fails the client has gone, or cannot be told anything any more. But it may have said something before, which the reader has not come to: that a message has
- * arrived. So the connection stays open until the reader has read to its end; further replies fail, too. */
+/* When a send fails the client has gone, or cannot be told anything any more. But it may have said something before, which the reader has
+ * not come to: that a message has arrived. So the connection stays open until the reader has read to its end; further replies fail, too. */
 static intptr_t write_replies(void *arg) {
   struct thrumi_session *s = (struct thrumi_session *)arg;
   for (bool ended = false; !ended;) {
@@ -94,7 +94,9 @@ static int begin(struct thrumi_session *s) {
   thrum_time deadline = thrum_after(s->server->connection.patience);
   thrumi_keep_alive(thrum_conn_fd(s->conn));
   int error = prove(s, deadline);
-  if (!error) error = greet(s, has_room(s) ? 0 : -EUSERS, deadline);
+  if (error && s->server->has_key) return error; /* which it has been told */
+  if (!error && !has_room(s)) error = -EUSERS;
+  error = greet(s, error, deadline);
   return error ? error : hear_hello(s, deadline);
 }
 

@@ -1,7 +1,7 @@
 /* A manager in a process of its own: what it is started with, and how it ends.
  *
- * The process inherits one end of a connection, on which it says where it listens, or why it does not, and which it then waits at: for a word of its starter's
- * to end, or the starter's own end. */
+ * The process inherits one end of a connection, on which it says where it listens, or why it does not, and which it then waits at: for a
+ * word of its starter's to end, or the starter's own end. */
 #include <dlfcn.h>
 #include <os/os.h>
 #include <process/manager.h>
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* What the task is given: this, the address, the key, the name of the digest, and of each task its name and its shared object; all strings with their NULs. */
+/* What the task is given: this, the address, the key, the name of the digest, and of each task its name and its shared object; all
+ * strings with their NULs. */
 struct charge {
   thrum_manager_options options; /* without pointers */
   size_t address_size, key_size, digest_size, task_count;

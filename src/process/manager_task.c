@@ -1,7 +1,8 @@
 /* A manager's tasks: each call is a light thread of the server's.
  *
- * A call and its request know each other until one of them ends. A call that ends first finishes the request; a request that ends first, by a cancellation, its
- * deadline or its session's end, has the call's thread cancelled, which then finishes nothing. Both happen under the server's lock. */
+ * A call and its request know each other until one of them ends. A call that ends first finishes the request; a request that ends first,
+ * by a cancellation, its deadline or its session's end, has the call's thread cancelled, which then finishes nothing. Both happen under
+ * the server's lock. */
 #include <core/parking.h>
 #include <future/executor.h>
 #include <os/os.h>
@@ -48,10 +49,10 @@ static intptr_t run_task(void *arg) {
   return call->task->fn(call->in->at, call->in->size, &call->out);
 }
 
-/* The sentence of the failure. */
-static struct thrumi_blob *sentence_of(struct thrumi_thread *me) {
+/* The sentence of the failure, as far as there is room for it. */
+static struct thrumi_blob *sentence_of(struct thrumi_thread *me, size_t room) {
   char *sentence = thrumi_sentence_swap(me, NULL);
-  struct thrumi_blob *payload = copy(sentence, sentence ? strlen(sentence) : 0);
+  struct thrumi_blob *payload = copy(sentence, sentence ? strnlen(sentence, room) : 0);
   if (sentence) thrumi_os.free(sentence);
   return payload;
 }
@@ -61,14 +62,18 @@ static intptr_t run(void *arg) {
   const struct thrum_out *out = &call->out;
   struct thrumi_thread *me = thrumi_me();
   struct thrumi_blob *payload = NULL;
+  const size_t room = call->server->options.message_max;
   intptr_t result = thrumi_part_call(me, run_task, call);
   if (!thrum_failed(result) && out->error) result = out->error;
-  if (!thrum_failed(result) && out->size > call->server->options.message_max) result = -EMSGSIZE;
+  if (!thrum_failed(result) && out->size > room) result = -EMSGSIZE;
   if (!thrum_failed(result)) {
     payload = copy(out->data, out->size);
-    result = payload ? 0 : -ENOMEM;
+    result = payload ? thrumi_charge(call->server, payload, 0) : -ENOMEM;
   }
-  if (thrum_failed(result)) payload = sentence_of(me);
+  if (thrum_failed(result)) {
+    thrumi_blob_drop(payload);
+    payload = sentence_of(me, room);
+  }
   finish(call, (int)result, payload);
   return 0;
 }

@@ -4,9 +4,10 @@
  *   client -> manager   a request: number 4, operation 2, flags 2, object 8, timeout 8, argument 8, size 4, 0 4, then `size` bytes of a name or key,
  *                       and the value
  *
- * The manager begins, once the key is proved: a reply with the number 0, the value THRUMI_GREETING, and what it takes: message_max 8, requests 4. The
- * client answers with a HELLO whose argument is the version that it speaks. Then come requests, in any number, with numbers of the client's choice that are
- * not under way; each but ACK and CANCEL has one reply, in any order. A manager disconnects who says anything else.
+ * The manager begins, once the key is proved: a reply with the number 0, the value THRUMI_GREETING, and what it takes: message_max 8,
+ * requests 4. The client answers with a HELLO whose argument is the version that it speaks. Then come requests, in any number, with
+ * numbers of the client's choice that are not under way; each but ACK and CANCEL has one reply, in any order. A manager disconnects who
+ * says anything else.
  *
  * These functions do nothing but compute: tests/fuzz/manager.c feeds them by themselves as well. */
 #ifndef THRUMI_MANAGER_WIRE_H

@@ -1,5 +1,5 @@
-/* Calls on a manager end when they are to: by their time, a cancellation, the client's close, the manager's end; and whatever ends them, nothing is lost,
- * doubled, or held. And tasks. */
+/* Calls on a manager end when they are to: by their time, a cancellation, the client's close, the manager's end; and whatever ends them,
+ * nothing is lost, doubled, or held. And tasks. */
 #include "managers.h"
 
 static thrum_manager_server *server;
@@ -88,6 +88,68 @@ static void races_lose_nothing(void) {
   }
   CHECK_EQ(got, (uint64_t)ROUNDS * (2 * ROUNDS + 1));
   printf("%d of %d cancelled, %d timed out\n", cut, ROUNDS, timed_out);
+}
+
+/* Waits for an event that nobody sets. */
+struct timed_wait {
+  thrum_manager_event event;
+  thrum_duration timeout;
+};
+
+static intptr_t wait_timed(void *arg) {
+  struct timed_wait *w = (struct timed_wait *)arg;
+  return thrum_manager_event_wait(&w->event, w->timeout);
+}
+
+/* Short and long ones in whatever order: the short ones end with their time whatever else is waited for, and goes before. */
+static void deadlines_pass_in_order(void) {
+  enum { WAITS = 60, SHORT_MS = 40 };
+  struct timed_wait waits[WAITS];
+  thrum_thread t[WAITS];
+  thrum_manager_event event;
+  unsigned seed = 3;
+  CHECK_EQ(thrum_manager_event_open(&event, a, "never"), 0);
+  for (int i = 0; i < WAITS; i++) {
+    thrum_duration timeout =
+        i % 3 ? THRUM_S(1000 + rand_r(&seed) % 1000) : THRUM_MS(1 + rand_r(&seed) % SHORT_MS);
+    waits[i] = (struct timed_wait){event, timeout};
+    t[i] = must_spawn(wait_timed, &waits[i]);
+  }
+  for (int i = 1; i < WAITS; i += 3) CHECK_EQ(thrum_cancel(t[i]), 0); /* out of the midst */
+  for (int i = 0; i < WAITS; i += 3) CHECK_EQ(must_join(t[i]), -ETIMEDOUT);
+  for (int i = 2; i < WAITS; i += 3) CHECK_EQ(thrum_cancel(t[i]), 0);
+  for (int i = 0; i < WAITS; i++)
+    if (i % 3) CHECK_EQ(must_join(t[i]), -ECANCELED);
+}
+
+enum { LARGE = 1 << 20 };
+
+static intptr_t put_large(void *q) {
+  char *bytes = (char *)calloc(1, LARGE);
+  CHECK(bytes != NULL);
+  int error = thrum_manager_queue_put((thrum_manager_queue *)q, bytes, LARGE);
+  free(bytes);
+  return error;
+}
+
+/* A message that is under way is not cut: the connection goes on, for all. */
+static void cancellations_cut_no_message(void) {
+  thrum_manager_queue q = must_open_queue(a, "large", THRUM_UNBOUNDED);
+  unsigned seed = 2;
+  for (int i = 0; i < 12; i++) {
+    void *data;
+    size_t size;
+    thrum_thread t = must_spawn(put_large, &q);
+    thrum_sleep(THRUM_US(rand_r(&seed) % 2000));
+    CHECK_EQ(thrum_cancel(t), 0);
+    intptr_t result = must_join(t);
+    CHECK(result == 0 || result == -ECANCELED);
+    CHECK_EQ(thrum_manager_queue_size(&q), result == 0);
+    if (result) continue;
+    CHECK_EQ(thrum_manager_queue_get_new(&q, &data, &size, 0), 0);
+    CHECK_EQ(size, LARGE);
+    free(data);
+  }
 }
 
 static intptr_t acquire_and_release(void *arg) {
@@ -246,6 +308,8 @@ static intptr_t everything(void *arg) {
   CHECK_EQ(must_join(must_spawn(release_cancelled, &lock)), 0);
   races_lose_nothing();
   cut_acquires_hold_nothing();
+  deadlines_pass_in_order();
+  cancellations_cut_no_message();
   tasks_are_called();
   tasks_run_together_and_end();
   closing_ends_calls();

@@ -1,7 +1,9 @@
-/* A manager in a process of its own, and clients that are killed at whatever moment: no message is got twice, none is lost but those that a killed client had in
- * hand, locks go on with a word, and nothing hangs. And the manager itself is killed. */
+/* A manager in a process of its own, and clients that are killed at whatever moment: no message is got twice, none is lost but those that
+ * a killed client had in hand, locks go on with a word, and nothing hangs. And the manager itself is killed. */
 #include "managers.h"
 #include "sharing.h"
+
+#include <process/manager.h>
 
 enum { PROCESSES = 4, THREADS = 3, IDS = 1 << 20, KILLING_MS = 2000 };
 enum { BEGUN = 1, PUT = 2, GOT = 4 };
@@ -14,12 +16,23 @@ static char address[256];
 
 /* ---- One by one --------------------------------------------------------------------------------------------------- */
 
-static intptr_t get_one(void *arg) {
-  thrum_manager *m = must_connect(address, NULL);
-  thrum_manager_queue q = must_open_queue(m, (const char *)arg, 10);
-  ADD(s->ready, 1);
+static thrum_manager_server *server; /* within this process, to be looked into */
+
+static intptr_t get_one(void *name) {
+  thrum_manager *m = must_connect(thrum_manager_server_address(server), NULL);
+  thrum_manager_queue q = must_open_queue(m, (const char *)name, 10);
   must_get(&q);
   die();
+}
+
+/* How many gets wait in a queue. */
+static int gets_that_wait(const thrum_manager_queue *q) {
+  int n = 0;
+  thrum_lock_acquire(&server->lock);
+  const struct thrumi_object *object = thrumi_object_find(server, q->id);
+  for (const struct thrumi_ring *at = object->waits.next; at != &object->waits; at = at->next) n++;
+  thrum_lock_release(&server->lock);
+  return n;
 }
 
 static void stop_process(pid_t pid) {
@@ -29,26 +42,50 @@ static void stop_process(pid_t pid) {
   CHECK(WIFSTOPPED(status));
 }
 
-/* Messages are handed to clients that do not run any more, and come back in their order when these are killed. */
-static void what_is_handed_to_the_dead_comes_back(thrum_manager *m) {
-  enum { DEAD = 3 };
-  pid_t pids[DEAD];
-  thrum_manager_queue q = must_open_queue(m, "handed", 10);
-  char byte;
-  STORE(s->ready, 0);
-  for (int i = 0; i < DEAD; i++) pids[i] = start_child(get_one, (void *)(uintptr_t) "handed");
-  AWAIT(LOAD(s->ready) == DEAD);
-  thrum_sleep(THRUM_MS(20)); /* most likely they wait by now; if not, it holds as well */
+enum { DEAD = 3 };
+
+/* Messages 1 to DEAD are handed to clients that do not run any more; and DEAD + 1 stays. */
+static void hand_to_stopped(thrum_manager_queue *q, const char *name, pid_t pids[DEAD]) {
+  for (int i = 0; i < DEAD; i++) pids[i] = start_child(get_one, (void *)(uintptr_t)name);
+  AWAIT(gets_that_wait(q) == DEAD);
   for (int i = 0; i < DEAD; i++) stop_process(pids[i]);
-  for (uint64_t i = 1; i <= DEAD + 1; i++) must_put(&q, i);
-  AWAIT(thrum_manager_queue_size(&q) == 1);
-  CHECK_EQ(thrum_manager_queue_shutdown(&q, false), 0);
-  CHECK_EQ(thrum_manager_queue_unfinished(&q), DEAD + 1);
-  CHECK_EQ(must_get(&q), DEAD + 1);
+  for (uint64_t i = 1; i <= DEAD + 1; i++) must_put(q, i);
+  CHECK_EQ(thrum_manager_queue_size(q), 1);
+  CHECK_EQ(thrum_manager_queue_shutdown(q, false), 0);
+  CHECK_EQ(thrum_manager_queue_unfinished(q), DEAD + 1);
+  CHECK_EQ(must_get(q), DEAD + 1);
+}
+
+/* They come back in their order when these are killed. */
+static void what_is_handed_to_the_dead_comes_back(void) {
+  thrum_manager *m = must_connect_to(server);
+  pid_t pids[DEAD];
+  char byte;
+  thrum_manager_queue q = must_open_queue(m, "handed", 10);
+  hand_to_stopped(&q, "handed", pids);
   CHECK_EQ(thrum_manager_queue_try_get(&q, &byte, 1), -EAGAIN); /* not -EPIPE: they may come back */
   for (int i = 0; i < DEAD; i++) kill_child(pids[i]);
   for (uint64_t i = 1; i <= DEAD; i++) CHECK_EQ(must_get(&q), i);
   CHECK_EQ(thrum_manager_queue_try_get(&q, &byte, 1), -EPIPE);
+  thrum_manager_close(m);
+}
+
+static intptr_t get_number(void *q) { return (intptr_t)must_get((thrum_manager_queue *)q); }
+
+/* Who waits gets one of them, though the queue is shut down. */
+static void what_comes_back_is_waited_for(void) {
+  thrum_manager *m = must_connect_to(server);
+  pid_t pids[DEAD];
+  thrum_manager_queue q = must_open_queue(m, "awaited", 10);
+  hand_to_stopped(&q, "awaited", pids);
+  thrum_thread t = must_spawn(get_number, &q);
+  AWAIT(gets_that_wait(&q) == 1);
+  CHECK_EQ(thrum_manager_queue_task_done(&q), 0);
+  for (int i = 0; i < DEAD; i++) kill_child(pids[i]);
+  uint64_t sum = (uint64_t)must_join(t);
+  for (int i = 1; i < DEAD; i++) sum += must_get(&q);
+  CHECK_EQ(sum, DEAD * (DEAD + 1) / 2);
+  thrum_manager_close(m);
 }
 
 static intptr_t hold_and_die(void *arg) {
@@ -79,11 +116,10 @@ static intptr_t fork_and_die(void *arg) {
   pid_t pid = fork();
   if (pid == 0) {
     CHECK_EQ(thrum_manager_lock_try_acquire(&lock), -ECHILD);
-    thrum_manager_close(m);
-    m = must_connect(address, NULL); /* it may have one of its own */
-    thrum_manager_close(m);
+    thrum_manager_close(must_connect(address, NULL)); /* it may have one of its own */
     STORE(s->ready, 1);
     AWAIT(LOAD(s->stop));
+    thrum_manager_close(m);
     _exit(0);
   }
   AWAIT(LOAD(s->ready));
@@ -197,6 +233,67 @@ static void random_kills(thrum_manager *m) {
          s->total);
 }
 
+/* ---- Silence, and strangers --------------------------------------------------------------------------------------- */
+
+static bool is_stopped(pid_t pid) {
+  char path[64], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  FILE *file = fopen(path, "r");
+  bool read_it = file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+  if (file) fclose(file);
+  return read_it && state == 'T';
+}
+
+/* Who is patient waits for a manager that does not run; who is not takes it for gone. */
+static void a_silent_manager(thrum_manager *m) {
+  thrum_conn_options o = THRUM_CONN_OPTIONS_INIT;
+  o.patience = THRUM_MS(300);
+  thrum_manager *hasty = must_connect(address, &o), *late = NULL;
+  thrum_manager_queue q = must_open_queue(hasty, "silence", 1), same = must_open_queue(m, "silence", 1);
+  char byte;
+  CHECK_EQ(kill(thrum_manager_pid(m), SIGSTOP), 0);
+  AWAIT(is_stopped(thrum_manager_pid(m)));
+  o.patience = THRUM_MS(20);
+  CHECK_EQ(thrum_manager_connect(&late, address, &o), -ETIMEDOUT);
+  CHECK_EQ(thrum_manager_queue_get_for(&q, &byte, 1, THRUM_MS(1)), -ECONNRESET);
+  CHECK_EQ(thrum_manager_queue_size(&q), -ECONNRESET); /* for good */
+  CHECK_EQ(kill(thrum_manager_pid(m), SIGCONT), 0);
+  CHECK_EQ(thrum_manager_queue_put(&same, "x", 1), 0);
+  CHECK_EQ(thrum_manager_queue_get(&same, &byte, 1), 1); /* the get has come to nothing */
+  thrum_manager_close(hasty);
+}
+
+static intptr_t connect_as_another(void *arg) {
+  thrum_manager *m = NULL;
+  if (setuid(65534) != 0) return 1;
+  CHECK_EQ(thrum_manager_connect(&m, address, NULL), -EACCES);
+  return (void)arg, 0;
+}
+
+static intptr_t serve_as_another(void *arg) {
+  thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
+  o.address = (const char *)arg;
+  if (setuid(65534) != 0) return 1;
+  must_serve(&o);
+  STORE(s->ready, 1);
+  thrum_sleep(THRUM_FOREVER);
+  return 0;
+}
+
+/* Without a key a stranger is nobody's manager, and nobody's client. */
+static void other_users_are_refused(void) {
+  char theirs[64];
+  thrum_manager *m = NULL;
+  if (geteuid() != 0) return;
+  CHECK_EQ(end_of_child(start_child(connect_as_another, NULL)), 0);
+  snprintf(theirs, sizeof theirs, "unix:@thrum-theirs-%d", (int)getpid());
+  STORE(s->ready, 0);
+  pid_t pid = start_child(serve_as_another, theirs);
+  AWAIT(LOAD(s->ready));
+  CHECK_EQ(thrum_manager_connect(&m, theirs, NULL), -EACCES);
+  kill_child(pid);
+}
+
 /* ---- The manager's death ------------------------------------------------------------------------------------------ */
 
 static intptr_t get_for_ever(void *q) {
@@ -246,11 +343,16 @@ int main(int argc, char **argv) {
   strcpy(address, thrum_manager_address(m));
   if (TESTS_FORK) {
     s = (struct shared *)share(sizeof *s);
-    what_is_handed_to_the_dead_comes_back(m);
+    server = must_serve(NULL);
+    what_is_handed_to_the_dead_comes_back();
+    what_comes_back_is_waited_for();
+    thrum_manager_server_stop(server);
     locks_of_the_dead(m);
     forks_hold_nothing(m);
     random_kills(m);
+    other_users_are_refused();
   }
+  a_silent_manager(m);
   the_manager_is_killed(m);
   thrum_manager_close(m);
   return 0;

@@ -1,4 +1,5 @@
-/* A manager is a process that keeps things for others: queues, locks, maps, semaphores, events, found by their names, and tasks to be called.
+/* A manager is a process that keeps things for others: queues, locks, maps, semaphores, events, found by their names, and tasks to be
+ * called.
  *
  *     thrum_manager *m;                                           // in one process
  *     thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
@@ -15,23 +16,26 @@
  * Objects. Who opens a name first makes the object; the others find it, as it was made. It stays until it is removed, or the manager
  * ends. A handle is a value: it may be copied, needs no close, and is good as long as its thrum_manager.
  *
- * A client is one connection. Any number of threads use it together, and none waits for another's call. Light, bound and
- * foreign threads may; signal handlers nothing.
+ * A client is one connection. Any number of threads use it together, and none waits for another's call. Light, bound and foreign threads
+ * may; signal handlers nothing.
  *
- * Forms. Calls that take a timeout wait for so long, THRUM_FOREVER without end, 0 or less not at all (-ETIMEDOUT). All calls switch, and are cancellation
- * points but for those of which it is said. A call that says -ECANCELED, -ETIMEDOUT, or another error of the manager's has done nothing.
+ * Forms. Calls that take a timeout wait for so long, THRUM_FOREVER without end, 0 or less not at all (-ETIMEDOUT). All calls switch, and
+ * are cancellation points but for those of which it is said. A call that says -ECANCELED, -ETIMEDOUT, or another error of the manager's
+ * has done nothing.
  *
- * Each call is done once, or not at all; but of one that says -ECONNRESET, -ETIMEDOUT with a manager that is silent, or that its client did not survive, nobody
- * can tell which. A client may die at any moment, and the manager goes on:
+ * What waits, and what is put or set, counts as kept by the manager while it is: -ENOSPC, when it keeps as much as it may.
+ *
+ * Each call is done once, or not at all; but of one that says -ECONNRESET, or that its client did not survive, nobody can tell which. A
+ * client may die at any moment, and the manager goes on:
  *  - What it holds is released; who gets such a lock next is told so, once, by -EOWNERDEAD.
  *  - What it waits for it does not get. What it put stays.
  *  - A message on its way to it goes back to the front of its queue, unless it has acknowledged it, which a get does before it
  *    returns. So a message is got once. Where a network breaks just then it may be got twice: the acknowledgement was sent,
  *    and never came.
  *
- * When the manager is gone every call says -ECONNRESET, those that wait too, and nothing brings it back: connect again. It is also taken for gone if
- * it does not answer within the options' patience (10 s) behind the time that the call had. -ECHILD: in the child of a fork, which
- * connects for itself. -EBADF: closed meanwhile.
+ * When the manager is gone every call says -ECONNRESET, those that wait too, and nothing brings it back: connect again. It is also taken
+ * for gone if it does not answer within the options' patience (10 s) behind the time that the call had. -ECHILD: in the child of a fork,
+ * which connects for itself. -EBADF: closed meanwhile.
  *
  * Who may. With a key (listener.h), who knows it. Without, at Unix addresses alone, whoever runs as the manager's user, or as root; the
  * client asks the same of the manager. Nothing is encrypted. */
@@ -83,11 +87,12 @@ THRUM_API int thrum_manager_serve(thrum_manager_server **out, const thrum_manage
 /* Where it listens, until the stop. Does not switch. */
 THRUM_API const char *thrum_manager_server_address(const thrum_manager_server *server);
 
-/* Ends it: clients find it gone; tasks that run are cancelled, and waited for. NULL: nothing. Switches; no cancellation point. */
+/* Ends it: clients find it gone; tasks that run are cancelled, and waited for, so that none of them may call this. NULL: nothing.
+ * Switches; no cancellation point. */
 THRUM_API void thrum_manager_server_stop(thrum_manager_server *server);
 
-/* Connects to a manager. The options' patience is also how long it may be silent. NULL: no key, and 10 s.
- * -EACCES: another key, or one where there is none; another user's; -EPROTO: not a manager; -EPROTONOSUPPORT: another version; -EUSERS: it has as many clients as it
+/* Connects to a manager. The options' patience is also how long it may be silent. NULL: no key, and 10 s. -EACCES: another key, or one
+ * where there is none; another user's; -EPROTO: not a manager; -EPROTONOSUPPORT: another version; -EUSERS: it has as many clients as it
  * may; and what thrum_conn_dial says. */
 THRUM_API int thrum_manager_connect(thrum_manager **out, const char *address,
                                     const thrum_conn_options *options);
@@ -96,8 +101,8 @@ THRUM_API int thrum_manager_connect(thrum_manager **out, const char *address,
 THRUM_API const char *thrum_manager_address(const thrum_manager *m);
 THRUM_API pid_t thrum_manager_pid(const thrum_manager *m);
 
-/* Disconnects, and ends the process that thrum_manager_start has started: by a word, a second later by SIGKILL. Calls that are under way end with -EBADF;
- * none may begin. NULL: nothing. Switches; no cancellation point. */
+/* Disconnects, and ends the process that thrum_manager_start has started: by a word, a second later by SIGKILL. Calls that are under way
+ * end with -EBADF; none may begin. NULL: nothing. Switches; no cancellation point. */
 THRUM_API void thrum_manager_close(thrum_manager *m);
 
 /* Removes the object of that name: who waits for it, and who has a handle, is told -ESRCH. What it held is gone. -ENOENT: there is none. */
@@ -124,8 +129,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_manager_queue_put_for(thrum_manager_queue *
 THRUM_API THRUM_MUST_CHECK int thrum_manager_queue_try_put(thrum_manager_queue *q, const void *data,
                                                            size_t size);
 
-/* The next message, into the buffer: its size. -EPIPE: shut down, empty, and nothing on its way to others that might come back. -EMSGSIZE: longer than
- * `size`; it stays the next one. */
+/* The next message, into the buffer: its size. -EPIPE: shut down, empty, and nothing on its way to others that might come back.
+ * -EMSGSIZE: longer than `size`; it stays the next one. */
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_manager_queue_get(thrum_manager_queue *q, void *buffer, size_t size);
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_manager_queue_get_for(thrum_manager_queue *q, void *buffer,
                                                                size_t size, thrum_duration timeout);
@@ -140,16 +145,16 @@ THRUM_API THRUM_MUST_CHECK int thrum_manager_queue_get_new(thrum_manager_queue *
 THRUM_API ssize_t thrum_manager_queue_size(thrum_manager_queue *q);
 THRUM_API ssize_t thrum_manager_queue_unfinished(thrum_manager_queue *q);
 
-/* As of thrum_queue. A message that a client got, and died with, stays unfinished: whoever notices says task_done for it. task_done: -EOVERFLOW: said too often; no
- * cancellation point, nor is shutdown. With `now` what is in it is discarded and counts as finished. */
+/* As of thrum_queue. A message that a client got, and died with, stays unfinished: whoever notices says task_done for it. task_done:
+ * -EOVERFLOW: said too often; no cancellation point, nor is shutdown. With `now` what is in it is discarded and counts as finished. */
 THRUM_API int thrum_manager_queue_task_done(thrum_manager_queue *q);
 THRUM_API THRUM_MUST_CHECK int thrum_manager_queue_join(thrum_manager_queue *q, thrum_duration timeout);
 THRUM_API int thrum_manager_queue_shutdown(thrum_manager_queue *q, bool now);
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------------ */
 
-/* A lock is a client's: any thread of it may release it, and who acquires it twice waits. An rlock is a thread's of a client, which may take it
- * again, and releases it as often; if the thread ends, it is the client's end that frees it. */
+/* A lock is a client's: any thread of it may release it, and who acquires it twice waits. An rlock is a thread's of a client, which may
+ * take it again, and releases it as often; if the thread ends, it is the client's end that frees it. */
 typedef struct thrum_manager_lock {
   thrum_manager *manager;
   uint64_t id;
@@ -158,8 +163,8 @@ typedef struct thrum_manager_lock {
 THRUM_API int thrum_manager_lock_open(thrum_manager_lock *lock, thrum_manager *m, const char *name);
 THRUM_API int thrum_manager_rlock_open(thrum_manager_lock *lock, thrum_manager *m, const char *name);
 
-/* Whichever of the two it is. 0: held. -EOWNERDEAD: held, too; the client that held it before has died with it. So look after what it guards; the
- * next one is not told again. */
+/* Whichever of the two it is. 0: held. -EOWNERDEAD: held, too; the client that held it before has died with it. So look after what it
+ * guards; the next one is not told again. */
 THRUM_API THRUM_MUST_CHECK int thrum_manager_lock_acquire(thrum_manager_lock *lock);
 THRUM_API THRUM_MUST_CHECK int thrum_manager_lock_acquire_for(thrum_manager_lock *lock,
                                                               thrum_duration timeout);
@@ -197,8 +202,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_manager_event_wait(thrum_manager_event *eve
 
 /* ---- Maps ------------------------------------------------------------------------------------------------------------- */
 
-/* Keys, of 0 to THRUM_MANAGER_KEY_MAX bytes, and values. A value has a version: a number that no other value of the map has ever had, greater than
- * those before; 0: there is none. So to change a value by what it is now:
+/* Keys, of 0 to THRUM_MANAGER_KEY_MAX bytes, and values. A value has a version: a number that no other value of the map has ever had,
+ * greater than those before; 0: there is none. So to change a value by what it is now:
  *
  *     do thrum_manager_map_get(&map, key, n, &value, &size, &version), change(value);
  *     while (thrum_manager_map_set_if(&map, key, n, value, size, &version) == -ESTALE);
@@ -210,8 +215,8 @@ typedef struct thrum_manager_map {
 
 THRUM_API int thrum_manager_map_open(thrum_manager_map *map, thrum_manager *m, const char *name);
 
-/* Sets the value; *version (unless NULL) becomes its version. set_if does so only if the version is *version still (0: if there is no such key). -ESTALE: it is another one,
- * which *version then says. -EMSGSIZE, -ENOSPC as above. */
+/* Sets the value; *version (unless NULL) becomes its version. set_if does so only if the version is *version still (0: if there is no
+ * such key). -ESTALE: it is another one, which *version then says. -EMSGSIZE, -ENOSPC as above. */
 THRUM_API int thrum_manager_map_set(thrum_manager_map *map, const void *key, size_t key_size,
                                     const void *value, size_t size, uint64_t *version);
 THRUM_API int thrum_manager_map_set_if(thrum_manager_map *map, const void *key, size_t key_size,
@@ -225,7 +230,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_manager_map_get(thrum_manager_map *map, con
 THRUM_API int thrum_manager_map_delete(thrum_manager_map *map, const void *key, size_t key_size,
                                        uint64_t *version);
 
-/* Waits until the version is another one than *version, which may be 0 (so until there is such a key), and stores it: 0 if the key has gone. */
+/* Waits until the version is another one than *version, which may be 0 (so until there is such a key), and stores it: 0 if the key has
+ * gone. */
 THRUM_API THRUM_MUST_CHECK int thrum_manager_map_wait(thrum_manager_map *map, const void *key,
                                                       size_t key_size, uint64_t *version,
                                                       thrum_duration timeout);
@@ -250,9 +256,10 @@ THRUM_API void thrum_manager_keys_free(thrum_manager_keys *keys);
 
 /* ---- Tasks ------------------------------------------------------------------------------------------------------------ */
 
-/* Calls a task of the options' by its name: it runs in a light thread of the manager's, beside others. Its result, in memory that the caller frees with free(3). If the task
- * fails, that is the error, and *data the sentence that came with it, or "", to be freed too. With an error of the call's own *data is NULL: -ENOENT: no
- * such task; -EMSGSIZE. If the call ends early (-ECANCELED, -ETIMEDOUT, and when the client is gone) the task is cancelled, as a thread is: what it has done by then is done. */
+/* Calls a task of the options' by its name: it runs in a light thread of the manager's, beside others. Its result, in memory that the
+ * caller frees with free(3). If the task fails, that is the error, and *data the sentence that came with it, or "", to be freed too. With
+ * an error of the call's own *data is NULL: -ENOENT: no such task; -EMSGSIZE. If the call ends early (-ECANCELED, -ETIMEDOUT, and when
+ * the client is gone) the task is cancelled, as a thread is: what it has done by then is done. */
 THRUM_API THRUM_MUST_CHECK int thrum_manager_call(thrum_manager *m, const char *task, const void *in,
                                                   size_t in_size, void **data, size_t *size,
                                                   thrum_duration timeout);
