@@ -145,6 +145,7 @@ static void run_on(struct chronicle *c, struct life *t, uint16_t worker) {
   t->token = false;
   t->guest = NOBODY;
   if (!p) return;
+  if (p->last != NOBODY && p->last != me) flush(c, &c->lives[p->last]); /* it cannot have gone on there */
   p->seen = true;
   p->current = p->last = me;
 }

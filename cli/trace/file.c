@@ -230,7 +230,7 @@ static bool settle(struct pairs *p) {
     values[i] = p->all[i].value;
     p->all[i].value = (uint32_t)i;
   }
-  qsort(p->all, p->count, sizeof *p->all, by_key);
+  if (p->count) qsort(p->all, p->count, sizeof *p->all, by_key);
   size_t kept = 0;
   for (size_t i = 0; i < p->count; i++) {
     if (kept && p->all[kept - 1].key == p->all[i].key) {

@@ -29,13 +29,17 @@ struct drawing {
 
 /* ---- Text ------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character at `s`; 0: it is none. */
+/* Bytes of the UTF-8 character at `s`; 0: it is none, or a longer form of a shorter one, or half of a pair, or beyond the last. */
 static size_t character(const unsigned char *s) {
-  size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-  if (s[0] >= 0xf5) return 0;
-  for (size_t i = 1; i < n; i++)
+  if (s[0] < 0x80) return 1;
+  size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+  uint32_t least = n == 4 ? 0x10000 : n == 3 ? 0x800 : 0x80, code = s[0] & (0x7fu >> n);
+  if (s[0] < 0xc0 || s[0] > 0xf4) return 0;
+  for (size_t i = 1; i < n; i++) {
     if ((s[i] & 0xc0) != 0x80) return 0;
-  return n;
+    code = code << 6 | (s[i] & 0x3fu);
+  }
+  return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : n;
 }
 
 const char *plain_text(const char *text, char *buffer, size_t size, int columns, int *taken) {
@@ -192,8 +196,7 @@ static void draw_scale(const struct drawing *d) {
   int space = d->columns - 1 - (int)strlen(length);
   fprintf(d->to, "  %*s 0%*s%s\n  %*s %s\n", d->names, "", space > 0 ? space : 1, "", length, d->names, "",
           text);
-  fprintf(d->to, "  %*s # runs  : runs less than half of it  - ready, no worker  . parked  = in a call\n",
-          d->names, "");
+  fprintf(d->to, "  # runs  : runs for less than half of it  - ready  . parked  = in a call\n");
 }
 
 void print_warnings(const struct model *m, FILE *to) {
@@ -206,7 +209,7 @@ void print_warnings(const struct model *m, FILE *to) {
 
 int write_lanes(const struct model *m, FILE *to, const struct text_options *options) {
   struct drawing d = {.m = m, .to = to, .options = options, .names = name_columns(m)};
-  d.columns = options->width - d.names - 4;
+  d.columns = options->width - d.names - 5; /* the last column of a terminal stays free */
   if (d.columns < COLUMNS_MIN) d.columns = COLUMNS_MIN;
   d.cells = malloc((size_t)d.columns * sizeof *d.cells);
   if (!d.cells) return fail("%s: no memory", m->path);
