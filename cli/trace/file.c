@@ -126,7 +126,9 @@ static int add_extent(struct trace *t, const struct thrumi_trace_block *b, uint6
     return no_memory(t);
   r->extents[r->extent_count++] =
       (struct extent){offset + sizeof *b, b->b, (uint32_t)(b->bytes / sizeof(struct thrumi_event))};
-  t->events += b->bytes / sizeof(struct thrumi_event);
+  uint32_t count = r->extents[r->extent_count - 1].count;
+  if (count > r->largest) r->largest = count;
+  t->events += count;
   if (__builtin_add_overflow(t->lost, b->b, &t->lost))
     return trace_damaged(t, offset, "more lost than can be");
   return 0;

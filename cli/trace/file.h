@@ -25,6 +25,7 @@ struct extent { /* a block of events */
 struct ring {
   struct extent *extents;
   size_t extent_count, extent_room;
+  uint32_t largest; /* of them */
   /* Where trace_next is. */
   size_t extent;    /* whose events are in the buffer */
   uint32_t read;    /* events of that extent that were read into the buffer so far */
@@ -32,7 +33,8 @@ struct ring {
   int64_t last;     /* time of the last one given */
   struct thrumi_event *buffer;
   uint16_t id;
-  bool gap; /* events were lost before the next one */
+  bool gap;       /* events may be missing between the last one and the next one */
+  size_t gap_end; /* until the first event of that extent has been given */
 };
 
 struct pair {
@@ -75,7 +77,7 @@ void trace_close(struct trace *t);
 /* 1 and the next event; 0 at the end; -1 after a message. */
 int trace_next(struct trace *t, struct thrumi_event *e);
 
-/* From the last event that trace_next gave to the next one, or before that, events were lost. */
+/* Events may have been lost between the event before, of whatever ring, and the one that trace_next gave last. */
 static inline bool trace_in_gap(const struct trace *t) { return t->gaps > 0; }
 
 /* The text of a string; "" where the trace has none of that number. */

@@ -72,13 +72,17 @@ static int read_events(struct trace *t, struct ring *r, uint32_t count) {
   return check_times(t, r);
 }
 
-/* Events may have been lost before this extent: a gap opens with the last event before it, and closes when its first one has been
- * given. */
+/* What a block says to be lost was so somewhere from the last event before that block on to the first event of what was taken from the
+ * ring next: a full ring loses what is new. What is taken at once becomes several blocks if it is much, all as large as can be but
+ * for the last. */
 static void enter_extent(struct trace *t, struct ring *r) {
   r->read = 0;
-  if (r->extent == r->extent_count || !r->extents[r->extent].lost || r->gap) return;
+  if (r->extent == r->extent_count || !r->extents[r->extent].lost) return;
+  r->gap_end = r->extent;
+  while (r->gap_end < r->extent_count && r->extents[r->gap_end].count == r->largest) r->gap_end++;
+  r->gap_end++;
+  t->gaps += !r->gap;
   r->gap = true;
-  t->gaps++;
 }
 
 /* What was read before the damage is good enough: the ring ends there. */
@@ -105,7 +109,7 @@ static int refill(struct trace *t, struct ring *r) {
 /* Past the event that was given last, which the first ring of the heap gave. */
 static int advance(struct trace *t) {
   struct ring *r = t->heap[0];
-  if (r->gap) {
+  if (r->gap && r->extent >= r->gap_end) {
     r->gap = false;
     t->gaps--;
   }
@@ -140,7 +144,6 @@ int trace_rewind(struct trace *t) {
     }
     int more = refill(t, r);
     if (more < 0) return STATUS_FAILED;
-    if (!more && r->gap) t->gaps--;
     if (more) t->heap[t->heap_count++] = r;
   }
   for (size_t i = t->heap_count; i-- > 0;) sift_down(t, i);

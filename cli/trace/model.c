@@ -263,14 +263,18 @@ static int name_threads(struct maker *k) {
 }
 
 const char *model_waits_for(const struct model *m, const struct interval *i, char *buffer, size_t size) {
-  const struct model_memory *own = m->memory;
   const struct object *o = i->object ? model_object(m, i->object) : NULL;
   if (o && *m->strings[o->name]) return m->strings[o->name];
   const char *what = *m->strings[i->what] ? m->strings[i->what] : "something";
-  uint32_t thread = i->object ? table_get(&own->threads, i->object) : TABLE_NONE;
-  if (thread == TABLE_NONE) return what;
-  snprintf(buffer, size, "%s of %s", i->what ? what : "the end", m->threads[thread].name);
+  uint32_t thread = i->object ? model_thread(m, i->object) : NOBODY;
+  if (thread == NOBODY) return what;
+  snprintf(buffer, size, "%s %s", i->what ? what : "thread", m->threads[thread].name);
   return buffer;
+}
+
+uint32_t model_thread(const struct model *m, uint64_t id) {
+  const struct model_memory *own = m->memory;
+  return table_get(&own->threads, id);
 }
 
 const struct object *model_object(const struct model *m, uint64_t address) {

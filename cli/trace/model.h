@@ -40,7 +40,7 @@ struct interval {
   uint16_t worker; /* of a RUN; NO_WORKER otherwise */
   uint8_t state;   /* enum state */
   uint8_t reason;  /* enum reason, of RUN and READY */
-  uint64_t object; /* of a BLOCKED: address of what it waits for, 0: nothing but time, or not known */
+  uint64_t object; /* of a BLOCKED: address of what it waits for; the id of a thread; 0: not known */
   uint32_t what;   /* of a BLOCKED: number of the string that says what sort of thing; 0: not known */
   uint32_t waker;  /* of a BLOCKED: the thread that woke it at `to`. NOBODY */
 };
@@ -130,6 +130,9 @@ struct model {
 /* What a thread waits for in a BLOCKED interval, in words: "lock `table`", "sleep", "something". In a buffer of the caller's where it
  * has to be put together. */
 const char *model_waits_for(const struct model *m, const struct interval *i, char *buffer, size_t size);
+
+/* The thread of that id; NOBODY: none. */
+uint32_t model_thread(const struct model *m, uint64_t id);
 
 /* The object of that address; NULL: none. */
 const struct object *model_object(const struct model *m, uint64_t address);

@@ -43,7 +43,7 @@ int waits_of(const struct model *m, const struct thread *t, struct waits *w) {
     char buffer[8];
     if (v->state != STATE_BLOCKED) continue;
     const char *what = model_waits_for(m, v, buffer, sizeof buffer);
-    if (what == buffer) what = v->what ? m->strings[v->what] : "the end of a thread";
+    if (what == buffer) what = v->what ? m->strings[v->what] : "the end of thread";
     if (w->count == w->room) join_equal(w);
     if (!make_room(&w->all, &w->room, w->count, sizeof *w->all)) return fail("%s: no memory", m->path);
     w->all[w->count++] = (struct wait){what, v->to - v->from, 1};
@@ -129,12 +129,14 @@ static int put_threads(const struct model *m, FILE *to, size_t at_most) {
 static const char *object_label(const struct model *m, const struct object *o, char *buffer, size_t size) {
   if (*m->strings[o->name]) return m->strings[o->name];
   const char *what = o->what ? m->strings[o->what] : o->lock ? "lock" : "object";
+  uint32_t thread = model_thread(m, o->address);
+  if (thread != NOBODY) return snprintf(buffer, size, "%.40s %.40s", what, m->threads[thread].name), buffer;
   snprintf(buffer, size, "%.40s %#llx", what, (unsigned long long)o->address);
   return buffer;
 }
 
 static void put_object(const struct model *m, FILE *to, const struct object *o) {
-  char label[80];
+  char label[128];
   fputs("  ", to);
   put_name(to, object_label(m, o, label, sizeof label), 30);
   fprintf(to, " %7u", o->waits);
