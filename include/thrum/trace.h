@@ -72,7 +72,8 @@ THRUM_API int thrum_lock_profile(int fd);
  * An event costs 10 to 25 ns, and 32 bytes. While nothing is recorded it costs a look at a word that is looked at anyway. If the disk cannot
  * follow, events are dropped, counted, and shown as missing: the program does not wait.
  *
- * From outside: THRUM_TRACE=run.trace records from the program's first moment on, and closes the file at its end, when those threads
+ * From outside: THRUM_TRACE=run.trace records from the program's first call of thrum on (those of spans, counters and marks, which look at
+ * that word alone, do not count as such), and closes the file at its end, when those threads
  * have ended that it waits for. THRUM_TRACE=flight:run.trace is a flight recorder, whose file is written on a crash (a fatal signal,
  * abort, misuse) or a deadlock. What stands before the name, each with a colon: `flight`; `locks`, `queues`; `seconds=30`; `ring=4m`: as
  * the options below. If another process records to that file (its parent, say) .PID is added to the name.

@@ -142,6 +142,7 @@ void thrumi_drain_open(struct thrumi_drain *d, int fd) {
       .flags = d->flight ? THRUMI_TRACE_FLIGHT : 0,
   };
   memcpy(header.magic, THRUMI_TRACE_MAGIC, sizeof header.magic);
+  if (d->flight) d->since = header.began; /* a stamp taken ahead of its event may be older */
   header.began_wall = wall_now() - (thrumi_os.now() - header.began);
   thrumi_file_begin(&d->file, fd, &header);
 }
