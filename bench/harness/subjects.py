@@ -203,6 +203,7 @@ FILES = ("file-read", "file-pread")
 PROCESSES = ("pipe",)
 SHARED = ("shared-lock", "process-queue")
 POOLS = ("processes", "processes-chunked")
+TRACED = ("trace-event", "echo-traced", "pingpong-traced", "skynet-traced")
 STARTS = ("process-forkserver", "process-spawn", "process-fork", "process-exec")
 IO = ("echo", "idle-connection", *FILES)
 RENDEZVOUS, UNBOUNDED = "queue-4x4-8-rendezvous", "queue-4x4-8-unbounded"
@@ -220,7 +221,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *POOLS, *SHARED),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *POOLS, *SHARED, *TRACED),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(

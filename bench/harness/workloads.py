@@ -144,6 +144,12 @@ def mapped(chunk):
     return Workload(name, "executor-map", chunk, (1, 2), what, {"executor-map": name})
 
 
+def traced(name, family, n, workers, metrics):
+    what = f"{name}, while it is recorded to a file; and the share of events lost"
+    names = {metric: f"{given}-traced" for metric, given in metrics.items()}
+    return Workload(f"{name}-traced", f"{family}-traced", n, workers, what, {**names, "trace-lost": f"{name}-lost"}, "traced")
+
+
 def growth(family, n, what):
     return Workload(f"{family}-{n}", family, n, (1,), what, {}, "growth")
 
@@ -221,6 +227,10 @@ WORKLOADS = [
     locks("shared-lock", 2, (1,), "two processes take one lock in shared memory; once"),
     *(messages(size) for size in (64, 4 << 10, 1 << 20)),
     Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
+    Workload("trace-event", "trace-event", 1, (1,), "an event of a recording; and the same call while nothing is recorded", {"trace-event": "trace-event", "trace-off": "trace-off"}, "traced"),
+    traced("pingpong", "pingpong", 2, (1, 2), {"pingpong": "pingpong"}),
+    traced("skynet", "skynet", MILLION, (2,), {"skynet": "skynet"}),
+    traced("echo-64", "echo", 64, (1, 2), {"echo": "echo-64", "echo-p99": "echo-p99-64"}),
     timers("timers", MILLION, "timers", "", "main"),
     timers("timers-random", MILLION, "timers-random", "", "main"),
     timers("timers", 10, "timers-10", "-10", "growth"),

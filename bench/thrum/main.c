@@ -4,6 +4,7 @@
 #include "io_runs.h"
 #include "queue_runs.h"
 #include "sync_runs.h"
+#include "traced.h"
 #include "work_runs.h"
 #include "workloads.h"
 
@@ -75,6 +76,14 @@ LIGHT(matmul)
 LIGHT(for)
 LIGHT(for_uneven)
 LIGHT(reduce)
+LIGHT(trace_event)
+
+/* The same, recorded. */
+#define TRACED(name) \
+  static void name##_traced(long n) { bench_traced(name##_light, n); }
+TRACED(echo)
+TRACED(pingpong)
+TRACED(skynet)
 
 int main(int argc, char **argv) {
   thrum_process_main(argc, argv);
@@ -130,6 +139,10 @@ int main(int argc, char **argv) {
                                          {"for", for_light},
                                          {"for-uneven", for_uneven_light},
                                          {"reduce", reduce_light},
+                                         {"trace-event", trace_event_light},
+                                         {"echo-traced", echo_traced},
+                                         {"pingpong-traced", pingpong_traced},
+                                         {"skynet-traced", skynet_traced},
                                          {NULL, NULL}};
   return bench_main(argc, argv, table, thrum_set_workers);
 }

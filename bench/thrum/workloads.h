@@ -32,5 +32,6 @@ void select_run(long queues);
 void sieve_run(long primes);
 void timers_run(long n);
 void timers_random_run(long n);
+void trace_event_run(long n);
 
 #endif

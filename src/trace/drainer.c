@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define PAUSE_MIN THRUM_MS(1)
-#define PAUSE_MAX THRUM_MS(50)
+#define PAUSE_MAX THRUM_MS(10)
 enum { FULL = 256, AIM = 64 }; /* rings are to be a quarter full when it comes */
 
 struct thrumi_recorder thrumi_recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .drain.file.fd = -1};

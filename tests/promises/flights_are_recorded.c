@@ -205,20 +205,27 @@ static void is_read_while_it_is_written(void) {
   CHECK_EQ(thrum_trace_stop(), 0);
 }
 
+/* Marks, and takes a snapshot of the last 200 ms. Whether that was less than 200 ms ago. */
+static bool marks_in_time(void) {
+  int64_t before = wall_now();
+  thrum_trace_mark("new");
+  CHECK_EQ(thrum_trace_snapshot(path), 0);
+  return wall_now() - before < THRUM_MS(200);
+}
+
 /* What is older than that is not kept. */
 static void keeps_so_long(void) {
   start(0, THRUM_MS(200));
   thrum_trace_mark("old");
   int64_t marked = wall_now();
   AWAIT(wall_now() - marked > THRUM_MS(250));
-  thrum_trace_mark("new");
-  CHECK_EQ(thrum_trace_snapshot(path), 0);
+  AWAIT(marks_in_time());
   struct traced *t = traced_read(path);
   for (size_t i = 0; i < t->count; i++) {
     CHECK(t->events[i].time >= t->header.began);
     if (t->events[i].kind == THRUMI_EVENT_MARK) CHECK_STR(traced_string(t, t->events[i].detail), "new");
   }
-  CHECK_EQ(traced_count(t, THRUMI_EVENT_MARK, 0), 1);
+  CHECK(traced_count(t, THRUMI_EVENT_MARK, 0) > 0);
   traced_free(t);
   CHECK_EQ(thrum_trace_snapshot("/nonexistent/file"), -ENOENT);
   CHECK_EQ(thrum_trace_stop(), 0);
