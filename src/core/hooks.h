@@ -98,7 +98,8 @@ static inline void thrumi_trace(enum thrumi_event_kind kind, uint64_t thread, ui
     thrumi_hooks.trace(kind, thread, object, detail, 0);
 }
 
-/* Switches tracing on if the environment asks for it. Called by the start of the runtime, outside; defined in src/trace. */
-void thrumi_trace_from_environment(void);
+/* Sets the hooks of tracing that nobody has set, and switches it on if the environment, where it may be asked, wants that. Called by the
+ * start of the runtime, outside, before anybody else is in it; defined in src/trace. */
+void thrumi_trace_begin(bool ask_environment);
 
 #endif

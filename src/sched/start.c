@@ -324,7 +324,7 @@ static void start_runtime(void) {
   if (is_main()) thrumi_fault_start(&start.config);
   thrumi_exit_start();
   thrumi_fork_start();
-  if (!start.config.ignore_environment) thrumi_trace_from_environment();
+  thrumi_trace_begin(!start.config.ignore_environment);
   if (settings.inspect) thrumi_inspect_start();
   thrumi_store(&thrumi_sched.running_mode, (uint32_t)STARTED);
 }

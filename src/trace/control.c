@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <thrum/time.h>
 #include <thrum/trace.h>
 #include <trace/trace.h>
@@ -57,13 +56,8 @@ static uint64_t events_for(size_t bytes) {
 
 static bool good_options(const thrum_trace_options *o) {
   bool ring = o->ring == 0 || (o->ring >= RING_MIN && o->ring <= RING_MAX);
-  bool file = o->file && *o->file && strlen(o->file) < sizeof r->path;
+  bool file = o->file && *o->file && strlen(o->file) < sizeof r->path - 16;
   return o->size == sizeof *o && (file || (o->flight && !o->file)) && o->keep >= 0 && ring;
-}
-
-static void set_hooks(void) {
-  thrumi_hooks.trace = thrumi_rings_hook;
-  thrumi_hooks.trace_stamp = thrumi_rings_stamp;
 }
 
 static void switch_on(const thrum_trace_options *o) {
@@ -96,11 +90,12 @@ static int prepare(const thrum_trace_options *o) {
 }
 
 static int begin_file(const char *path) {
-  int fd = thrumi_trace_open(path);
+  int fd = thrumi_trace_open(path, r->path);
   if (fd < 0) return fd;
   thrumi_drain_open(&r->drain, fd);
   int error = r->drain.file.error;
   if (!error) error = thrumi_drainer_start();
+  if (error) thrumi_trace_remove(r->path, fd);
   if (error) close(fd);
   return error;
 }
@@ -135,15 +130,9 @@ static void tell_own_run(void) {
   thrumi_leave(k);
 }
 
-static void after_fork(void);
-static void at_end(void);
-
 int thrum_trace_start(const thrum_trace_options *options) {
   if (!options || !good_options(options)) return -EINVAL;
   thrumi_leave(thrumi_enter());
-  set_hooks();
-  thrumi_hooks.trace_fork = after_fork;
-  thrumi_hooks.trace_end = at_end;
   lock();
   int error = start(options);
   unlock();
@@ -189,20 +178,15 @@ static int write_snapshot(int fd) {
   return d->file.error;
 }
 
-/* Nothing half-written is left behind. */
-static void remove_file(const char *path, int fd) {
-  struct stat status;
-  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) unlink(path);
-}
-
 static int snapshot(const char *path) {
   if (thrumi_load(&r->state) != THRUMI_FLIGHT) return -EPERM;
-  int fd = thrumi_trace_open(path);
+  char name[THRUMI_TRACE_PATH];
+  int fd = thrumi_trace_open(path, name);
   if (fd < 0) return fd;
   bool claimed = thrumi_drain_claim(INT64_MAX); /* not if the program is about to end */
   int error = claimed ? write_snapshot(fd) : -EPERM;
   if (claimed) thrumi_drain_release();
-  if (error) remove_file(path, fd);
+  if (error) thrumi_trace_remove(name, fd);
   close(fd);
   return error;
 }
@@ -236,8 +220,7 @@ int thrum_trace_statistics(thrum_trace_stats *out) {
 
 /* ---- The environment ------------------------------------------------------------------------------------------- */
 
-/* By whoever starts the runtime, before anybody else is in it. */
-void thrumi_trace_from_environment(void) {
+static void ask_environment(void) {
   const char *wish = secure_getenv("THRUM_TRACE");
   if (!wish || !*wish) return;
   thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
@@ -247,9 +230,14 @@ void thrumi_trace_from_environment(void) {
         wish);
     return;
   }
-  set_hooks();
-  thrumi_hooks.trace_fork = after_fork;
-  thrumi_hooks.trace_end = at_end;
   int error = start(&options);
   if (error) thrumi_log("cannot record to %s: %s", options.file, strerror(-error));
+}
+
+void thrumi_trace_begin(bool may_ask_environment) {
+  if (!thrumi_hooks.trace) thrumi_hooks.trace = thrumi_rings_hook;
+  thrumi_hooks.trace_stamp = thrumi_rings_stamp;
+  thrumi_hooks.trace_fork = after_fork;
+  thrumi_hooks.trace_end = at_end;
+  if (may_ask_environment) ask_environment();
 }

@@ -21,8 +21,8 @@ static struct {
 } watch;
 
 static void write_flight(struct thrumi_drain *d) {
-  const char *path = thrumi_recorder.path;
-  int fd = *path ? thrumi_trace_open(path) : -1;
+  char *path = thrumi_recorder.path;
+  int fd = *path ? thrumi_trace_open(path, path) : -1;
   if (fd < 0) return;
   thrumi_drain_rewind(d, thrumi_recorder.keep);
   thrumi_drain_open(d, fd);

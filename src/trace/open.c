@@ -2,7 +2,7 @@
  * (flock(2)) while it is written, and who comes to one that is takes the same name with its own PID. */
 #include <core/fatal.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <trace/trace.h>
@@ -26,12 +26,29 @@ static int open_one(const char *path) {
   return error ? error : fd;
 }
 
-int thrumi_trace_open(const char *path) {
-  char own[sizeof thrumi_recorder.path + 16];
-  int fd = open_one(path);
+/* In a crash, too. */
+static void put_pid(char *end) {
+  char digits[12];
+  int n = 0;
+  for (int pid = getpid(); pid; pid /= 10) digits[n++] = (char)('0' + pid % 10);
+  *end++ = '.';
+  while (n) *end++ = digits[--n];
+  *end = 0;
+}
+
+int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]) {
+  size_t length = strlen(path);
+  if (length + 16 > THRUMI_TRACE_PATH) return -ENAMETOOLONG;
+  memmove(name, path, length + 1);
+  int fd = open_one(name);
   if (fd != TAKEN) return fd;
-  snprintf(own, sizeof own, "%s.%d", path, (int)getpid());
-  fd = open_one(own);
-  if (fd >= 0) thrumi_log("another process records to %s: this one does to %s", path, own);
+  put_pid(name + length);
+  fd = open_one(name);
+  if (fd >= 0) thrumi_log("another process records to the file that is wanted: this one does to %s", name);
   return fd;
+}
+
+void thrumi_trace_remove(const char *name, int fd) {
+  struct stat status;
+  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) unlink(name);
 }

@@ -104,12 +104,6 @@ static inline struct thrumi_event event_at(uint32_t at, enum thrumi_event_kind k
                                .detail = detail};
 }
 
-void thrumi_trace_put(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint32_t detail) {
-  uint32_t at = own_ring();
-  struct thrumi_event event = event_at(at, kind, thread, object, detail, 0);
-  put(at, &event, 1);
-}
-
 static void put_name(uint64_t thread) {
   struct thrumi_event pieces[THRUMI_PIECES];
   uint32_t at = own_ring();

@@ -27,9 +27,6 @@ static inline uint32_t thrumi_ring_number(uint32_t i) {
   return i == THRUMI_RINGS - 1 ? THRUMI_TRACE_NO_WORKER : i;
 }
 
-/* Puts an event, of the caller's worker. Inside. */
-void thrumi_trace_put(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint32_t detail);
-
 /* The hooks by which the runtime tells of its steps. Inside. */
 void thrumi_rings_hook(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint64_t detail,
                        uint64_t stamp);

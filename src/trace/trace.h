@@ -15,6 +15,7 @@
 
 #include <trace/drain.h>
 
+enum { THRUMI_TRACE_PATH = 4096 };
 enum thrumi_recording { THRUMI_OFF, THRUMI_RECORDING, THRUMI_FLIGHT, THRUMI_CRASHED, THRUMI_FAILED };
 
 struct thrumi_recorder {
@@ -25,7 +26,7 @@ struct thrumi_recorder {
   thrumi_futex stopping; /* 1: the drainer is to finish */
   thrumi_futex done;     /* 1: it has */
   int64_t keep;
-  char path[4096]; /* "": none */
+  char path[THRUMI_TRACE_PATH]; /* "": none */
   struct thrumi_drain drain;
 };
 extern struct thrumi_recorder thrumi_recorder;
@@ -34,8 +35,9 @@ extern struct thrumi_recorder thrumi_recorder;
 int thrumi_drainer_start(void);
 void thrumi_drainer_stop(void); /* waits until the file is closed */
 
-/* open.c: descriptors of files; a negative errno. */
-int thrumi_trace_open(const char *path);
+/* open.c: the descriptor of a file, whose name may be another one and is written there; or a negative errno. */
+int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]);
+void thrumi_trace_remove(const char *name, int fd); /* a regular file */
 
 /* crash.c */
 void thrumi_crash_watch(void);  /* fatal signals that nobody handles */

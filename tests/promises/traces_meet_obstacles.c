@@ -72,7 +72,7 @@ static int has_a_child(void) {
   CHECK_EQ(thrum_run(nothing, NULL), 0);
   struct child child = child_run("goes on");
   CHECK_STATUS(child, 0);
-  CHECK_HAS(child.err_text, "another process records to");
+  CHECK_HAS(child.err_text, "another process records to the file that is wanted");
   char own[128];
   snprintf(own, sizeof own, "%s.%d", getenv("THRUM_TRACE"), (int)child.pid);
   struct traced *t = traced_read(own);
