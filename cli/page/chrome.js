@@ -2,8 +2,7 @@
 
 Object.assign(Page.prototype, {
   writeHead() {
-    const { trace } = this, file = clean(trace.file).split("/").pop();
-    const name = file || "timeline";
+    const { trace } = this, name = this.ownName();
     document.title = `${name} – thrum timeline`;
     byId("name").textContent = name;
     byId("facts").textContent = [duration(trace.duration), plural(trace.workers, "worker"), plural(trace.threads.length, "thread"),
@@ -12,6 +11,17 @@ Object.assign(Page.prototype, {
     const warnings = trace.warnings.map((text) => make("button", { type: "button", onclick: () => this.visitWarning(text) }, clean(text)));
     byId("warnings").append(...warnings);
     byId("warnings").hidden = warnings.length === 0;
+  },
+
+  /* The trace's file; or this one, where that was a passing one without a name. */
+  ownName() {
+    const file = clean(this.trace.file).split("/").pop();
+    if (file && !file.startsWith(".")) return file;
+    try {
+      return clean(decodeURIComponent(location.pathname)).split("/").pop() || "timeline";
+    } catch {
+      return "timeline"; /* a path that is no UTF-8 */
+    }
   },
 
   visitWarning(text) {

@@ -112,11 +112,18 @@ function readIntervals(numbers, threads) {
   return set;
 }
 
-function readObjects(numbers, text) {
+/* Its own name; or, where a thread waited for another, that one's; or what sort of thing it is, and where. */
+function nameObject(object, strings, threadsById) {
+  const given = strings[object.given], what = strings[object.what], thread = threadsById.get(BigInt(object.address).toString());
+  if (given) return given;
+  return thread ? `${what || "the end of thread"} ${thread.name}` : `${what || "object"} at ${object.address}`;
+}
+
+function readObjects(numbers, text, threads) {
+  const threadsById = new Map(threads.map((thread) => [thread.id, thread]));
   return text.objects.map((address, index) => {
     const object = { index, address, given: numbers.next(), what: numbers.next() };
-    const given = text.strings[object.given], what = text.strings[object.what];
-    object.name = given || `${what || "object"} at ${address}`;
+    object.name = nameObject(object, text.strings, threadsById);
     object.lock = numbers.next() === 1;
     for (const key of ["waits", "acquired", "waited", "longest", "held", "longestHeld", "most"]) object[key] = numbers.next();
     for (const key of ["longestBy", "mostBy", "holder"]) object[key] = numbers.index();
@@ -186,7 +193,7 @@ function readTrace() {
   const trace = { ...text, duration: numbers.next(), workers: numbers.next(), events: numbers.next(), lost: numbers.next() };
   trace.threads = readThreads(numbers, text);
   trace.intervals = readIntervals(numbers, trace.threads);
-  trace.objects = readObjects(numbers, text);
+  trace.objects = readObjects(numbers, text, trace.threads);
   trace.spans = readSpans(numbers);
   trace.samples = readSamples(numbers);
   trace.marks = readMarks(numbers);

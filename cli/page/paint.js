@@ -24,7 +24,7 @@ class Cutter {
     const width = this.width(text);
     if (width <= room) return text;
     const keep = Math.floor((text.length * (room - 10)) / width), tail = isName && keep > 4 ? Math.ceil(keep / 3) : 0;
-    return keep < 2 ? "" : text.slice(0, keep - tail) + "…" + text.slice(text.length - tail);
+    return keep < 4 ? "" : text.slice(0, keep - tail) + "…" + text.slice(text.length - tail);
   }
 }
 
@@ -48,16 +48,19 @@ class Painter {
     this.strip = null;
   }
 
-  /* The backing store of each canvas has the screen's own pixels. */
+  /* The backing store of each canvas has the screen's own pixels. Where these are fine, bars are painted in coarser ones: `factor` of
+   * the screen's a side, `ratio` to one of CSS. A frame then costs the same. */
   fit(context, width, height) {
-    const ratio = this.ratio = Math.min(3, window.devicePixelRatio || 1);
+    const device = Math.min(3, window.devicePixelRatio || 1);
+    this.factor = Math.max(1, Math.floor(device));
+    this.ratio = device / this.factor;
     const { canvas } = context;
-    const w = Math.max(1, Math.round(width * ratio)), h = Math.max(1, Math.round(height * ratio));
+    const w = Math.max(1, Math.round(width * device)), h = Math.max(1, Math.round(height * device));
     if (canvas.width !== w || canvas.height !== h) {
       canvas.width = w;
       canvas.height = h;
     }
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.setTransform(device, 0, 0, device, 0, 0);
     context.textBaseline = "middle";
     context.font = FONT;
   }
@@ -223,7 +226,7 @@ class Painter {
     const lanes = this.visible(), labels = [];
     this.paintGrid();
     for (const lane of lanes) this.paintBars(lane, state, labels);
-    raster.present(Math.round(GUTTER * ratio), 0);
+    raster.present(Math.round(GUTTER * ratio) * this.factor, this.factor);
     c.save();
     c.beginPath();
     c.rect(GUTTER, 0, view.width, view.height);
@@ -305,12 +308,12 @@ class Painter {
   paintLabel(lane, i, x0, x1, { path }) {
     const { context: c, css } = this;
     const state = lane.track.state[i];
+    if (path && lane.kind === "thread" && (state === READY || state === CALL)) return; /* their plates would outshine the path */
     const left = Math.max(0, x0) + 5;
     const text = this.cutter.cut(this.labelOf(lane, i), x1 - left - 4, lane.kind === "worker" || state === BLOCKED);
     if (!text) return;
     const { top, height } = this.box(lane);
     const inBar = { 0: css["run-text"], 1: css["ready-text"], 2: css.muted, 3: css["call-text"] }[state];
-    c.fillStyle = lane.kind === "span" ? css["span-text"] : path && state === RUN ? css.text : inBar;
     const y = state === BLOCKED ? top + height * 0.42 : state === RUN ? top + height / 2 : top + height * 0.7;
     if (state === READY || state === CALL) this.paintPlate(text, left, y, state);
     c.fillStyle = lane.kind === "span" ? css["span-text"] : path && state === RUN ? css.text : inBar;
@@ -404,11 +407,11 @@ class Painter {
     return arrows;
   }
 
-  arrows(lanes, { arrows, selected, hovered }) {
+  arrows(lanes, { arrows, path, selected, hovered }) {
     if (!arrows) return [];
     const chosen = [selected, hovered].filter((thing) => thing && thing.kind === "interval");
     const about = chosen.flatMap(({ index }) => this.arrowsAbout(index)).map((arrow) => ({ ...arrow, strong: true }));
-    return [...this.arrowsInView(lanes), ...about];
+    return path ? about : [...this.arrowsInView(lanes), ...about]; /* the path has lines of its own */
   }
 
   laneBox(thread) {

@@ -15,6 +15,7 @@ class Raster {
   constructor(context) {
     this.context = context;
     this.width = this.height = 0;
+    this.small = make("canvas").getContext("2d", { alpha: false });
   }
 
   resize(width, height) {
@@ -22,6 +23,7 @@ class Raster {
     this.width = width;
     this.height = height;
     this.image = this.context.createImageData(Math.max(1, width), Math.max(1, height));
+    Object.assign(this.small.canvas, { width: Math.max(1, width), height: Math.max(1, height) });
     this.pixels = new Uint32Array(this.image.data.buffer);
   }
 
@@ -54,8 +56,19 @@ class Raster {
     for (let y = y1 - 2 * size; y >= y0; y -= 3 * size) this.fill(x0, x1, y, y + size, line);
   }
 
-  present(x, y) {
-    this.context.putImageData(this.image, x, y);
+  /* Onto the canvas, each pixel as factor * factor of its own. */
+  present(x, factor) {
+    const { context, width, height } = this;
+    if (factor === 1) {
+      context.putImageData(this.image, x, 0);
+      return;
+    }
+    this.small.putImageData(this.image, 0, 0);
+    context.save();
+    context.resetTransform();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.small.canvas, 0, 0, width, height, x, 0, width * factor, height * factor);
+    context.restore();
   }
 }
 

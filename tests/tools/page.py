@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The timeline page in a browser, headless: what it shows, how it answers, and that it keeps to itself.
 
-    page.py PAGE_SAMPLE [-k WORD]       PAGE_SAMPLE writes pages of made-up traces (page_sample.c)
+    page.py PAGE_SAMPLE THRUM [-k WORD]     PAGE_SAMPLE writes pages of made-up traces (page_sample.c)
 
 Ends with 77 (skipped) where there is no Chromium or no python3-selenium (Debian: chromium-driver, python3-selenium).
 """
 import sys
 
-del sys.path[0]  # this folder: its dis.py is not Python's own
+folder = sys.path.pop(0)  # its dis.py is not Python's own
 import json
 import shutil
 import subprocess
@@ -29,9 +29,12 @@ except ImportError:
     print("page: no python3-selenium here: skipped")
     sys.exit(77)
 
+sys.path.append(folder)
+import tracefile  # noqa: E402
+
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("chromium-browser")
-LOADS_IN, FRAME_IN = 20, 0.5  # seconds: ten times what is promised, for a machine that does other things too
-PATIENCE = 20  # seconds to wait for a state
+LOADS_IN, FRAME_IN = 60, 1.0  # seconds: far more than is promised, for a machine that does much else
+PATIENCE = 60  # seconds to wait for a state
 
 
 def open_browser(profile):
@@ -45,7 +48,7 @@ def open_browser(profile):
 
 
 class Page(unittest.TestCase):
-    sample = None  # the program that writes pages
+    sample = thrum = None  # the program that writes pages, and the command
 
     @classmethod
     def setUpClass(cls):
@@ -107,7 +110,8 @@ class Page(unittest.TestCase):
 
     def logs(self):
         requests = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
-        urls = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
+        sent = [r["params"] for r in requests if r["method"] == "Network.requestWillBeSent"]
+        urls = [r["request"]["url"] for r in sent if r["documentURL"].startswith("file:")]  # not of the browser's own first tab
         return [entry["message"] for entry in self.browser.get_log("browser")], urls
 
     def assert_quiet(self):
@@ -128,6 +132,39 @@ class Page(unittest.TestCase):
         return self.js("return String(timeline.painter.look[arguments[0]])", name)
 
     # ---- Tests ----
+
+    def test_of_a_trace_file(self):
+        """From the file on: two threads, of which one waits for the lock of the other and then for its end."""
+        t = tracefile.Trace(workers=2)
+        t.name(1, "MainThread")
+        t.name(2, "writer")
+        t.object(0x1000, "lock `table`")
+        t.run(0, 1, worker=0)
+        t.spawn(1000, 1, 2, worker=0)
+        t.run(2000, 2, worker=1)
+        t.event(2500, tracefile.ACQUIRE, 2, 0x1000, worker=1)
+        t.park(5000, 1, worker=0, object=0x1000, what="lock")
+        t.event(9000, tracefile.RELEASE, 2, 0x1000, worker=1)
+        t.unpark(9000, 1, by=2, worker=1)
+        t.run(9500, 1, worker=0)
+        t.park(10000, 1, worker=0, object=2, what="the end of thread")
+        t.event(20000, tracefile.END, 2, worker=1)
+        t.unpark(20000, 1, by=2, worker=1)
+        t.run(21000, 1, worker=0)
+        t.event(22000, tracefile.END, 1, worker=0)
+        path = Path(self.folder.name) / "two.trace"
+        path.write_bytes(t.bytes())
+        subprocess.run([self.thrum, "timeline", str(path), "-o", str(path.with_suffix(".html"))], check=True)
+        self.open("two")
+        told = self.js("""
+          const { trace: { intervals: i, threads }, words } = timeline;
+          return threads.map((t) => Array.from({ length: t.size }, (_, k) => [i.from[t.first + k], i.to[t.first + k], words.state(t.first + k)]));""")
+        main = told[self.js("return timeline.trace.threads.findIndex((t) => t.name === 'MainThread')")]
+        self.assertIn([5000, 9000, "blocked on lock `table`"], main)
+        self.assertIn([10000, 20000, "blocked on the end of thread writer"], main)
+        self.assertIn([21000, 22000, "running on worker 0"], main)
+        self.assertEqual(self.element("name").text, "two.trace")
+        self.assert_quiet()
 
     def test_shows_lanes_rows_and_warnings(self):
         self.open("some")
@@ -161,12 +198,49 @@ class Page(unittest.TestCase):
           for (let k = 0; k < i.size; k++) if (i.object[k] >= 0) waited[i.object[k]] += i.to[k] - i.from[k];
           return waited.every((sum, o) => sum === objects[o].waited && sum > 0);"""))
         self.assertEqual(self.js("return Math.max(...timeline.trace.intervals.to)"), self.view()["duration"])
+        self.assertTrue(self.js("""
+          const { path: p, spans: s, intervals: i, threads } = timeline.trace;
+          for (let k = 0; k < p.size; k++)
+            if (p.from[k] < i.from[p.interval[k]] || p.to[k] > i.to[p.interval[k]] || (k && p.from[k] !== p.to[k - 1])) return false;
+          for (let k = 0; k < s.size; k++)
+            if (s.from[k] < threads[s.thread[k]].born || s.to[k] > threads[s.thread[k]].ended || s.to[k] < s.from[k]) return false;
+          return p.size > 100 && s.size > 100 && p.to[p.size - 1] === timeline.trace.duration;"""), "path and spans lie in their threads")
+        self.assertTrue(self.js("""
+          const { samples: s, strings, duration } = timeline.trace, lengths = s.value.filter((_, k) => strings[s.name[k]] === "queue length");
+          return lengths.length === 150 && lengths.every((v) => v >= 0 && v < 40) && s.time.every((t, k) => t <= duration && (!k || t >= s.time[k - 1]));
+          """), "counters")
 
     def test_draws_each_state(self):
         self.open("some")
         self.js("document.getElementById('scroller').scrollTop = 170; timeline.zoom(0.2, 300)")
         self.wait(lambda: all(self.pixels().get(self.colour(c), 0) > 50 for c in ("run", "ready", "readyLine", "blocked", "call", "callLine")),
                   "bar of each state")
+
+    def test_states_differ_by_height_and_pattern(self):
+        """In the middle of each wide bar: its state's colours from its state's height down, and the ground above."""
+        self.open("some")
+        told = self.js("""
+          const page = timeline, { view, painter } = page, seen = [0, 0, 0, 0], wrong = [];
+          const { run, ready, readyLine, blocked, call, callLine } = painter.look;
+          const colours = [[run], [ready, readyLine], [blocked], [call, callLine]];
+          page.zoom(0.2, 400);
+          const check = (lane, t, i) => {
+            const { pixels, width } = painter.raster, { top, height } = painter.box(lane);
+            const x = Math.round(painter.x((t.from[i] + t.to[i]) / 2)), s = t.state[i];
+            if (t.to[i] - t.from[i] < 6 * view.scale || x < 0 || x >= width) return;
+            const column = Array.from({ length: height }, (_, y) => pixels[(top + y) * width + x]);
+            const begins = Math.round(height * [0, 0.4, 0.84, 0.4][s]);
+            seen[s]++;
+            if (!column.slice(begins).every((p) => colours[s].includes(p))) wrong.push([i, s, "bar"]);
+            if (column.slice(0, Math.max(0, begins - 1)).some((p) => colours[s].includes(p))) wrong.push([i, s, "above"]);
+          };
+          for (const lane of page.lanes.list.filter(({ kind }) => kind === "thread").slice(0, 8)) {
+            document.getElementById("scroller").scrollTop = lane.y;
+            page.frame();
+            for (let i = lane.track.low; i < lane.track.high; i++) check(lane, lane.track, i);
+          }
+          return [seen.every((n) => n > 1), wrong];""")
+        self.assertEqual(told, [True, []])
 
     def test_lanes_show_what_the_intervals_say(self):
         """Every pixel column of a worker's lane that lies inside one run is painted, and none that lies between runs."""
@@ -181,7 +255,7 @@ class Page(unittest.TestCase):
           let inside = 0, outside = 0;
           for (let x = 0; x < width; x++) {
             const from = view.from + x * view.scale / ratio, to = from + view.scale / ratio;
-            const during = Array.from(t.from).some((f, i) => f + 2 * view.scale < from && t.to[i] > to);
+            const during = Array.from(t.from).some((f, i) => f + view.scale <= from && t.to[i] >= to);
             const apart = !Array.from(t.from).some((f, i) => f < to && t.to[i] > from);
             const is = row[x] === painter.look.run;
             inside += during;
@@ -248,11 +322,14 @@ class Page(unittest.TestCase):
     def test_wheel_zooms_drag_moves_ruler_chooses(self):
         self.open("some")
         lanes, whole = self.element("lanes"), self.length()
+        under = "return timeline.view.from + 432 * timeline.view.scale"  # 600 pixels from the left, 168 of which are names
+        before = self.js(under)
         self.js("""const c = document.getElementById("lanes"), b = c.getBoundingClientRect();
           for (let i = 0; i < 6; i++) c.dispatchEvent(new WheelEvent("wheel",
             {deltaY: -100, clientX: b.left + 600, clientY: b.top + 60, bubbles: true, cancelable: true}))""")
         near = self.length()
         self.assertLess(near, whole / 2)
+        self.assertAlmostEqual(self.js(under) / before, 1, places=6, msg="what is under the pointer stays there")
         before = self.settled()
         ActionChains(self.browser).move_to_element(lanes).click_and_hold().move_by_offset(-120, 0).release().perform()
         self.assertGreater(self.settled()["from"], before["from"])
@@ -439,5 +516,5 @@ if __name__ == "__main__":
     if not DRIVER or not BROWSER:
         print("page: no chromium or no chromedriver here: skipped")
         sys.exit(77)
-    Page.sample = sys.argv.pop(1)
+    Page.sample, Page.thrum = sys.argv.pop(1), sys.argv.pop(1)
     unittest.main(verbosity=2)
