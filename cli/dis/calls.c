@@ -82,7 +82,7 @@ static void note_known(struct listing *listing, size_t i, const struct call_grou
 }
 
 bool call_is_own(const struct image *image, const struct call_group *group, const struct symbol *own) {
-  return group->kind == CALL_BLOCKS && own && !image->has_libc;
+  return group->kind == CALL_BLOCKS && own && !image->has_libc && strncmp(own->name, "thrum", 5) != 0;
 }
 
 /* What functions of the program's own come to call has been looked up for the last few of them. */

@@ -67,6 +67,12 @@ static void add_slot(struct image *image, uint64_t address, const char *name) {
   image->slots[image->slot_count++] = (struct slot){address, name};
 }
 
+/* Slots that nobody but the loader writes to. Other pointers that it fills in are variables of the program. */
+static bool holds_address(const struct image *image, uint64_t type) {
+  if (image_is_arm(image)) return type == R_AARCH64_JUMP_SLOT || type == R_AARCH64_GLOB_DAT;
+  return type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT;
+}
+
 static void read_relocations(struct image *image, Elf_Scn *section, const GElf_Shdr *header) {
   Elf_Data *data = elf_getdata(section, NULL);
   Elf_Scn *symbols = elf_getscn(image->elf, header->sh_link);
@@ -78,7 +84,7 @@ static void read_relocations(struct image *image, Elf_Scn *section, const GElf_S
     GElf_Rela rela;
     GElf_Sym sym;
     if (!gelf_getrela(data, (int)i, &rela)) break;
-    if (rela.r_addend != 0 || GELF_R_SYM(rela.r_info) == 0) continue;
+    if (!holds_address(image, GELF_R_TYPE(rela.r_info))) continue;
     if (!gelf_getsym(table, (int)GELF_R_SYM(rela.r_info), &sym)) continue;
     const char *name = elf_strptr(image->elf, symbols_header.sh_link, sym.st_name);
     if (name && printable(name)) add_slot(image, rela.r_offset, name);

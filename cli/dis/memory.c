@@ -201,10 +201,9 @@ static void note_split(struct state *s, size_t load, size_t store, const struct 
 
 static void note_shared(struct state *s, size_t i, const struct key *key) {
   char *what = describe(s, key, i);
-  listing_note(
-      s->listing, i, NOTE_SHARED, NOWHERE,
-      "reads and writes %s in one instruction without a lock: no switch can split it, but another worker can",
-      what);
+  listing_note(s->listing, i, NOTE_SHARED, NOWHERE,
+               "reads and writes %s in one plain instruction: no switch can split it, but another worker can",
+               what);
   free(what);
 }
 

@@ -246,7 +246,7 @@ static void print_head(const struct printer *p) {
   print_paragraph(
       p,
       "A thread may be preempted before each of these instructions. Notes say where else a switch may fall, "
-      "and what it can tear.");
+      "and what it can tear if no lock keeps others out.");
   fputc('\n', p->to);
 }
 

@@ -97,6 +97,7 @@ class Case:
 def check_memory(program, label):
     Case(program, "adds", label).one_torn("counter")
     Case(program, "adds_doubles", label).one_torn("sum")
+    Case(program, "adds_to_libc", label).one_torn("optind")
     Case(program, "by_pointer", label).one_torn()
     Case(program, "element", label).one_torn()
     pops = Case(program, "pops", label)
@@ -137,6 +138,9 @@ def check_calls(program, label):
     within = Case(program, "has_cold_part", label)
     within.counts(parks=2)
     within.check(all("seldom calls thrum_yield" in n["text"] for _, n in notes(within.listing, "parks")), "by whom it is called")
+    deep = Case(program, "calls_deep", label)
+    deep.counts(parks=1)
+    deep.check("within: seldom calls thrum_yield" in notes(deep.listing, "parks")[0][1]["text"], "also two calls away")
 
 
 def blocks_printf(case):
@@ -182,8 +186,12 @@ def check_program(program, label, optimised):
 
 # ---- Ways to build ---------------------------------------------------------------------------------------------------
 
+def shared_library():
+    return ["-L", str(BUILD / "src"), "-lthrum", f"-Wl,-rpath,{BUILD / 'src'}", "-pthread"]
+
+
 def check_native(folder):
-    libraries = ["-L", str(BUILD / "src"), "-lthrum", f"-Wl,-rpath,{BUILD / 'src'}", "-pthread"]
+    libraries = shared_library()
     static = [str(BUILD / "src" / "libthrum.a"), "-pthread", "-ldl"]
     for compiler in "gcc", "clang":
         if not shutil.which(compiler):
@@ -198,6 +206,8 @@ def check_native(folder):
     check_program(compile_one(folder, ["gcc"], "no-pie", "-O2", "-no-pie", "-fno-plt", *static), label, True)
     shared = compile_one(folder, ["gcc"], "shared.so", "-O2", "-shared", "-fPIC", *libraries)
     check_memory(shared, "gcc -O2 -shared")
+    hardened = compile_one(folder, ["gcc"], "hardened", "-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", *libraries)
+    Case(hardened, "blocks", "gcc -O2 -D_FORTIFY_SOURCE=2").counts(blocks=4)
     check_static(folder, static)
     check_cold(folder / "dynamicgcc-O2")
 
@@ -230,7 +240,7 @@ def check_aarch64(folder):
         check_program(program, f"{compiler} {level}", level == "-O2")
     newer = compile_one(folder, [compiler], "aarch64-lse", "-O2", "-march=armv8.1-a", *open_names)
     atomic = Case(newer, "adds_atomically", "armv8.1-a")
-    expect(any(i["text"].startswith("ldadd") for i, _ in notes(atomic.listing, "atomic")), "an atomic instruction is named",
+    expect(any(re.match(r"ldaddal +x\d+, (x\d+|xzr), \[x\d+\]$", i["text"]) for i, _ in notes(atomic.listing, "atomic")), "an atomic instruction is named",
            json.dumps(atomic.listing, indent=1))
     whole = compile_one(folder, [compiler], "aarch64-whole", "-O2", "-static", "-nostdlib", "-Wl,-e,main",
                         "-Wl,--unresolved-symbols=ignore-all")
@@ -352,9 +362,34 @@ def check_table():
     said = contracts()
     expect(len(said) > 60, "headers say what switches", str(len(said)))
     for name, switches in sorted(said.items()):
-        expect((known[name] != "never") == switches, f"the table agrees with the header of {name}: switches: {switches}", known[name])
+        expect((known[name] in ("parks", "ends")) == switches, f"the table agrees with the header of {name}: switches: {switches}", known[name])
     names = [c["name"] for c in run_json("--list-calls")]
     expect(len(names) == len(set(names)), "each is there once", " ".join(n for n in names if names.count(n) > 1))
+
+
+# ---- The guide -------------------------------------------------------------------------------------------------------------
+
+def essence(line):
+    """The instruction and its note, without what differs from compiler to compiler: offsets, bytes, labels."""
+    line = re.sub(r"^ *(>> L\d+:)? *\+0x[0-9a-f]+  ([0-9a-f]{2} )+", "", line)
+    return re.sub(r"\+0x[0-9a-f]+", "+N", " ".join(line.split()))
+
+
+def check_guide(folder, libraries):
+    """What the guide shows with a note, and the counts, are there when its program is compiled as it says."""
+    text = (ROOT / "docs" / "guide" / "where-a-switch-falls.md").read_text()
+    (folder / "bank.c").write_text(re.search(r"^```c\n(.*?)^```$", text, re.M | re.S)[1])
+    program = compile_one(folder, ["gcc"], "bank", "-O2", *libraries, sources=(folder / "bank.c",))
+    blocks = re.findall(r"^```console\n\$ thrum dis bank (\w+)\n(.*?)^```$", text, re.M | re.S)
+    expect(len(blocks) == 3, "three functions are shown", text)
+    for function, shown in blocks:
+        real = thrum(program, function).stdout
+        there = {essence(line) for line in real.splitlines()}
+        told = [essence(line) for line in shown.splitlines()]
+        for line in (line for line in told if "<-" in line or re.match(r"\d+ (call|load|read-|atomic)", line)):
+            expect(line in there, f"`{line}`, as the guide shows", real)
+    plain = compile_one(folder, ["gcc"], "bank-plain", "-O2", "-fno-inline", *libraries, sources=(folder / "bank.c",))
+    expect("may block within: log_balance calls fprintf" in thrum(plain, "deposit_safely").stdout, "what own functions lead to")
 
 
 # ---- Broken files --------------------------------------------------------------------------------------------------------
@@ -377,6 +412,21 @@ def check_broken(folder, program, rounds=120):
         expect(result.returncode in (0, 1), f"no crash in round {n}", result.stderr.decode(errors="replace"))
 
 
+def check_wrong_headers(folder, program):
+    """What a file says of where its parts lie is compared with its size."""
+    whole = program.read_bytes()
+    first, size, count = (int.from_bytes(whole[at:at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
+    for part in range(count):
+        for field in 8, 16, 32:  # p_offset, p_vaddr, p_filesz
+            for value in 1 << 20, 1 << 40, (1 << 64) - 8:
+                data = bytearray(whole)
+                at = first + part * size + field
+                data[at:at + 8] = value.to_bytes(8, "little")
+                (folder / "broken").write_bytes(data)
+                result = subprocess.run([THRUM, "dis", folder / "broken", "fn"], capture_output=True, timeout=60)
+                expect(result.returncode in (0, 1), f"no crash with field {field} of part {part} being {value}", str(result))
+
+
 def small_program(folder):
     source = folder / "small.c"
     source.write_text("extern int puts(const char *); long v;\nvoid fn(void);\nvoid fn(void) { v++; puts(\"x\"); }\n")
@@ -394,7 +444,11 @@ def main():
         check_errors(folder, program)
         check_without_lines(folder, program)
         check_same_names(folder)
-        check_broken(folder, small_program(folder))
+        if os.uname().machine == "x86_64":
+            check_guide(folder, shared_library())
+        small = small_program(folder)
+        check_broken(folder, small)
+        check_wrong_headers(folder, small)
     return 0
 
 

@@ -30,6 +30,10 @@ CASE void adds_atomically(void) { exact++; }
 CASE void adds_doubles(double by);
 CASE void adds_doubles(double by) { sum += by; }
 
+/* A variable of libc's, which the loader copies into a program. */
+CASE void adds_to_libc(void);
+CASE void adds_to_libc(void) { optind++; }
+
 CASE void adds_to_own(int i);
 CASE void adds_to_own(int i) {
   long *p = &mine;
@@ -125,6 +129,12 @@ CASE void has_cold_part(long n) {
     seldom();
   }
   counter = n;
+}
+
+CASE void calls_deep(void);
+CASE void calls_deep(void) {
+  has_cold_part(counter);
+  adds();
 }
 
 int main(int argc, char **argv) {
