@@ -2,8 +2,14 @@
 #include "../command.h"
 #include "dis.h"
 
+#ifdef HAVE_RUN
+#include "../run/build.h"
+#include "../run/process.h"
+#endif
+
 #include <argp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct options {
   const char *program, *function;
@@ -22,10 +28,12 @@ static const struct argp_option option_list[] = {
 static const char documentation[] =
     "Disassembles a function, and says at each instruction where and why a switch may fall: calls of thrum that may park, calls "
     "into libc that block their worker, read-modify-writes that a switch or another worker can tear; atomic ones are safe."
-    "\vFUNCTION is a name, FILE:NAME if several files have one, or an address in hexadecimal (0x401136).\n\n"
+    "\vFUNCTION is a name, FILE:NAME if several files have one, or an address in hexadecimal (0x401136). A PROGRAM "
+    "that is a C file is compiled first, as `thrum run` does.\n\n"
     "Examples:\n"
     "  thrum dis ./server handle_request\n"
     "  thrum dis ./server parser.c:next\n"
+    "  CFLAGS=-O0 thrum dis hello.c hello\n"
     "  thrum dis --json ./server main | jq .summary\n";
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -58,14 +66,46 @@ static int show(struct listing *listing, const struct options *o, FILE *to) {
   return status;
 }
 
-static int disassemble(const struct options *o, FILE *to) {
+#ifdef HAVE_RUN
+/* A source is compiled first, as `thrum run` does. *program is what was built, to be freed; NULL: nothing. */
+static int build_source(const char *source, char **program) {
+  enum source_kind kind = source_kind(source);
+  *program = NULL;
+  if (kind != SOURCE_C && kind != SOURCE_CXX) return 0;
+  if (access(source, R_OK) != 0) return fail("%s: %m", source);
+  struct build build = {0};
+  words_add(&build.sources, source);
+  process_begin();
+  int status = build_program(&build);
+  words_free(&build.sources);
+  *program = build.program;
+  return status;
+}
+#else
+static int build_source(const char *source, char **program) {
+  (void)source;
+  *program = NULL;
+  return 0;
+}
+#endif
+
+static int disassemble_file(const struct options *o, const char *file, FILE *to) {
   struct image image;
   struct listing listing = {.image = &image};
-  int status = image_open(&image, o->program);
+  int status = image_open(&image, file);
   if (status) return status;
+  image.path = o->program; /* what the caller calls it */
   status = function_find(&image, o->function, &listing.function);
   if (!status) status = show(&listing, o, to);
   image_close(&image);
+  return status;
+}
+
+static int disassemble(const struct options *o, FILE *to) {
+  char *built;
+  int status = build_source(o->program, &built);
+  if (!status) status = disassemble_file(o, built ? built : o->program, to);
+  free(built);
   return status;
 }
 

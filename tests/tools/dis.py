@@ -310,6 +310,18 @@ def check_errors(folder, program):
     expect(result.returncode == 1 and "No space left" in result.stderr, "a full disk is told", result.stderr)
 
 
+def check_source(folder):
+    """A file of C is compiled first."""
+    source = folder / "source.c"
+    source.write_text("#include <thrum.h>\nlong n;\nvoid f(void);\nvoid f(void) { n++; thrum_yield(); }\n"
+                      "int main(void) { f(); return 0; }\n")
+    listing = run_json(source, "f")
+    expect(listing["summary"]["parks"] == 1 and listing["program"] == str(source), "what it is compiled to", str(listing))
+    source.write_text("void f(\n")
+    fails(source, "f", says=("does not compile",))
+    fails(folder / "missing.c", "f", says=("No such file",))
+
+
 def check_without_lines(folder, program):
     bare = folder / "without-lines"
     subprocess.run(["strip", "--strip-debug", "-o", bare, program], check=True)
@@ -442,6 +454,7 @@ def main():
         program = folder / "dynamicgcc-O2"
         check_text(program)
         check_errors(folder, program)
+        check_source(folder)
         check_without_lines(folder, program)
         check_same_names(folder)
         if os.uname().machine == "x86_64":
