@@ -18,14 +18,19 @@ function threadLanes(trace, spans) {
   return lanes;
 }
 
-function place(lanes) {
+const MOST_STRETCHED = 1.6;
+
+/* Gives each lane its place. Few lanes are higher, as far as there is room. */
+function place(lanes, room) {
+  const least = lanes.list.reduce((sum, lane) => sum + HEIGHTS[lane.kind], 0);
+  const factor = Math.max(1, Math.min(MOST_STRETCHED, room / least));
   let y = 0;
-  for (const lane of lanes) {
-    lane.y = y;
-    lane.height = HEIGHTS[lane.kind];
+  lanes.list.forEach((lane, i) => {
+    lane.y = lanes.tops[i] = y;
+    lane.height = Math.floor(HEIGHTS[lane.kind] * (lane.kind === "heading" ? 1 : factor));
     y += lane.height;
-  }
-  return y;
+  });
+  lanes.height = y;
 }
 
 function layOut(trace) {
@@ -40,12 +45,13 @@ function layOut(trace) {
   }
   lanes.push(...counters);
   if (trace.threads.length) lanes.push(headingLane("Threads"), ...threadLanes(trace, spanTracks(trace)));
-  const height = place(lanes);
   const ofThread = new Int32Array(trace.threads.length);
   lanes.forEach((lane, i) => {
     if (lane.kind === "thread") ofThread[lane.thread] = i;
   });
-  return { list: lanes, height, ofThread, tops: Float64Array.from(lanes, (lane) => lane.y) };
+  const all = { list: lanes, ofThread, tops: new Float64Array(lanes.length), height: 0 };
+  place(all, 0);
+  return all;
 }
 
 /* The lane at a height, or the last one above it. */

@@ -5,7 +5,7 @@ class Page {
     this.trace = trace;
     this.words = new Words(trace);
     this.lanes = layOut(trace);
-    this.view = new View(trace.duration, this.lanes.height);
+    this.view = new View(trace.duration);
     this.search = new Search(trace);
     this.state = { pointer: null, range: null, thread: NOBODY, selected: null, hovered: null, arrows: true, path: false, pathTracks: null,
       pathSteps: trace.path, found: this.search.threads };
@@ -16,7 +16,6 @@ class Page {
   start() {
     this.writeHead();
     this.listen();
-    byId("spacer").style.height = `${this.lanes.height}px`;
     byId("nothing").hidden = this.trace.threads.length > 0;
     this.resize();
     this.view.whole();
@@ -43,6 +42,9 @@ class Page {
 
   resize() {
     const scroller = byId("scroller");
+    place(this.lanes, scroller.clientHeight);
+    this.view.content = this.lanes.height;
+    byId("spacer").style.height = `${this.lanes.height}px`;
     this.view.resize(scroller.clientWidth - GUTTER, scroller.clientHeight);
     byId("lanes").style.height = `${scroller.clientHeight}px`;
     for (const id of ["overview", "ruler"]) byId(id).style.width = `${scroller.clientWidth}px`;

@@ -423,7 +423,7 @@ class Painter {
     const x = this.x(time);
     if (x < -2 || x > view.width + 2) return;
     const start = this.laneBox(from), end = this.laneBox(to), down = end.top > start.top;
-    const y0 = start.top + (down ? start.height : 0), y1 = down ? end.top : end.top + end.height;
+    const y0 = start.top + start.height / 2, y1 = end.top + end.height * (down ? 0.35 : 0.65);
     const bow = Math.min(14, Math.abs(y1 - y0) / 4), head = down ? -1 : 1;
     c.strokeStyle = c.fillStyle = css.arrow;
     c.lineWidth = strong ? 2 : 1;

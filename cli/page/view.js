@@ -1,8 +1,8 @@
 /* What part of the trace is in view, and how it moves: wheel, drags, keys. */
 
 class View {
-  constructor(duration, height) {
-    Object.assign(this, { duration, content: height, from: 0, scale: 1, width: 1, height: 1, top: 0 });
+  constructor(duration) {
+    Object.assign(this, { duration, content: 0, from: 0, scale: 1, width: 1, height: 1, top: 0 });
   }
 
   /* A little room at both ends; the closest look is a hundred pixels a nanosecond. */

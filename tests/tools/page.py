@@ -29,7 +29,7 @@ except ImportError:
     print("page: no python3-selenium here: skipped")
     sys.exit(77)
 
-sys.path.append(folder)
+sys.path.append(folder + "/timeline")
 import tracefile  # noqa: E402
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("chromium-browser")
