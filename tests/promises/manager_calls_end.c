@@ -2,6 +2,8 @@
  * nothing is lost, doubled, or held. And tasks. */
 #include "managers.h"
 
+#include <process/manager_wire.h>
+
 static thrum_manager_server *server;
 static thrum_manager *a, *b;
 
@@ -173,6 +175,51 @@ static void cut_acquires_hold_nothing(void) {
   }
 }
 
+/* ---- Clients without manners -------------------------------------------------------------------------------------- */
+
+static const struct {
+  struct thrumi_request_words w; /* `name_size` as it is said; the bytes behind the head are `value_size` */
+  size_t cut;                    /* bytes that are missing */
+} ill[] = {
+    {{.operation = THRUMI_OP_HELLO}, 0},                                             /* again */
+    {{.operation = 0}, 0},                                                           /* nothing */
+    {{.operation = THRUMI_OP_KEYS + 1, .object = 1}, 0},                             /* unknown */
+    {{.operation = THRUMI_OP_UNITS, .object = 1}, 1},                                /* too short */
+    {{.operation = THRUMI_OP_UNITS, .object = 1}, THRUMI_REQUEST_HEAD},              /* no head */
+    {{.operation = THRUMI_OP_OPEN, .flags = 1, .name_size = 5, .value_size = 4}, 0}, /* a lie */
+    {{.operation = THRUMI_OP_REMOVE, .name_size = UINT32_MAX, .value_size = 4}, 0},  /* a great one */
+    {{.operation = THRUMI_OP_OPEN, .flags = THRUMI_KINDS, .name_size = 1, .value_size = 1}, 0},
+    {{.operation = THRUMI_OP_GET, .flags = 1, .object = 1}, 0},        /* a flag */
+    {{.operation = THRUMI_OP_ACK, .number = 1}, 0},                    /* of nothing */
+    {{.operation = THRUMI_OP_WAIT, .object = 1, .value_size = 10}, 0}, /* bytes for nothing */
+    {{.operation = THRUMI_OP_GET, .object = 1, .name_size = 10, .value_size = 10},
+     0}, /* a name for nothing */
+};
+
+/* Who says what is no request is disconnected, and what it waited for is as it was. */
+static void nonsense_is_not_borne(void) {
+  static unsigned char bytes[THRUMI_REQUEST_HEAD + 100];
+  thrum_manager_queue q = must_open_queue(a, "manners", 1);
+  for (size_t i = 0; i < sizeof ill / sizeof *ill; i++) {
+    thrum_conn *c;
+    struct thrumi_request_words hello = {.operation = THRUMI_OP_HELLO, .argument = THRUMI_GREETING};
+    struct thrumi_request_words get = {
+        .number = 7, .operation = THRUMI_OP_GET, .object = q.id, .timeout = THRUM_FOREVER};
+    CHECK_EQ(thrum_conn_dial(&c, thrum_manager_server_address(server), NULL), 0);
+    CHECK(thrum_conn_recv(c, bytes, sizeof bytes) > 0);
+    thrumi_request_write(bytes, &hello);
+    CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD), 0);
+    thrumi_request_write(bytes, &get);
+    CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD), 0);
+    thrumi_request_write(bytes, &ill[i].w);
+    CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD + ill[i].w.value_size - ill[i].cut), 0);
+    CHECK(thrum_conn_recv_for(c, bytes, sizeof bytes, THRUM_S(TESTS_HANG_S)) < 0);
+    thrum_conn_close(c);
+    must_put(&q, i);
+    CHECK_EQ(must_get(&q), i);
+  }
+}
+
 /* ---- Tasks -------------------------------------------------------------------------------------------------------- */
 
 static int running, stopped;
@@ -310,6 +357,7 @@ static intptr_t everything(void *arg) {
   cut_acquires_hold_nothing();
   deadlines_pass_in_order();
   cancellations_cut_no_message();
+  nonsense_is_not_borne();
   tasks_are_called();
   tasks_run_together_and_end();
   closing_ends_calls();
