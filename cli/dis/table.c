@@ -139,6 +139,7 @@ const struct call_group call_groups[] = {
      "thrum_listener_address thrum_listener_fd thrum_local_get thrum_local_port thrum_local_set "
      "thrum_lock_destroy thrum_main_thread thrum_manager_address thrum_manager_keys_free "
      "thrum_manager_keys_next thrum_manager_pid thrum_manager_server_address thrum_map_failure "
+     "thrum_map_index "
      "thrum_name thrum_native_id thrum_now thrum_on_deadlock thrum_on_fatal thrum_on_uncaught "
      "thrum_out_write thrum_parent_is_alive thrum_parent_name thrum_parent_pid thrum_pin "
      "thrum_process_exit_code thrum_process_failure thrum_process_interrupt thrum_process_is_alive "

@@ -156,10 +156,11 @@ typedef struct thrum_map_options {
   size_t ahead;           /* at most so many tasks are submitted and not handed out yet; 0: all at once */
   thrum_duration timeout; /* from thrum_map_start on; 0: none */
   bool keep_going;        /* a failure is a result as any other */
+  bool unordered;         /* results come as they are there, and thrum_map_index says of which item each is */
 } thrum_map_options;
 
 #define THRUM_MAP_OPTIONS_INIT \
-  { sizeof(thrum_map_options), 0, 0, 0, false }
+  { sizeof(thrum_map_options), 0, 0, 0, false, false }
 
 typedef struct thrum_map thrum_map;
 
@@ -170,8 +171,8 @@ typedef struct thrum_map thrum_map;
  *     for (intptr_t bytes; thrum_map_next(m, &bytes) == 0;) total += bytes;
  *     thrum_map_end(m);
  *
- * Tasks are submitted at once, whether or not anybody asks for results, but for what `ahead` keeps back. The items stay the
- * caller's, in place, until thrum_map_end. The first failure ends it, unless told to keep going: it is handed out as a result, and what has not
+ * Or, if they are unordered, as they are there. Tasks are submitted at once, whether or not anybody asks for results, but for what
+ * `ahead` keeps back. The items stay the caller's, in place, until thrum_map_end. The first failure ends it, unless told to keep going: it is handed out as a result, and what has not
  * begun is cancelled. options may be NULL. Errors as thrum_submit; what was submitted before is cancelled then. All calls by one thread
  * at a time. */
 THRUM_API int thrum_map_start(thrum_map **out, thrum_executor *executor, thrum_fn *fn, void *items, size_t n,
@@ -190,6 +191,10 @@ THRUM_API int thrum_map_next(thrum_map *map, intptr_t *result);
 
 /* The same for a task with bytes; a failure of the item is the error. The bytes are borrowed until the next call with this map. */
 THRUM_API int thrum_map_next_bytes(thrum_map *map, const void **data, size_t *size);
+
+/* The index of the item whose result was handed out last. Before the first one: SIZE_MAX. Of use for an unordered map, in which
+ * results of one chunk are in order, and chunks come as they end. Does not switch. */
+THRUM_API size_t thrum_map_index(const thrum_map *map);
 
 /* The sentence of the failure that was handed out last, or "". Borrowed until the next call. */
 THRUM_API const char *thrum_map_failure(const thrum_map *map);

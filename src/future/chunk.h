@@ -16,6 +16,7 @@ struct thrumi_chunk {
   thrum_fn *fn; /* NULL: the task */
   const thrum_task *task;
   char *items;
+  size_t first; /* the index of its first item */
   size_t count, item_size;
   size_t done; /* items that have a value */
   bool keep_going;

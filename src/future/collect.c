@@ -91,11 +91,31 @@ static void observe_all(struct thrumi_collector *c) {
   }
 }
 
-int thrumi_collector_start(struct thrumi_collector *c, thrum_future *const *futures, size_t n) {
+static int make(struct thrumi_collector *c, size_t n) {
   *c = (struct thrumi_collector){.end = &c->first, .forks = thrumi_forks};
-  if (!n) return 0; /* qsort wants an array */
+  if (!n) return 0;
   if (n > SIZE_MAX / sizeof *c->seats) return -ENOMEM;
-  if (!(c->seats = thrumi_os.allocate(n * sizeof *c->seats))) return -ENOMEM;
+  c->seats = thrumi_os.allocate(n * sizeof *c->seats);
+  return c->seats ? 0 : -ENOMEM;
+}
+
+int thrumi_collector_open(struct thrumi_collector *c, size_t n) {
+  int error = make(c, n);
+  if (!error) c->n = n;
+  return error;
+}
+
+void thrumi_collector_seat(struct thrumi_collector *c, size_t index, thrum_future *f) {
+  struct thrumi_seat *seat = &c->seats[index];
+  *seat = (struct thrumi_seat){.future = f, .index = index, .collector = c};
+  struct thrumi_kthread *k = thrumi_enter();
+  observe(c, seat);
+  thrumi_leave(k);
+}
+
+int thrumi_collector_start(struct thrumi_collector *c, thrum_future *const *futures, size_t n) {
+  int error = make(c, n);
+  if (error || !n) return error; /* qsort wants an array */
   seat_all(c, futures, n);
   observe_all(c);
   return 0;
@@ -221,8 +241,7 @@ int thrum_as_completed(thrum_completion *c, thrum_future *const *futures, size_t
   return error;
 }
 
-/* The first that is done and has not been taken; there is one. */
-static size_t take(struct thrumi_collector *c) {
+size_t thrumi_collector_take(struct thrumi_collector *c) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&c->lock);
   struct thrumi_seat *seat = c->first;
@@ -239,7 +258,7 @@ ssize_t thrum_completion_next(thrum_completion *c) {
   struct thrumi_completion *in = inside(c);
   if (!in || in->collector.taken == in->collector.n) return -EPIPE;
   int error = thrumi_collector_wait(&in->collector, in->collector.taken + 1, false, in->deadline);
-  return error ? error : (ssize_t)take(&in->collector);
+  return error ? error : (ssize_t)thrumi_collector_take(&in->collector);
 }
 
 size_t thrum_completion_left(const thrum_completion *c) {

@@ -33,6 +33,15 @@ struct thrumi_collector {
 int thrumi_collector_start(struct thrumi_collector *c, thrum_future *const *futures, size_t n);
 void thrumi_collector_end(struct thrumi_collector *c);
 
+/* One with n seats that nobody has. 0, -ENOMEM. */
+int thrumi_collector_open(struct thrumi_collector *c, size_t n);
+
+/* Gives a seat that nobody has, or that was taken, to a future, which it observes. */
+void thrumi_collector_seat(struct thrumi_collector *c, size_t index, thrum_future *f);
+
+/* Behind a wait for one more than have been taken: the index of the one that is done, and now taken. */
+size_t thrumi_collector_take(struct thrumi_collector *c);
+
 /* Waits until `needed` are done, or, with until_failure, one has failed. 0, -ETIMEDOUT, -ECANCELED, or what lending a
  * place says. */
 int thrumi_collector_wait(struct thrumi_collector *c, size_t needed, bool until_failure, int64_t deadline);

@@ -3,7 +3,10 @@
  * A chunk's results lie in its work, behind what it needs to know, and go with its future. A chunk that is cancelled never
  * touches the items; one that runs may, so the end waits for it.
  *
- * With `ahead` the ring holds so many futures: the next chunk is submitted when the oldest one's last result has been handed out. */
+ * With `ahead` the ring holds so many futures: the next chunk is submitted when the last result of one has been handed out.
+ *
+ * In order, the chunk that is handed out is the oldest, and the ring is one. Unordered, it is whichever the collector saw done first; each place of the
+ * ring has a seat there, and the next chunk gets the place that was given back last. */
 #include <limits.h>
 #include <sched/part.h>
 #include <sched/self.h>
@@ -11,6 +14,7 @@
 #include <thrum/time.h>
 
 #include <future/chunk.h>
+#include <future/collect.h>
 #include <future/executor.h>
 
 struct thrum_map {
@@ -20,13 +24,16 @@ struct thrum_map {
   char *items;
   size_t n, item_size, chunk, ring_size;
   size_t submitted, taken; /* chunks */
-  size_t at;               /* the next result of the oldest chunk */
+  size_t place;            /* in the ring: of the chunk that is being handed out */
+  size_t at;               /* the next result of that one */
+  size_t index;            /* of the item that was handed out last */
   int64_t deadline;
   int refused; /* why the next chunk was not submitted */
-  bool keep_going, over;
-  intptr_t last;           /* the value that was handed out last, */
-  struct thrumi_more more; /* and what came with it */
-  thrum_future **ring;
+  bool keep_going, over, unordered;
+  intptr_t last;                     /* the value that was handed out last, */
+  struct thrumi_more more;           /* and what came with it */
+  thrum_future **ring;               /* NULL: nothing in this place */
+  struct thrumi_collector collector; /* of an unordered one */
 };
 
 static size_t chunks_of(const struct thrum_map *m) { return m->n / m->chunk + (m->n % m->chunk != 0); }
@@ -88,6 +95,12 @@ static intptr_t run_chunk(void *arg) {
 
 /* ---- Submitting ------------------------------------------------------------------------------------------------------- */
 
+/* Where the next chunk's future goes. */
+static size_t next_place(const struct thrum_map *m) {
+  bool first_round = m->submitted < m->ring_size;
+  return m->unordered && !first_round ? m->place : m->submitted % m->ring_size;
+}
+
 static int submit_next(struct thrum_map *m) {
   size_t first = m->submitted * m->chunk, count = m->n - first < m->chunk ? m->n - first : m->chunk;
   struct thrumi_chunk *c;
@@ -97,15 +110,19 @@ static int submit_next(struct thrum_map *m) {
   c->fn = m->fn;
   c->task = m->task;
   c->items = m->items + first * m->item_size;
+  c->first = first;
   c->count = count;
   c->item_size = m->item_size;
   c->keep_going = m->keep_going;
   work->fn = run_chunk;
   work->arg = c;
   work->chunk = c;
-  int error = thrumi_work_submit(m->executor, work, &m->ring[m->submitted % m->ring_size]);
-  if (!error) m->submitted++;
-  return error;
+  size_t place = next_place(m);
+  int error = thrumi_work_submit(m->executor, work, &m->ring[place]);
+  if (error) return error;
+  m->submitted++;
+  if (m->unordered) thrumi_collector_seat(&m->collector, place, m->ring[place]);
+  return 0;
 }
 
 /* As far as there is room in the ring. */
@@ -123,12 +140,23 @@ static void release_chunk(thrum_future *f) {
   thrum_future_release(f);
 }
 
-/* Nothing is submitted any more; what is not handed out is cancelled, and given back when it does not run any more. */
-static void finish(struct thrum_map *m, bool wait) {
+/* What is in the ring from the oldest on; an unordered one has no oldest. */
+static thrum_future **nth(struct thrum_map *m, size_t i) {
+  return &m->ring[(m->unordered ? i : m->taken + i) % m->ring_size];
+}
+
+/* Nothing is submitted any more; what is not handed out is cancelled. */
+static void finish(struct thrum_map *m) {
   m->over = true;
-  for (size_t i = m->taken; i < m->submitted; i++) thrum_future_cancel(m->ring[i % m->ring_size]);
-  for (; wait && m->taken < m->submitted; m->taken++) {
-    thrum_future *f = m->ring[m->taken % m->ring_size];
+  for (size_t i = 0; i < m->ring_size; i++)
+    if (*nth(m, i)) thrum_future_cancel(*nth(m, i));
+}
+
+/* And given back when it does not run any more. */
+static void give_back_all(struct thrum_map *m) {
+  for (size_t i = 0; i < m->ring_size; i++) {
+    thrum_future *f = *nth(m, i);
+    if (!f) continue;
     while (thrum_future_wait(f) != 0) thrum_yield(); /* no thread for what waits before it: some will end */
     release_chunk(f);
   }
@@ -146,6 +174,8 @@ static int start(thrum_map **out, struct thrum_map made, const thrum_map_options
   made.ring_size = o->ahead && o->ahead < chunks ? o->ahead : chunks;
   made.deadline = o->timeout ? thrum_after(o->timeout) : INT64_MAX;
   made.keep_going = o->keep_going;
+  made.unordered = o->unordered;
+  made.index = SIZE_MAX;
   if (made.ring_size > SIZE_MAX / sizeof *made.ring ||
       made.chunk > SIZE_MAX / (2 * sizeof(struct thrumi_more)))
     return -ENOMEM;
@@ -153,7 +183,9 @@ static int start(thrum_map **out, struct thrum_map made, const thrum_map_options
   if (!m) return -ENOMEM;
   *m = made;
   m->ring = thrumi_os.allocate(m->ring_size ? m->ring_size * sizeof *m->ring : 1);
-  int error = m->ring ? submit_more(m) : -ENOMEM;
+  int error = m->ring ? 0 : -ENOMEM;
+  if (!error && m->unordered) error = thrumi_collector_open(&m->collector, m->ring_size);
+  if (!error) error = submit_more(m);
   if (!error)
     *out = m;
   else
@@ -182,18 +214,29 @@ static int64_t left_of(int64_t deadline) {
   return deadline == INT64_MAX ? THRUM_FOREVER : thrum_left(deadline);
 }
 
-/* Waits for the oldest chunk. -ECANCELED: the caller, or the chunk (*cancelled). */
-static int await_oldest(struct thrum_map *m, bool *cancelled) {
-  thrum_future *f = m->ring[m->taken % m->ring_size];
-  int error = thrum_future_wait_for(f, left_of(m->deadline));
-  *cancelled = !error && thrum_future_cancelled(f);
+static int await_oldest(struct thrum_map *m) {
+  m->place = m->taken % m->ring_size;
+  return thrum_future_wait_for(m->ring[m->place], left_of(m->deadline));
+}
+
+static int await_any(struct thrum_map *m) {
+  int error = thrumi_collector_wait(&m->collector, m->collector.taken + 1, false, m->deadline);
+  if (!error) m->place = thrumi_collector_take(&m->collector);
+  return error;
+}
+
+/* Waits for the next chunk. -ECANCELED: the caller, or the chunk (*cancelled). */
+static int await_chunk(struct thrum_map *m, bool *cancelled) {
+  int error = m->unordered ? await_any(m) : await_oldest(m);
+  *cancelled = !error && thrum_future_cancelled(m->ring[m->place]);
   return *cancelled ? -ECANCELED : error;
 }
 
-/* Takes the next result of the oldest chunk, which is done; gives the chunk back behind its last one. */
+/* Takes the next result of the chunk, which is done; gives it back behind its last one. */
 static void take_one(struct thrum_map *m) {
-  thrum_future *f = m->ring[m->taken % m->ring_size];
+  thrum_future *f = m->ring[m->place];
   struct thrumi_chunk *c = chunk_of(f);
+  m->index = c->first + m->at;
   if (m->at == c->done) { /* it did not run to its end: the executor broke, or this is the child of a fork */
     uint64_t word = thrumi_load(&f->word);
     m->last = thrumi_future_result(f, word);
@@ -201,7 +244,7 @@ static void take_one(struct thrum_map *m) {
       m->more.sentence = f->sentence;
       f->sentence = NULL;
     }
-    finish(m, false);
+    finish(m);
     return;
   }
   m->last = c->values[m->at];
@@ -210,10 +253,11 @@ static void take_one(struct thrum_map *m) {
     c->more[m->at] = (struct thrumi_more){0};
   }
   m->at++;
-  if (thrum_failed(m->last) && !m->keep_going) finish(m, false);
+  if (thrum_failed(m->last) && !m->keep_going) finish(m);
   if (m->at < c->count) return;
   m->at = 0;
   m->taken++;
+  m->ring[m->place] = NULL;
   release_chunk(f);
 }
 
@@ -225,8 +269,8 @@ static int next(struct thrum_map *m) {
     return m->refused;
   }
   if (m->over || m->taken == chunks_of(m)) return -EPIPE;
-  int error = m->at ? 0 : await_oldest(m, &cancelled);
-  if (error == -ETIMEDOUT || cancelled) finish(m, false);
+  int error = m->at ? 0 : await_chunk(m, &cancelled);
+  if (error == -ETIMEDOUT || cancelled) finish(m);
   if (error) return error;
   take_one(m);
   if (!m->at && !m->over && !m->refused) m->refused = submit_more(m);
@@ -248,6 +292,8 @@ int thrum_map_next_bytes(thrum_map *m, const void **data, size_t *size) {
   return 0;
 }
 
+size_t thrum_map_index(const thrum_map *m) { return m->index; }
+
 const char *thrum_map_failure(const thrum_map *m) {
   bool has = m->more.sentence && thrum_failed(m->last);
   return has ? m->more.sentence : "";
@@ -255,8 +301,12 @@ const char *thrum_map_failure(const thrum_map *m) {
 
 void thrum_map_end(thrum_map *m) {
   if (!m) return;
-  finish(m, true);
+  if (m->ring) {
+    finish(m);
+    if (m->unordered) thrumi_collector_end(&m->collector);
+    give_back_all(m);
+    thrumi_os.free(m->ring);
+  }
   forget(&m->more);
-  if (m->ring) thrumi_os.free(m->ring);
   thrumi_os.free(m);
 }

@@ -1,5 +1,5 @@
 /* A map gives the results of an array's items in order; it submits at once, or as far ahead as it is told; a failure, the end of time
- * and an early end cancel what has not begun. In each kind of thread. */
+ * and an early end cancel what has not begun. Or, unordered, as they come. In each kind of thread. */
 #include "pools.h"
 
 enum { N = 20 };
@@ -224,6 +224,122 @@ static void with_bytes(void) {
   give_back(x);
 }
 
+/* ---- Unordered ---------------------------------------------------------------------------------------------------- */
+
+/* Takes all that is left; each item once, with its own result. */
+static void take_each_once(thrum_map *m, int left, bool *seen) {
+  intptr_t result;
+  for (; left; left--) {
+    CHECK_EQ(thrum_map_next(m, &result), 0);
+    size_t i = thrum_map_index(m);
+    CHECK(i < N && !seen[i]);
+    CHECK_EQ(result, 3 * (intptr_t)i);
+    seen[i] = true;
+  }
+  CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
+}
+
+static void each_once(void) {
+  for (size_t chunk = 0; chunk <= N + 1; chunk += 1 + chunk / 3)
+    for (size_t ahead = 0; ahead < 4; ahead++) {
+      bool seen[N] = {false};
+      thrum_executor *x = must_make(3);
+      thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+      o.chunk = chunk, o.ahead = ahead, o.unordered = true;
+      thrum_map *m = must_start(x, triple, &o);
+      CHECK_EQ(thrum_map_index(m), SIZE_MAX);
+      take_each_once(m, N, seen);
+      thrum_map_end(m);
+      give_back(x);
+    }
+}
+
+static intptr_t even_at_gate(void *item) {
+  if (*(int *)item % 2 == 0) thrum_event_wait(&gate);
+  return triple(item);
+}
+
+/* What is there first comes first: the even ones are behind the gate until all odd ones have been taken. */
+static void as_they_come(void) {
+  bool seen[N] = {false};
+  thrum_executor *x = must_make(N);
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  intptr_t result;
+  o.unordered = true;
+  thrum_map *m = must_start(x, even_at_gate, &o);
+  for (int i = 0; i < N / 2; i++) {
+    CHECK_EQ(thrum_map_next(m, &result), 0);
+    CHECK_EQ(thrum_map_index(m) % 2, 1);
+    CHECK_EQ(result, 3 * (intptr_t)thrum_map_index(m));
+    seen[thrum_map_index(m)] = true;
+  }
+  thrum_event_set(&gate);
+  take_each_once(m, N / 2, seen);
+  thrum_map_end(m);
+  give_back(x);
+}
+
+/* One that is slow holds up nobody, though little is submitted ahead: its place is the only one that is not used again. */
+static intptr_t first_at_gate(void *item) {
+  if (*(int *)item == 0) thrum_event_wait(&gate);
+  return triple(item);
+}
+
+static void a_slow_one_holds_up_nobody(void) {
+  bool seen[N] = {false};
+  thrum_executor *x = must_make(2);
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  intptr_t result;
+  o.ahead = 2, o.unordered = true;
+  thrum_map *m = must_start(x, first_at_gate, &o);
+  for (size_t i = 1; i < N; i++) {
+    CHECK_EQ(thrum_map_next(m, &result), 0);
+    CHECK_EQ(thrum_map_index(m), i);
+    seen[i] = true;
+  }
+  thrum_event_set(&gate);
+  take_each_once(m, 1, seen);
+  thrum_map_end(m);
+  give_back(x);
+}
+
+static void unordered_ends(void) {
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  intptr_t result;
+  o.unordered = true, o.chunk = 3;
+  thrum_executor *x = must_make(2);
+  thrum_map *m = must_start(x, fails_at_7, &o);
+  while (thrum_map_next(m, &result) == 0 && result >= 0) CHECK_EQ(result, 3 * (intptr_t)thrum_map_index(m));
+  CHECK_EQ(result, -EDOM);
+  CHECK_EQ(thrum_map_index(m), 7);
+  CHECK_STR(thrum_map_failure(m), "seven");
+  CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
+  thrum_map_end(m);
+  o.timeout = THRUM_MS(5);
+  m = must_start(x, at_gate, &o); /* out of time */
+  CHECK_EQ(thrum_map_next(m, &result), -ETIMEDOUT);
+  CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
+  thrum_event_set(&gate);
+  thrum_map_end(m);
+  o.timeout = 0;
+  thrum_event_clear(&gate);
+  m = must_start(x, at_gate, &o); /* its end, in the midst */
+  thrum_event_set(&gate);
+  CHECK_EQ(thrum_map_next(m, &result), 0);
+  thrum_map_end(m);
+  give_back(x);
+  x = must_make(1);
+  o.chunk = 1;
+  m = must_start(x, at_gate, &o); /* a shutdown */
+  AWAIT(LOAD(begun) == 1);
+  CHECK_EQ(thrum_executor_shutdown(x, false, true), 0);
+  thrum_event_set(&gate);
+  while (thrum_map_next(m, &result) == 0) CHECK_EQ(result, 0);
+  CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
+  thrum_map_end(m);
+  give_back(x);
+}
+
 static void of_nothing(void) {
   thrum_executor *x = must_make(1);
   thrum_map *m;
@@ -246,6 +362,10 @@ static intptr_t all_rules(void *unused) {
   out_of_time();
   shut_meanwhile();
   with_bytes();
+  each_once();
+  as_they_come();
+  a_slow_one_holds_up_nobody();
+  unordered_ends();
   of_nothing();
   return 0;
 }
