@@ -542,6 +542,7 @@ def check_run(build):
     for source in TOUR.glob("3-*.c"):
         title = source.read_text().split("\n")[0].removeprefix("/* ")
         expect(title in output and f"the source: tour/{source.name}" in output, f"title and source of {source}", output)
+    check_timelines(build, output)
     output = run(TOUR / "run", build, "0", str(TOUR)).stdout
     expect(f"folders below {TOUR}" in output, "chapter 0 takes a folder", output)
     expect("no chapter 10" in run(TOUR / "run", build, "10", status=1).stderr, "an unknown chapter is said so")
@@ -550,6 +551,19 @@ def check_run(build):
     expect("ended with status 1" in run(TOUR / "run", build, "0", "/nowhere at all", status=1).stdout,
            "a program's failure is the tour's")
     check_interrupted_run(build)
+
+
+def check_timelines(build, output):
+    """A chapter ends with the lanes of one of its programs; each has a page, and the index leads to it."""
+    if not (build.parent / "cli" / "thrum").exists():
+        return
+    lanes = set(re.findall(r"^ {2}(\S+(?: \d)?) +\|.*\|$", output, re.MULTILINE))
+    expect({"MainThread", "worker 0"} | {f"hello-{n}" for n in range(5)} <= lanes, "a lane for each thread", output)
+    folder = build.parent.parent / "tour"
+    index = (folder / "index.html").read_text()
+    for source in TOUR.glob("3-*.c"):
+        page = (folder / f"{source.stem}.html").read_text()
+        expect(f'href="{source.stem}.html"' in index and page.rstrip().endswith("</html>"), f"a page of {source.stem}")
 
 
 def check_interrupted_run(build):
