@@ -425,7 +425,8 @@ static void take_other(struct chronicle *c, const struct thrumi_event *e, struct
   case THRUMI_EVENT_UNPARK: unpark(c, e, t); break;
   case THRUMI_EVENT_STEAL:
   case THRUMI_EVENT_TIMER:
-  case THRUMI_EVENT_IO: break; /* by whoever polls: no thread, or one that is about to sleep */
+  case THRUMI_EVENT_IO:            /* by whoever polls: no thread, or one that is about to sleep */
+  case THRUMI_EVENT_RETURN: break; /* main's; another thread may end the program for it */
   case THRUMI_EVENT_ACQUIRE:
   case THRUMI_EVENT_RELEASE:
   case THRUMI_EVENT_QUEUE_PUT:

@@ -149,6 +149,10 @@ static int add_event(void *of, const struct thrumi_event *e, uint32_t thread) {
   case THRUMI_EVENT_RELEASE: return e->object ? release(k, e) : 0;
   case THRUMI_EVENT_COUNTER: return ADD(k, counters, counter_count, counter);
   case THRUMI_EVENT_MARK: return ADD(k, marks, mark_count, mark);
+  case THRUMI_EVENT_RETURN:
+    k->m->main = thread;
+    k->m->main_returned = e->time;
+    return 0;
   default: return 0;
   }
 }
@@ -316,7 +320,7 @@ static int make(struct maker *k) {
 }
 
 int model_read(struct model *m, const char *path, bool partial) {
-  *m = (struct model){.path = path};
+  *m = (struct model){.path = path, .main = NOBODY};
   struct maker k = {.m = m, .own = calloc(1, sizeof *k.own)};
   m->memory = k.own;
   if (!k.own) return no_memory(&k);

@@ -108,8 +108,10 @@ struct model {
   int64_t from, to;   /* the first and the last moment */
   int64_t began_wall; /* CLOCK_REALTIME at `from`, ns */
   uint32_t pid, workers;
-  bool flight; /* of a flight recorder: the program began earlier */
-  bool cut;    /* the file has no end: the program was killed, or still runs */
+  uint32_t main;         /* the main thread; NOBODY: it has not returned in this trace */
+  int64_t main_returned; /* when */
+  bool flight;           /* of a flight recorder: the program began earlier */
+  bool cut;              /* the file has no end: the program was killed, or still runs */
   uint64_t events, lost;
 
   struct thread *threads;     /* in the order in which they were first seen */

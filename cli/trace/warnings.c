@@ -128,27 +128,23 @@ static int warn_of_locks(struct model *m) {
 
 /* ---- The main thread -------------------------------------------------------------------------------------------- */
 
-static const struct thread *main_thread(const struct model *m) {
-  for (size_t i = 0; i < m->thread_count; i++)
-    if (strcmp(m->threads[i].name, "MainThread") == 0) return &m->threads[i];
-  return NULL;
-}
+/* Threads of pools end right behind main, by themselves. */
+#define LIVED_ON INT64_C(1000000)
 
 static int warn_of_main(struct model *m) {
-  const struct thread *main = main_thread(m), *last = NULL;
+  const struct thread *last = NULL;
   size_t count = 0;
-  if (!main || main->lives_on) return 0;
-  for (size_t i = 0; i < m->thread_count; i++) {
+  for (size_t i = 0; i < m->thread_count && m->main != NOBODY; i++) {
     const struct thread *t = &m->threads[i];
-    if (t == main || t->outside || (t->ended <= main->ended && !t->lives_on)) continue;
+    if (i == m->main || t->outside || t->lives_on || t->ended - m->main_returned < LIVED_ON) continue;
     count++;
     if (!last || t->ended > last->ended) last = t;
   }
   if (!count) return 0;
   char at[UNITS_ROOM], later[UNITS_ROOM];
-  return say(m, "main ended at %s, before its threads: %zu lived on, `%s` for another %s%s",
-             units_time(main->ended - m->from, at), count, last->name,
-             units_time(last->ended - main->ended, later), last->lives_on ? " at least" : "");
+  return say(m, "main returned at %s, before its threads: %zu lived on, `%s` for another %s",
+             units_time(m->main_returned - m->from, at), count, last->name,
+             units_time(last->ended - m->main_returned, later));
 }
 
 int model_warn(struct model *m) {

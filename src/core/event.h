@@ -26,6 +26,7 @@ enum thrumi_event_kind {
   THRUMI_EVENT_TIMER,        /* object, a timer, fired */
   THRUMI_EVENT_IO,           /* object, the number of a descriptor, is ready */
   THRUMI_EVENT_HANDOFF,      /* thread handed a lock to object, a thread */
+  THRUMI_EVENT_RETURN,       /* thread, the main one, has returned; the program waits for the others */
 
   THRUMI_EVENT_SPAN_BEGIN = 64, /* the program's own; detail: number of the string that is its name */
   THRUMI_EVENT_SPAN_END,        /* of the thread's innermost open span */

@@ -133,6 +133,7 @@ void thrumi_thread_drop(struct thrumi_thread *t) {
 void thrumi_main_ends(intptr_t result) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_sched.main->result = result;
+  THRUMI_TRACE(RETURN, thrumi_sched.main, 0, 0, 0);
   mark_finished(thrumi_sched.main, THRUMI_FINISHED);
   thrumi_leave(k);
 }

@@ -26,6 +26,14 @@ def small():
     return t
 
 
+def tiny():
+    t = Trace()
+    t.name(1, "a")
+    t.run(0, 1, 0)
+    t.event(10, END, 1, 0, 0)
+    return t
+
+
 def blocks(data):
     """Where each block begins."""
     at, found = 64, []
@@ -49,7 +57,7 @@ class Bad(Timeline):
         return done.returncode, message
 
     def test_cut_at_every_byte(self):
-        data = small().bytes()
+        data = tiny().bytes()
         ends = set(blocks(data)) | {len(data)}
         for n in range(len(data) + 1):
             status, message = self.whole_or_message(data[:n])

@@ -141,9 +141,19 @@ class Warnings(Timeline):
         t.run(0, 1, 0)
         t.spawn(0, 1, 2, 0)
         t.run(0, 2, 1)
-        t.event(10 * MS, END, 1, 0, 0)
+        t.event(10 * MS, RETURN, 1, 0, 0)
+        t.park(10 * MS, 1, 0, 2, "the end of thread")
         t.event(25 * MS, END, 2, 0, 1)
-        self.assertEqual(self.warnings(t), ["main ended at 10.0 ms, before its threads: 1 lived on, `late` for another 15.0 ms"])
+        self.assertEqual(self.warnings(t), ["main returned at 10.0 ms, before its threads: 1 lived on, `late` for another 15.0 ms"])
+
+    def test_main_behind_its_threads(self):
+        t = Trace(workers=2)
+        t.run(0, 1, 0)
+        t.spawn(0, 1, 2, 0)
+        t.run(0, 2, 1)
+        t.event(10 * MS, RETURN, 1, 0, 0)
+        t.event(10 * MS + 900 * US, END, 2, 0, 1)  # as a pool's does
+        self.assertEqual(self.warnings(t), [])
 
     def test_lost_events(self):
         t = Trace()
