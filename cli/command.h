@@ -19,6 +19,9 @@ typedef int command_fn(int argc, char **argv);
 
 command_fn dis_command, doctor_command, dump_command, new_command, run_command, timeline_command, top_command;
 
+/* Whether there is a form of timelines for that path's suffix. */
+int timeline_can_write(const char *path);
+
 /* Prints "thrum NAME: message" and a newline on standard error; always STATUS_FAILED. NAME is the running command's. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

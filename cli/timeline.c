@@ -50,6 +50,8 @@ static const struct format *format_of(const char *path) {
   return NULL;
 }
 
+int timeline_can_write(const char *path) { return format_of(path) != NULL; }
+
 static int write_from_events(const struct format *f, const struct request *r, struct output *out) {
   struct trace t;
   if (trace_open(&t, r->trace, r->partial)) return STATUS_FAILED;

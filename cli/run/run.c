@@ -67,6 +67,37 @@ static void add_argument(struct argp_state *state, struct run *run, const char *
   words_add(&run->build.sources, argument);
 }
 
+#ifdef HAVE_TIMELINE
+static const char *timeline_objection(const char *out) {
+  return strcmp(out, "-") == 0 || timeline_can_write(out) ? NULL : "there is no form for that suffix";
+}
+
+static int show_timeline(const char *trace, const char *out) {
+  struct stat file;
+  if (stat(trace, &file) != 0) return fail("%s: not written: the program did not use thrum", out);
+  bool as_text = strcmp(out, "-") == 0;
+  char name[] = "thrum timeline", option[] = "-o";
+  char *args[] = {name, (char *)trace, as_text ? NULL : option, (char *)out, NULL};
+  return timeline_command(as_text ? 2 : 4, args);
+}
+#else
+static const char *timeline_objection(const char *out) {
+  (void)out;
+  return "this `thrum` was built without `thrum timeline`";
+}
+
+static int show_timeline(const char *trace, const char *out) {
+  (void)trace, (void)out;
+  return STATUS_FAILED;
+}
+#endif
+
+static void set_timeline(struct argp_state *state, struct run *run, const char *out) {
+  const char *objection = timeline_objection(out);
+  if (objection) argp_error(state, "--timeline=%s: %s", out, objection);
+  run->timeline = out;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state) {
   struct run *run = state->input;
   switch (key) {
@@ -75,7 +106,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
   case 'c': set_variable(state, "check", "THRUM_CHECK", argument); return 0;
   case 'p': set_variable(state, "profile", "THRUM_PROFILE", argument); return 0;
   case 's': setenv("THRUM_STATS", "1", 1); return 0;
-  case 't': run->timeline = argument; return 0;
+  case 't': set_timeline(state, run, argument); return 0;
   case 'k': run->keep = argument; return 0;
   case 'v': run->build.verbose = true; return 0;
   case ARGP_KEY_ARG: add_argument(state, run, argument); return 0;
@@ -97,29 +128,6 @@ static int check_sources(const struct words *sources) {
   }
   return 0;
 }
-
-/* ---- The timeline ------------------------------------------------------------------------------------------- */
-
-#ifdef HAVE_TIMELINE
-static int can_show_timeline(void) { return 0; }
-
-static int show_timeline(const char *trace, const char *out) {
-  struct stat file;
-  if (stat(trace, &file) != 0) return fail("%s: not written: the program did not use thrum", out);
-  bool as_text = strcmp(out, "-") == 0;
-  char name[] = "thrum timeline", option[] = "-o";
-  char *args[] = {name, (char *)trace, as_text ? NULL : option, (char *)out, NULL};
-  return timeline_command(as_text ? 2 : 4, args);
-}
-#else
-static int can_show_timeline(void) {
-  return fail("--timeline: this `thrum` was built without `thrum timeline`");
-}
-static int show_timeline(const char *trace, const char *out) {
-  (void)trace, (void)out;
-  return STATUS_FAILED;
-}
-#endif
 
 /* ---- Running ------------------------------------------------------------------------------------------------ */
 
@@ -160,7 +168,6 @@ int run_command(int argc, char **argv) {
   int ended = 0;
   argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
   int status = check_sources(&run.build.sources);
-  if (!status && run.timeline) status = can_show_timeline();
   if (status) return status;
   process_begin();
   status = build_program(&run.build);
