@@ -41,12 +41,14 @@ static int hear(thrum_conn *c, struct thrumi_said *said, thrum_time deadline) {
 }
 
 /* Has the other end prove itself, and tells it the verdict. */
-static int ask(thrum_conn *c, const thrum_conn_options *o, thrum_time deadline) {
+static int ask(thrum_conn *c, int side, const thrum_conn_options *o, thrum_time deadline) {
+  const struct thrumi_digest *digest = thrumi_digest_named(o->digest, strlen(o->digest));
   unsigned char nonce[THRUMI_NONCE];
   struct thrumi_said challenge, said;
   int error = random_bytes(nonce, sizeof nonce);
+  if (!error && side == THRUM_CONN_DIALED) error = thrumi_nonce_mark(nonce, digest, o);
   if (error) return error;
-  thrumi_challenge_make(&challenge, thrumi_digest_named(o->digest, strlen(o->digest)), nonce);
+  thrumi_challenge_make(&challenge, digest, nonce);
   error = say(c, &challenge, deadline);
   if (!error) error = hear(c, &said, deadline);
   if (error) return error;
@@ -57,9 +59,10 @@ static int ask(thrum_conn *c, const thrum_conn_options *o, thrum_time deadline) 
 }
 
 /* Proves itself to the other end. */
-static int answer(thrum_conn *c, const thrum_conn_options *o, thrum_time deadline) {
+static int answer(thrum_conn *c, int side, const thrum_conn_options *o, thrum_time deadline) {
   struct thrumi_said challenge, said;
   int error = hear(c, &challenge, deadline);
+  if (!error && side == THRUM_CONN_DIALED) error = thrumi_challenge_check(&challenge, o);
   if (!error) error = thrumi_challenge_answer(&challenge, o, &said);
   if (!error) error = say(c, &said, deadline);
   if (!error) error = hear(c, &said, deadline);
@@ -68,9 +71,9 @@ static int answer(thrum_conn *c, const thrum_conn_options *o, thrum_time deadlin
 
 int thrumi_authenticate(thrum_conn *c, int side, const thrum_conn_options *o, thrum_time deadline) {
   bool dialed = side == THRUM_CONN_ACCEPTED;
-  int error = dialed ? ask(c, o, deadline) : answer(c, o, deadline);
+  int error = dialed ? ask(c, side, o, deadline) : answer(c, side, o, deadline);
   if (error) return error;
-  return dialed ? answer(c, o, deadline) : ask(c, o, deadline);
+  return dialed ? answer(c, side, o, deadline) : ask(c, side, o, deadline);
 }
 
 int thrum_conn_authenticate_for(thrum_conn *c, int side, const thrum_conn_options *options,

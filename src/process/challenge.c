@@ -12,6 +12,12 @@
  * whatever challenge. These forms, and "{md5}", are refused unless the options allow them. So an attacker who strips the name
  * off a challenge, or answers in the old form, gets nothing from an end that does not.
  *
+ * Who can have the same challenge answered by another end that knows the key needs no key. Nobody tells ends apart who both know it; but of
+ * those who have dialed, one needs no answer of another: each expects to hear challenges of who was dialed. So the last 16 bytes of the nonce
+ * of who has dialed are an HMAC of the others, with the key, by which another one that has dialed (of this process or any other)
+ * knows such a challenge, and refuses it. To Python they are as random as the rest. Who was dialed answers nobody who has not proved
+ * himself, and marks nothing: his challenge is the first thing said, and is to say nothing about the key.
+ *
  * HMACs are compared in a time that does not depend on where they differ. */
 #include <process/challenge.h>
 #include <string.h>
@@ -21,6 +27,10 @@ enum { OLD_CHALLENGE = 20, OLD_ANSWER = 16 };
 static const char challenge_word[] = "#CHALLENGE#", welcome_word[] = "#WELCOME#",
                   failure_word[] = "#FAILURE#";
 enum { CHALLENGE_WORD = sizeof challenge_word - 1 };
+
+/* No challenge begins so: none can be answered by a mark, and no answer is one. */
+static const char mark_word[] = "thrum: asked by who has dialed: ";
+enum { MARK_WORD = sizeof mark_word - 1, MARK = 16, UNMARKED = THRUMI_NONCE - MARK };
 
 static const struct thrumi_digest digests[] = {{"sha256", 32, false},
                                                {"sha384", 48, false},
@@ -71,6 +81,12 @@ static int compute(const struct thrumi_digest *digest, const thrum_conn_options 
   return (size_t)length == digest->size ? 0 : -EPROTONOSUPPORT;
 }
 
+static bool differ(const unsigned char *a, const unsigned char *b, size_t size) {
+  volatile unsigned char bits = 0;
+  for (size_t i = 0; i < size; i++) bits = (unsigned char)(bits | (a[i] ^ b[i]));
+  return bits;
+}
+
 /* ---- The challenge ------------------------------------------------------------------------------------------------ */
 
 void thrumi_challenge_make(struct thrumi_said *out, const struct thrumi_digest *digest,
@@ -84,6 +100,36 @@ void thrumi_challenge_make(struct thrumi_said *out, const struct thrumi_digest *
 const unsigned char *thrumi_challenge_message(const struct thrumi_said *challenge, size_t *size) {
   *size = challenge->size - CHALLENGE_WORD;
   return challenge->bytes + CHALLENGE_WORD;
+}
+
+static int compute_mark(const unsigned char nonce[THRUMI_NONCE], const struct thrumi_digest *digest,
+                        const thrum_conn_options *o, unsigned char mac[THRUMI_MAC_MAX]) {
+  unsigned char text[MARK_WORD + UNMARKED];
+  memcpy(text, mark_word, MARK_WORD);
+  memcpy(text + MARK_WORD, nonce, UNMARKED);
+  return compute(digest, o, text, sizeof text, mac);
+}
+
+int thrumi_nonce_mark(unsigned char nonce[THRUMI_NONCE], const struct thrumi_digest *digest,
+                      const thrum_conn_options *o) {
+  unsigned char mac[THRUMI_MAC_MAX];
+  int error = compute_mark(nonce, digest, o, mac);
+  if (!error) memcpy(nonce + UNMARKED, mac, MARK);
+  return error;
+}
+
+/* What is no challenge of the kind that we make has no mark: whether it is answered is said elsewhere. */
+int thrumi_challenge_check(const struct thrumi_said *challenge, const thrum_conn_options *o) {
+  unsigned char mac[THRUMI_MAC_MAX];
+  if (challenge->size < CHALLENGE_WORD) return 0;
+  size_t size, length = 0;
+  const unsigned char *message = thrumi_challenge_message(challenge, &size);
+  const struct thrumi_digest *digest = named_in_front(message, size, &length);
+  if (!digest || size - length != THRUMI_NONCE) return 0;
+  const unsigned char *nonce = message + length;
+  int error = compute_mark(nonce, digest, o, mac);
+  if (error) return error;
+  return differ(mac, nonce + UNMARKED, MARK) ? 0 : -EACCES;
 }
 
 /* ---- The answer --------------------------------------------------------------------------------------------------- */
@@ -105,12 +151,6 @@ int thrumi_challenge_answer(const struct thrumi_said *challenge, const thrum_con
   if (!old) say_digest(answer, digest);
   if (!error) say(answer, mac, digest->size);
   return error;
-}
-
-static bool differ(const unsigned char *a, const unsigned char *b, size_t size) {
-  volatile unsigned char bits = 0;
-  for (size_t i = 0; i < size; i++) bits = (unsigned char)(bits | (a[i] ^ b[i]));
-  return bits;
 }
 
 int thrumi_challenge_verify(const struct thrumi_said *challenge, const thrum_conn_options *o,

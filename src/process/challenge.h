@@ -9,7 +9,7 @@
 
 enum {
   THRUMI_HEARD_MAX = 256,   /* more than this nobody says before it has proved itself */
-  THRUMI_NONCE = 40,        /* random bytes of a challenge */
+  THRUMI_NONCE = 40,        /* bytes of a challenge that are new each time */
   THRUMI_CHALLENGE_MAX = 80 /* bytes of one that we make */
 };
 
@@ -31,6 +31,11 @@ const struct thrumi_digest *thrumi_digest_named(const char *name, size_t length)
 void thrumi_challenge_make(struct thrumi_said *out, const struct thrumi_digest *digest,
                            const unsigned char nonce[THRUMI_NONCE]);
 const unsigned char *thrumi_challenge_message(const struct thrumi_said *challenge, size_t *size);
+
+/* Marks the nonce of a challenge by the side that has dialed; and whether one that it hears has such a mark: 0, -EACCES. See challenge.c. */
+int thrumi_nonce_mark(unsigned char nonce[THRUMI_NONCE], const struct thrumi_digest *digest,
+                      const thrum_conn_options *o);
+int thrumi_challenge_check(const struct thrumi_said *challenge, const thrum_conn_options *o);
 
 /* Answers a challenge that was heard. 0. -EPROTO: it is none. -EPROTONOSUPPORT: its digest is not known, not allowed, or not to be had. */
 int thrumi_challenge_answer(const struct thrumi_said *challenge, const thrum_conn_options *o,

@@ -308,6 +308,39 @@ static void flatterers_are_not_believed(void) {
   check_not_believed(flattery, sizeof flattery - 1, true, -EACCES);
 }
 
+/* What one end that knows the key is asked, by another one. */
+static size_t hear_challenge(int fd, char *said) {
+  CHECK_EQ(thrum_read_full(fd, said, 4), 4);
+  size_t size = (size_t)(unsigned char)said[3];
+  CHECK_EQ(thrum_read_full(fd, said + 4, size), (ssize_t)size);
+  return size + 4;
+}
+
+/* Somebody who knows no key, at whose address the same program dials twice, has it answer its own challenge. */
+static void reflections_are_not_believed(void) {
+  static const char first[] =
+      "\0\0\0\73#CHALLENGE#{sha256}0123456789012345678901234567890123456789\0\0\0\11#WELCOME#";
+  int listener = thrum_listen_unix(file_of(path)), fd[2];
+  struct dialing d[2] = {{path, with_key("right"), NULL}, {path, with_key("right"), NULL}};
+  thrum_thread t[2];
+  char said[512];
+  CHECK(listener >= 0);
+  for (int i = 0; i < 2; i++) {
+    t[i] = must_spawn(dial, &d[i]);
+    CHECK((fd[i] = thrum_accept(listener, NULL, NULL)) >= 0);
+  }
+  must_write(fd[0], first, sizeof first - 1);
+  hear_challenge(fd[0], said);               /* its answer to that */
+  size_t size = hear_challenge(fd[0], said); /* what it asks */
+  CHECK(memcmp(said + 4, "#CHALLENGE#", 11) == 0);
+  must_write(fd[1], said, size);
+  CHECK_EQ(must_join(t[1]), -EACCES);
+  CHECK_EQ(thrum_close(fd[0]), 0);
+  CHECK(must_join(t[0]) < 0);
+  CHECK_EQ(thrum_close(fd[1]), 0);
+  CHECK_EQ(thrum_close(listener), 0);
+}
+
 static intptr_t dial_with_patience(void *arg) {
   struct dialing *d = (struct dialing *)arg;
   return thrum_conn_dial_for(&d->conn, d->address, &d->options, THRUM_MS(10));
@@ -349,6 +382,7 @@ int main(void) {
   hostile_dialers();
   hostile_listeners();
   flatterers_are_not_believed();
+  reflections_are_not_believed();
   proofs_behind_the_accept();
   CHECK_EQ(rmdir(folder), 0);
   return 0;

@@ -20,7 +20,7 @@
  * by libthrum-auth (pkg-config thrum-auth), by libcrypto: -ENOSYS where it is not.
  *
  * How the proof fails, in thrum_conn_dial and thrum_conn_authenticate:
- *     -EACCES            another key, at either end
+ *     -EACCES            another key, at either end; or what was dialed passes on what another end that has dialed asked it
  *     -EPROTONOSUPPORT   the other end proposes, or uses, a digest that this one does not allow: Python up to 3.11 knows MD5 alone
  *     -EPROTO            what it says is not this protocol's, or longer than 256 bytes
  *     -EPIPE, -EBADMSG, -ECONNRESET   it has gone
