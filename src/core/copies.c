@@ -36,8 +36,9 @@ static size_t rounded(size_t size, size_t to) { return (size + to - 1) / to * to
 static _Atomic uint32_t *find_word(const char *at, size_t size, size_t align) {
   while (size >= sizeof(ElfW(Nhdr))) {
     const ElfW(Nhdr) *note = (const void *)at;
-    const char *name = at + sizeof *note, *described = name + rounded(note->n_namesz, align);
-    size_t whole = sizeof *note + rounded(note->n_namesz, align) + rounded(note->n_descsz, align);
+    size_t head = rounded(sizeof *note + note->n_namesz, align);
+    size_t whole = head + rounded(note->n_descsz, align);
+    const char *name = at + sizeof *note, *described = at + head;
     if (whole > size) return NULL;
     bool ours = note->n_namesz == NAME_SIZE && memcmp(name, "thrum", NAME_SIZE) == 0;
     if (ours && note->n_type == STARTED_AT && note->n_descsz == sizeof(int32_t)) {
