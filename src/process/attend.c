@@ -68,8 +68,8 @@ static void break_pool(struct thrumi_process_pool *p, int failure, const char *s
 static bool initialized(struct thrumi_attendant *a, const struct thrumi_result *result, const char *data) {
   struct thrumi_result_item item;
   if (!a->initializing) return false;
-  a->initializing = false;
-  a->delivered++;
+  a->initializing =
+      false; /* no result counts for that: who dies before his first errand, again and again, has done nothing */
   if (result->error) {
     break_pool(a->pool, thrumi_failure(result->error), data, result->size);
     return true;
@@ -377,6 +377,7 @@ static void unlink_attendant(struct thrumi_attendant *a) {
   *(a->prev ? &a->prev->next : &p->attendants) = a->next;
   p->count--;
   p->others++;
+  p->deaths = 0; /* of its processes; for what is submitted from now on there is another try */
 }
 
 /* Under the lock: if nobody is left to work on what is queued. */
@@ -386,7 +387,6 @@ static struct thrumi_works forsake(struct thrumi_process_pool *p) {
   forsaken = thrumi_processes_take_queue(p, thrumi_future_begin);
   p->finished += forsaken.count;
   p->pins -= forsaken.count;
-  p->deaths = 0;
   return forsaken;
 }
 

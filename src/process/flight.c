@@ -51,12 +51,15 @@ static int settle(struct thrumi_flight *f, int first) {
   return 0;
 }
 
-int thrumi_flight_pair(struct thrumi_flight *f, int first) {
-  int error = (int)QUIETLY(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, f->fds + first));
+static int make_pair(struct thrumi_flight *f, int first, int type) {
+  int error = (int)QUIETLY(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, f->fds + first));
   if (error)
     f->fds[first] = f->fds[first + 1] = -1; /* the kernel says the numbers before it has the sockets */
   return error ? error : settle(f, first);
 }
+
+int thrumi_flight_pair(struct thrumi_flight *f, int first) { return make_pair(f, first, SOCK_SEQPACKET); }
+int thrumi_flight_streams(struct thrumi_flight *f, int first) { return make_pair(f, first, SOCK_STREAM); }
 
 int thrumi_flight_pipe(struct thrumi_flight *f, int first) {
   int error = (int)QUIETLY(pipe2(f->fds + first, O_CLOEXEC));
@@ -68,21 +71,26 @@ static void drop(int *fd) {
   *fd = -1;
 }
 
-/* In the child of a fork. */
+static void drop_all(struct thrumi_flight *f) {
+  for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) thrumi_flight_close(f, i);
+  for (int i = 0; i < 3 && f->p; i++) {
+    drop(&f->p->pipe[i]);
+    drop(&f->p->source[i]);
+  }
+}
+
+/* In the child of a fork. Of an attendant's own it is the process that is being started: the other ends are its. */
 void thrumi_flight_fork(void) {
-  struct thrumi_flight *own = NULL;
+  struct thrumi_flight *own = NULL, *f = flights.first;
   uint64_t self = thrum_id(thrum_current());
   pthread_mutex_init(&flights.lock, NULL);
-  for (struct thrumi_flight *f = flights.first; f; f = f->next) {
-    if (f->thread == self) {
+  for (; f; f = f->next) {
+    if (f->thread != self)
+      drop_all(f);
+    else if (f->p)
       own = f;
-      continue;
-    }
-    for (int i = 0; i < THRUMI_FLIGHT_FDS; i++) thrumi_flight_close(f, i);
-    for (int i = 0; i < 3; i++) {
-      drop(&f->p->pipe[i]);
-      drop(&f->p->source[i]);
-    }
+    else
+      thrumi_flight_close(f, THRUMI_FLIGHT_POST);
   }
   if (own) own->next = NULL;
   flights.first = own;

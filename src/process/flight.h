@@ -20,13 +20,16 @@ enum thrumi_flight_fd {
   THRUMI_FLIGHT_STANDARD = 8, /* three */
   THRUMI_FLIGHT_DIRECTORY = 11,
   THRUMI_FLIGHT_LIFE,
-  THRUMI_FLIGHT_FDS
+  THRUMI_FLIGHT_FDS,
+  /* Of an attendant's process, as long as it lives: */
+  THRUMI_FLIGHT_POST = THRUMI_FLIGHT_CHANNEL, /* two: ours, the process's */
+  THRUMI_FLIGHT_BOARD = THRUMI_FLIGHT_NEWS
 };
 
 struct thrumi_flight {
   struct thrumi_flight *next;
   uint64_t thread;
-  struct thrum_process *p; /* whose ends are closed in the child too */
+  struct thrum_process *p; /* whose ends are closed in the child too; NULL: of an attendant */
   int fds[THRUMI_FLIGHT_FDS];
 };
 
@@ -37,7 +40,8 @@ void thrumi_flight_close(struct thrumi_flight *f, int which);
 int thrumi_flight_take(struct thrumi_flight *f, int which); /* it is somebody else's to close */
 
 /* 0, or an error. */
-int thrumi_flight_pair(struct thrumi_flight *f, int first);
+int thrumi_flight_pair(struct thrumi_flight *f, int first);    /* of sockets that keep messages whole */
+int thrumi_flight_streams(struct thrumi_flight *f, int first); /* and of such that do not */
 int thrumi_flight_pipe(struct thrumi_flight *f, int first);
 
 void thrumi_flight_fork(void);

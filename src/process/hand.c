@@ -21,10 +21,12 @@ struct hand {
   struct thrumi_post post;
   const struct thrumi_hiring *hiring;
   struct thrumi_thread *me;
-  const thrum_task *task; /* of the errand that was last; NULL: it is not here */
-  char name[256];         /* what that was to be */
-  struct thrum_out out;   /* the result that is being made */
+  const thrum_task *task; /* of the errand that was last; NULL: it is not here, or was not looked for yet */
+  bool sought;
+  uint32_t name_size;   /* of what is in `names`: the name of that, then the object's */
+  struct thrum_out out; /* the result that is being made */
   uint64_t count;
+  char names[THRUMI_RECORD_MAX]; /* as they came; last: it need not be cleared */
 };
 
 /* ---- Finding the task --------------------------------------------------------------------------------------------- */
@@ -35,11 +37,19 @@ static const thrum_task *find(const char *name, const char *object) {
   return thrum_task_find(name);
 }
 
+/* Also of an errand that was taken back: those behind it may be of the same task. */
 static void introduce(struct hand *hand, const struct thrumi_errand *errand) {
-  const char *names = (const char *)(errand + 1);
   if (!errand->name_size) return;
-  snprintf(hand->name, sizeof hand->name, "%s", names);
-  hand->task = find(names, names + errand->name_size);
+  memcpy(hand->names, errand + 1, errand->name_size + errand->object_size);
+  hand->name_size = errand->name_size;
+  hand->sought = false;
+}
+
+/* Of an errand that has begun: opening its object may end the process, as the task itself. */
+static const thrum_task *task_of(struct hand *hand) {
+  if (!hand->sought) hand->task = find(hand->names, hand->names + hand->name_size);
+  hand->sought = true;
+  return hand->task;
 }
 
 /* ---- Sending results ------------------------------------------------------------------------------------------------ */
@@ -192,13 +202,13 @@ static bool run_errand(struct hand *hand, struct thrumi_errand *errand) {
   introduce(hand, errand);
   int fd = is_parcel ? thrumi_post_take_parcel(&hand->post) : -EINVAL;
   bool is_mine = thrumi_cas(&errand->record.state, &waiting, (uint32_t)THRUMI_RECORD_BEGUN);
-  if (is_mine && hand->task) {
+  if (is_mine && task_of(hand)) {
     const char *items = behind + thrumi_record_round(errand->name_size + errand->object_size);
     return is_parcel ? run_parcel(hand, errand, fd) : run_items(hand, errand, items);
   }
   if (fd >= 0) thrum_close(fd);
   char why[300];
-  snprintf(why, sizeof why, "has no task %s", hand->name);
+  snprintf(why, sizeof why, "has no task %.200s", hand->names);
   if (is_mine) send_failure(hand, errand->number, -ENOENT, why);
   return true;
 }
@@ -267,7 +277,7 @@ THRUM_TASK(thrumi_hand) {
   static struct hand hand;
   thrum_options options = THRUM_OPTIONS_INIT;
   thrum_thread t;
-  hand = (struct hand){0}; /* a forked process has its parent's */
+  memset(&hand, 0, offsetof(struct hand, names)); /* a forked process has its parent's */
   hand.hiring = thrumi_bytes_copy(in, size).data;
   int error = hand.hiring ? open_post(&hand) : -ENOMEM;
   if (error) return error;

@@ -1,5 +1,6 @@
 /* How an attendant gets its process, and what it says of it in the end. */
 #define _GNU_SOURCE
+#include <io/netpoll.h>
 #include <process/pool.h>
 
 #include <sched.h>
@@ -48,17 +49,30 @@ static void present(struct thrumi_attendant *a, thrum_process *process) {
   if (killed) thrum_process_signal(process, killed);
 }
 
+static void close_end(struct thrumi_attendant *a, thrum_conn *ends[2], int which) {
+  if (ends[which]) thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST + which);
+  thrum_conn_close(ends[which]);
+}
+
+static int open_ends(struct thrumi_attendant *a, thrum_conn *ends[2]) {
+  int error = thrumi_flight_streams(&a->flight, THRUMI_FLIGHT_POST);
+  for (int i = 0; i < 2 && !error; i++) {
+    thrumi_descriptor_made(a->flight.fds[THRUMI_FLIGHT_POST + i], THRUMI_FD_UNKNOWN);
+    error = thrum_conn_open(&ends[i], a->flight.fds[THRUMI_FLIGHT_POST + i], THRUM_CONN_BOTH);
+  }
+  return error;
+}
+
 static int start_with(struct thrumi_attendant *a, int memory, struct thrumi_board *board) {
-  thrum_conn *ends[2];
-  thrum_process *process;
-  int error = thrum_conn_pair(ends);
-  if (error) return error;
+  thrum_conn *ends[2] = {NULL, NULL};
+  thrum_process *process = NULL;
+  int error = open_ends(a, ends);
   int descriptors[THRUMI_HAND_FDS] = {
-      [THRUMI_HAND_BOARD] = memory, [THRUMI_HAND_CONN] = thrum_conn_fd(ends[1])};
-  error = start(a, descriptors, &process);
-  thrum_conn_close(ends[1]);
+      [THRUMI_HAND_BOARD] = memory, [THRUMI_HAND_CONN] = a->flight.fds[THRUMI_FLIGHT_POST + 1]};
+  if (!error) error = start(a, descriptors, &process);
+  close_end(a, ends, 1);
   if (error) {
-    thrum_conn_close(ends[0]);
+    close_end(a, ends, 0);
     return error;
   }
   thrumi_post_open(&a->post, board, 0, ends[0]);
@@ -69,10 +83,13 @@ static int start_with(struct thrumi_attendant *a, int memory, struct thrumi_boar
 int thrumi_attendant_hire(struct thrumi_attendant *a) {
   int memory = thrumi_os.memory_create(sizeof(struct thrumi_board));
   if (memory < 0) return memory;
+  thrumi_flight_begin(&a->flight, NULL);
+  a->flight.fds[THRUMI_FLIGHT_BOARD] = memory;
   struct thrumi_board *board = thrumi_os.map(memory, sizeof *board);
   int error = board ? start_with(a, memory, board) : -ENOMEM;
-  close(memory);
+  thrumi_flight_close(&a->flight, THRUMI_FLIGHT_BOARD);
   if (error && board) munmap(board, sizeof *board);
+  if (error) thrumi_flight_end(&a->flight);
   a->introduced = NULL;
   a->number = a->delivered = 0;
   a->starved = a->killed = false;
@@ -101,5 +118,7 @@ void thrumi_attendant_dismiss(struct thrumi_attendant *a) {
   a->process = NULL;
   thrum_lock_release(&p->lock);
   thrum_process_release(process);
+  thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST);
   thrumi_post_close(&a->post);
+  thrumi_flight_end(&a->flight);
 }

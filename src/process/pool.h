@@ -22,6 +22,7 @@
 
 #include <future/executor.h>
 #include <process/errand.h>
+#include <process/flight.h>
 #include <thrum/process/pool.h>
 #include <thrum/sync/cond.h>
 #include <thrum/sync/event.h>
@@ -57,6 +58,7 @@ struct thrumi_attendant {
 
   /* The attendant's own. */
   struct thrumi_post post;
+  struct thrumi_flight flight;  /* what other processes are not to have, from the hiring to the dismissal */
   const thrum_task *introduced; /* of the last errand */
   uint64_t number;              /* of the last errand */
   uint64_t delivered;           /* results, from this process */

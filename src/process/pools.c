@@ -8,7 +8,6 @@
 #include <process/record.h>
 #include <sched/self.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 static struct {
   thrum_lock lock;
@@ -72,14 +71,11 @@ static void forget_works(struct thrumi_works *works) {
   }
 }
 
-/* Its thread is not here: the memory of the post, and the descriptor, are all that is to be given back. Only the parent speaks with its
- * process. */
+/* Its thread is not here: the memory of the post is all that is to be given back; descriptors are in its flight. Only the parent speaks
+ * with its process. */
 static void forget_attendant(struct thrumi_attendant *a) {
   forget_works(&a->outstanding);
-  if (a->process && a->post.board) {
-    close(thrum_conn_fd(a->post.conn));
-    munmap(a->post.board, sizeof *a->post.board);
-  }
+  if (a->process && a->post.board) munmap(a->post.board, sizeof *a->post.board);
 }
 
 /* If the lock was held the lists may be in pieces, and are forgotten. */
