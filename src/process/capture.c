@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <os/quietly.h>
 #include <process/record.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,8 +29,9 @@ static int keep(int file, const char *data, size_t size) {
 int thrumi_capture_drain(struct thrum_process *p, int which, int chunks) {
   static char data[CHUNK];
   while (chunks-- > 0 && p->source[which] >= 0) {
-    ssize_t n = thrumi_os.read(p->source[which], data, sizeof data);
-    if (n == -EINTR) continue;
+    ssize_t n;
+    do n = thrumi_os.read(p->source[which], data, sizeof data);
+    while (n == -EINTR);
     if (n < 0) return (int)n;
     if (n == 0) return -EPIPE;
     int error = keep(p->capture[which], data, (size_t)n);
@@ -38,10 +40,17 @@ int thrumi_capture_drain(struct thrum_process *p, int which, int chunks) {
   return 0;
 }
 
+/* What the process itself has written is there by now; others whom it has left behind may write for ever. */
+static void drain_the_rest(struct thrum_process *p, int which) {
+  int there = 0;
+  if (p->source[which] < 0 || QUIETLY(ioctl(p->source[which], FIONREAD, &there)) != 0) return;
+  thrumi_capture_drain(p, which, (there + CHUNK - 1) / CHUNK);
+}
+
 int thrumi_capture_map(struct thrum_process *p, int which) {
   struct stat file;
   if (p->output[which].data) return 0;
-  while (thrumi_capture_drain(p, which, 1) == 0) continue;
+  drain_the_rest(p, which);
   if (p->capture_error[which]) return p->capture_error[which];
   int error = (int)QUIETLY(fstat(p->capture[which], &file));
   if (error) return error;

@@ -41,7 +41,7 @@ int thrum_process_main(int argc, char **argv) {
   prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0); /* else it is "exe" */
   if (strcmp(argv[2], "server") == 0) thrumi_serve(3);
   fcntl(3, F_SETFD, FD_CLOEXEC);
-  thrumi_child_main(3);
+  thrumi_child_main(3, -1);
 }
 
 /* ---- Becoming what the plan says ------------------------------------------------------------------------------------- */
@@ -199,9 +199,20 @@ void thrumi_child_ready(int channel, int error) {
   if (thrumi_word_send(channel, ready, NULL) != 0 || error) _exit(127);
 }
 
-void thrumi_child_main(int channel) {
+/* Until the server has announced us. */
+static void pass(int gate) {
+  char byte;
+  ssize_t n;
+  while ((n = thrumi_os.read(gate, &byte, 1)) == -EINTR) continue;
+  close(gate);
+  if (n != 1) _exit(127);
+}
+
+/* The plan is taken before: its descriptors count as under way until then, and the announcement has one as well. */
+void thrumi_child_main(int channel, int gate) {
   struct thrumi_plan plan;
   if (thrumi_plan_receive(channel, &plan) != 0) _exit(127);
+  if (gate >= 0) pass(gate);
   int error = thrumi_child_become(&plan);
   const thrum_task *task = error ? NULL : find_task(&plan);
   if (!error && !task) error = -ENOENT;

@@ -10,12 +10,14 @@
  * process only. If the process ended before the call, the parent is another one by then, and the child ends itself. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 #include <os/descriptors.h>
 #include <os/ignore.h>
 #include <os/quietly.h>
 #include <process/record.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -67,15 +69,40 @@ ON_A_BARE_STACK static void close_others(const struct thrumi_launch *l) {
   close_between((unsigned)from, ~0u);
 }
 
-/* First all out of the way of all, then each to its place. */
+ON_A_BARE_STACK static bool is_place(const struct thrumi_launch *l, int fd) { return next_kept(l, fd) == fd; }
+
+/* Whether another one is to have its number. */
+ON_A_BARE_STACK static bool is_in_the_way(const struct thrumi_launch *l, int fd) {
+  for (size_t i = 0; i < l->count; i++)
+    if (l->to[i] == fd && l->from[i] != fd) return true;
+  return false;
+}
+
+/* To a number that nobody is to have. */
+ON_A_BARE_STACK static int move_away(const struct thrumi_launch *l, int fd) {
+  for (int beyond = STDERR_FILENO + 1, moved;; beyond = moved + 1) {
+    if ((moved = fcntl(fd, F_DUPFD_CLOEXEC, beyond)) < 0) return -*thrum_errno();
+    if (!is_place(l, moved)) return moved;
+    close(moved);
+  }
+}
+
+ON_A_BARE_STACK static int place_one(int from, int to) {
+  int done = from == to ? fcntl(to, F_SETFD, 0) : dup2(from, to);
+  return done < 0 ? -*thrum_errno() : 0;
+}
+
+/* First what is in the way of others, and that alone: there may be no number free beyond. Then each to its place. */
 ON_A_BARE_STACK static int place_descriptors(const struct thrumi_launch *l) {
-  int beyond = 0, moved[THRUM_PROCESS_DESCRIPTORS_MAX + 3];
-  for (size_t i = 0; i < l->count; i++)
-    if (l->to[i] >= beyond) beyond = l->to[i] + 1;
-  for (size_t i = 0; i < l->count; i++)
-    if ((moved[i] = fcntl(l->from[i], F_DUPFD_CLOEXEC, beyond)) < 0) return -*thrum_errno();
-  for (size_t i = 0; i < l->count; i++)
-    if (dup2(moved[i], l->to[i]) < 0) return -*thrum_errno();
+  int moved[THRUM_PROCESS_DESCRIPTORS_MAX + 3];
+  for (size_t i = 0; i < l->count; i++) {
+    bool moves = l->from[i] != l->to[i] && is_in_the_way(l, l->from[i]);
+    if ((moved[i] = moves ? move_away(l, l->from[i]) : l->from[i]) < 0) return moved[i];
+  }
+  for (size_t i = 0; i < l->count; i++) {
+    int error = place_one(moved[i], l->to[i]);
+    if (error) return error;
+  }
   close_others(l);
   return 0;
 }
@@ -91,19 +118,56 @@ ON_A_BARE_STACK static int prepare(const struct thrumi_launch *l) {
   return place_descriptors(l);
 }
 
-/* execvpe looks the command up in this process's PATH. */
+/* Both return why not. */
+ON_A_BARE_STACK static int execute(const char *path, const char *const *argv, const struct thrumi_launch *l) {
+  char *const *environment = l->environment ? (char *const *)(uintptr_t)l->environment : environ;
+  execve(path, (char *const *)(uintptr_t)argv, environment);
+  return -*thrum_errno();
+}
+
+ON_A_BARE_STACK static int execute_command(const char *path, const struct thrumi_launch *l) {
+  int error = execute(path, l->argv, l);
+  if (error != -ENOEXEC) return error;
+  l->script[1] = path;
+  return execute(l->script[0], l->script, l);
+}
+
+/* Whether there may be one of that name at the next place. */
+ON_A_BARE_STACK static bool goes_on(int error) {
+  return error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -ESTALE || error == -ENODEV ||
+         error == -ETIMEDOUT;
+}
+
+/* In this process's PATH, as execvp does, which would put the shell's arguments on this stack. */
+ON_A_BARE_STACK static int look_up(const struct thrumi_launch *l) {
+  const char *name = l->argv[0], *at = getenv("PATH"), *end;
+  char path[PATH_MAX];
+  size_t size = strlen(name) + 1;
+  int error = -ENOENT, denied = 0;
+  if (size == 1) return error;
+  if (strchr(name, '/')) return execute_command(name, l);
+  if (!at) at = "/bin:/usr/bin";
+  for (;; at = end + 1) {
+    end = strchrnul(at, ':');
+    size_t n = (size_t)(end - at);
+    if (n + 1 + size <= sizeof path) {
+      memcpy(path, at, n);
+      if (n) path[n++] = '/';
+      memcpy(path + n, name, size);
+      error = execute_command(path, l);
+      if (!goes_on(error)) return error;
+      if (error == -EACCES) denied = error;
+    }
+    if (!*end) return denied ? denied : error;
+  }
+}
+
 ON_A_BARE_STACK static int child(void *arg) {
   struct thrumi_launch *l = arg;
   l->error = prepare(l);
   if (!l->error) {
-    char *const *argv = (char *const *)(uintptr_t)l->argv;
-    char *const *environment = l->environment ? (char *const *)(uintptr_t)l->environment : environ;
     mask_signals(0, NULL);
-    if (l->path)
-      execve(l->path, argv, environment);
-    else
-      execvpe(argv[0], argv, environment);
-    l->error = -*thrum_errno();
+    l->error = l->path ? execute(l->path, l->argv, l) : look_up(l);
   }
   syscall(SYS_exit_group, 127);
   return 127;

@@ -6,6 +6,7 @@
 #include <process/message.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 union control {
@@ -31,6 +32,13 @@ int thrumi_message_send(int fd, const struct iovec *pieces, int count, const int
   return n < 0 ? (int)n : 0;
 }
 
+int thrumi_message_send_file(int fd, const struct iovec *pieces, int count, int file) {
+  int error, tries = 10000; /* 10 s */
+  while ((error = thrumi_message_send(fd, pieces, count, &file, 1)) == -ETOOMANYREFS && tries-- > 0)
+    usleep(1000);
+  return error;
+}
+
 /* How many descriptors came; those beyond the room are closed. */
 static size_t take_fds(struct msghdr *header, int *fds, size_t room) {
   size_t n = 0;
@@ -49,14 +57,14 @@ static size_t take_fds(struct msghdr *header, int *fds, size_t room) {
   return n;
 }
 
-int thrumi_message_receive(int fd, struct thrumi_message *message, bool wait) {
+static int receive(int fd, struct thrumi_message *message, int flags) {
   union control control;
   memset(&control, 0, sizeof control);
   struct iovec piece = {message->data, message->size};
   struct msghdr header = {
       .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t n;
-  do n = thrumi_os.recvmsg(fd, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+  do n = thrumi_os.recvmsg(fd, &header, MSG_CMSG_CLOEXEC | flags);
   while (n == -EINTR);
   if (n <= 0) return n < 0 ? (int)n : -EPIPE;
   size_t room = message->fd_count;
@@ -65,6 +73,19 @@ int thrumi_message_receive(int fd, struct thrumi_message *message, bool wait) {
   if (!(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) return 0;
   for (size_t i = 0; i < message->fd_count; i++) close(message->fds[i]);
   return header.msg_flags & MSG_TRUNC ? -EMSGSIZE : -EMFILE;
+}
+
+int thrumi_message_receive(int fd, struct thrumi_message *message, bool wait) {
+  return receive(fd, message, wait ? 0 : MSG_DONTWAIT);
+}
+
+int thrumi_message_look(int fd, struct thrumi_message *message) {
+  return receive(fd, message, MSG_DONTWAIT | MSG_PEEK);
+}
+
+void thrumi_message_drop(int fd) {
+  char byte;
+  while (thrumi_os.recv(fd, &byte, 1, MSG_DONTWAIT) == -EINTR) continue;
 }
 
 /* ---- Files in memory -------------------------------------------------------------------------------------------- */
@@ -84,9 +105,10 @@ static int write_all(int fd, const struct iovec *pieces, int count) {
 }
 
 int thrumi_memory_file(const char *name, const struct iovec *pieces, int count) {
-  int fd = thrumi_os_beyond_standard((int)QUIETLY(memfd_create(name, MFD_CLOEXEC)));
+  int fd = thrumi_os_beyond_standard((int)QUIETLY(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)));
   if (fd < 0) return fd;
   int error = write_all(fd, pieces, count);
+  if (!error) error = (int)QUIETLY(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
   if (!error) return fd;
   close(fd);
   return error;
@@ -104,6 +126,15 @@ struct thrumi_bytes thrumi_bytes_map(int fd, size_t size) {
   void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (data != MAP_FAILED) bytes.data = data;
   return bytes;
+}
+
+/* Somebody who has gone wild may say any size, and may cut the file off while we read. */
+struct thrumi_bytes thrumi_bytes_receive(int fd, uint64_t size) {
+  struct stat about;
+  long seals = QUIETLY(fcntl(fd, F_GET_SEALS));
+  bool stays = seals > 0 && seals & F_SEAL_SHRINK;
+  if (!stays || fstat(fd, &about) != 0 || (uint64_t)about.st_size < size) return (struct thrumi_bytes){0};
+  return thrumi_bytes_map(fd, (size_t)size);
 }
 
 void thrumi_bytes_free(struct thrumi_bytes *bytes) {

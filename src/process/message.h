@@ -13,6 +13,10 @@ enum {
 /* Without waiting. 0, or a negative errno: -EAGAIN: no room at present. */
 int thrumi_message_send(int fd, const struct iovec *pieces, int count, const int *fds, size_t fd_count);
 
+/* The same with a descriptor, for those who have nothing else to do: waits as long as too many descriptors of the user's are under way in
+ * sockets (-ETOOMANYREFS), which others receive meanwhile; blocks the kernel thread. */
+int thrumi_message_send_file(int fd, const struct iovec *pieces, int count, int file);
+
 struct thrumi_message {
   void *data;
   size_t size; /* room, then what came */
@@ -24,7 +28,11 @@ struct thrumi_message {
  * descriptors: those that came are closed. */
 int thrumi_message_receive(int fd, struct thrumi_message *message, bool wait);
 
-/* A file in memory with these bytes, read from the start. A negative errno. */
+/* The same, and the message stays, whole: of its descriptors others came. -EMFILE is no end of it, then. Does not wait. */
+int thrumi_message_look(int fd, struct thrumi_message *message);
+void thrumi_message_drop(int fd); /* the one that was looked at */
+
+/* A file in memory with these bytes, read from the start, which nobody can make shorter any more. A negative errno. */
 int thrumi_memory_file(const char *name, const struct iovec *pieces, int count);
 
 /* Bytes that are kept; data is NULL if there are none, or no memory, but not for 0 bytes. */
@@ -34,7 +42,8 @@ struct thrumi_bytes {
   bool mapped;
 };
 struct thrumi_bytes thrumi_bytes_copy(const void *data, size_t size);
-struct thrumi_bytes thrumi_bytes_map(int fd, size_t size); /* of a file in memory */
+struct thrumi_bytes thrumi_bytes_map(int fd, size_t size);       /* of a file in memory */
+struct thrumi_bytes thrumi_bytes_receive(int fd, uint64_t size); /* of one that somebody else has made */
 void thrumi_bytes_free(struct thrumi_bytes *bytes);
 
 #endif

@@ -8,23 +8,46 @@ enum { WORDS = sizeof(struct thrumi_plan_words) / sizeof(char *), VARIABLES_MOST
 
 /* ---- The text -------------------------------------------------------------------------------------------------------- */
 
-static size_t put(char *at, const void *data, size_t size) {
-  if (at && size) memcpy(at, data, size);
-  return size;
+struct text {
+  char *at;
+  size_t room, size; /* what there is, and what is needed */
+};
+
+static void put(struct text *t, const void *data, size_t size) {
+  if (size && t->size + size <= t->room) memcpy(t->at + t->size, data, size);
+  t->size += size;
 }
 
-/* Its size; written to `at` unless that is NULL. The input comes first: it has the best alignment there. */
-static size_t write_text(char *at, struct thrumi_plan *plan) {
-  size_t n = put(at, plan->input, plan->head.input_size);
-  n += put(at ? at + n : NULL, plan->affinity, plan->head.affinity_size);
-  const char *const *words = (const char *const *)&plan->words;
-  for (int i = 0; i < WORDS; i++) {
-    const char *word = words[i] ? words[i] : "";
-    n += put(at ? at + n : NULL, word, strlen(word) + 1);
-  }
-  for (uint32_t i = 0; i < plan->head.variables; i++)
-    n += put(at ? at + n : NULL, plan->environment[i], strlen(plan->environment[i]) + 1);
+static void put_string(struct text *t, const char *string) {
+  put(t, string, strlen(string));
+  put(t, "", 1);
+}
+
+static uint32_t put_variables(struct text *t, const char *const *environment) {
+  uint32_t n = 0;
+  for (; environment[n] && n < VARIABLES_MOST; n++) put_string(t, environment[n]);
   return n;
+}
+
+/* As far as there is room. The input comes first: it has the best alignment there. */
+static void write_text(struct text *t, struct thrumi_plan *plan) {
+  const char *const *words = (const char *const *)&plan->words;
+  t->size = 0;
+  put(t, plan->input, plan->head.input_size);
+  put(t, plan->affinity, plan->head.affinity_size);
+  for (int i = 0; i < WORDS; i++) put_string(t, words[i] ? words[i] : "");
+  plan->head.variables = put_variables(t, plan->environment);
+}
+
+/* Another thread may set variables meanwhile: what was measured may have grown by the time that it is copied. */
+static int make_text(struct text *t, struct thrumi_plan *plan) {
+  for (write_text(t, plan); t->size > t->room; write_text(t, plan)) {
+    if (t->at) thrumi_os.free(t->at);
+    t->room = t->size;
+    if (!(t->at = thrumi_os.allocate(t->room))) return -ENOMEM;
+  }
+  plan->head.text_size = t->size;
+  return 0;
 }
 
 static const char *next_word(char **at, const char *end) {
@@ -53,12 +76,6 @@ static int read_text(struct thrumi_plan *plan) {
 
 /* ---- Sending ----------------------------------------------------------------------------------------------------------- */
 
-static uint32_t count_variables(const char *const *environment) {
-  uint32_t n = 0;
-  while (environment && environment[n] && n < VARIABLES_MOST) n++;
-  return n;
-}
-
 /* The last descriptor is the text's, or none. */
 static int send_with(int channel, const struct thrumi_plan *plan, const char *text, int file) {
   int fds[THRUMI_PLAN_FDS_MAX + 1];
@@ -73,21 +90,19 @@ static int send_with(int channel, const struct thrumi_plan *plan, const char *te
 int thrumi_plan_send(int channel, struct thrumi_plan *plan) {
   plan->head.magic = THRUMI_PLAN_MAGIC;
   plan->head.size = sizeof plan->head;
-  if (!plan->environment) plan->environment = (const char *const *)environ;
-  plan->head.variables = count_variables(plan->environment);
-  plan->head.text_size = write_text(NULL, plan);
-  char *text = thrumi_os.allocate(plan->head.text_size);
-  if (!text) return -ENOMEM;
-  write_text(text, plan);
-  int file = -1, error = 0;
-  if (plan->head.text_size > THRUMI_MESSAGE_SHORT) {
-    struct iovec whole = {text, plan->head.text_size};
+  static const char *const nothing[] = {NULL};
+  if (!plan->environment) plan->environment = environ ? (const char *const *)environ : nothing;
+  struct text text = {0};
+  int file = -1, error = make_text(&text, plan);
+  if (error) return error;
+  if (text.size > THRUMI_MESSAGE_SHORT) {
+    struct iovec whole = {text.at, text.size};
     file = thrumi_memory_file("thrum-input", &whole, 1);
     if (file < 0) error = file;
   }
-  if (!error) error = send_with(channel, plan, text, file);
+  if (!error) error = send_with(channel, plan, text.at, file);
   if (file >= 0) close(file);
-  thrumi_os.free(text);
+  thrumi_os.free(text.at);
   return error;
 }
 
@@ -114,7 +129,7 @@ int thrumi_plan_receive(int channel, struct thrumi_plan *plan) {
   size_t n = THRUMI_PLAN_FDS + plan->head.descriptors;
   memcpy(plan->fds, fds, n * sizeof *fds);
   int file = message.fd_count > n ? fds[n] : -1;
-  struct thrumi_bytes text = file >= 0 ? thrumi_bytes_map(file, plan->head.text_size)
+  struct thrumi_bytes text = file >= 0 ? thrumi_bytes_receive(file, plan->head.text_size)
                                        : thrumi_bytes_copy(buffer.text, plan->head.text_size);
   plan->text = text.data;
   if (file >= 0) close(file);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <thrum/io/file.h>
 #include <unistd.h>
 
@@ -103,7 +102,7 @@ int thrumi_post_parcel(struct thrumi_post *post, const struct iovec *pieces, int
   int error = thrum_conn_send_fd_for(post->conn, file, 0);
   close(file);
   if (error == -EPIPE || error == -ECONNRESET) post->gone = true;
-  return error == -ETIMEDOUT ? -EAGAIN : error;
+  return error == -ETIMEDOUT || error == -ETOOMANYREFS ? -EAGAIN : error;
 }
 
 /* Takes what came over the connection next: a parcel, or a wake-up, which has served. False: nothing. */
@@ -129,9 +128,7 @@ int thrumi_post_take_parcel(struct thrumi_post *post) {
 }
 
 struct thrumi_bytes thrumi_parcel_map(int fd, uint64_t size) {
-  struct thrumi_bytes bytes = {0};
-  struct stat about;
-  if (fstat(fd, &about) == 0 && (uint64_t)about.st_size >= size) bytes = thrumi_bytes_map(fd, (size_t)size);
+  struct thrumi_bytes bytes = thrumi_bytes_receive(fd, size);
   thrum_close(fd);
   return bytes;
 }

@@ -67,6 +67,7 @@ static int open_capture(struct thrumi_flight *f, struct thrum_process *p, int wh
   p->source[which] = p->pipe[which];
   p->pipe[which] = -1;
   int error = (int)QUIETLY(fcntl(p->source[which], F_SETFL, O_NONBLOCK));
+  if (!error) error = thrumi_warden_prepare(p->source[which]);
   return error ? error : fd;
 }
 

@@ -41,8 +41,9 @@ void thrum_process_release(thrum_process *p) {
 
 /* ---- Results --------------------------------------------------------------------------------------------------------------- */
 
-static int report_of(thrum_process *p, const void **data, size_t *size) {
-  if (!p->has_report) return -EPIPE;
+/* `unread`: what has come, but cannot be read at present. */
+static int report_of(thrum_process *p, int unread, const void **data, size_t *size) {
+  if (!p->has_report) return unread ? unread : -EPIPE;
   if (thrum_failed(p->report.value)) return p->report.value;
   if (!p->result.data) return -ENOMEM;
   if (data) *data = p->result.data;
@@ -55,8 +56,8 @@ int thrum_process_result(thrum_process *p, const void **data, size_t *size) {
   if (is_foreign(p)) return -ECHILD;
   if (p->channel < 0) return -EINVAL;
   thrumi_register_lock();
-  thrumi_process_collect(p);
-  int error = report_of(p, data, size);
+  int unread = thrumi_process_collect(p);
+  int error = report_of(p, unread, data, size);
   thrumi_register_unlock();
   return error;
 }

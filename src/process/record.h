@@ -82,12 +82,13 @@ int thrumi_await_readable(int fd, thrum_time deadline);
 /* The same for who ends the program: no cancellation point. */
 bool thrumi_process_await_at_end(struct thrum_process *p, int milliseconds);
 
-/* The next word on a channel, if one has come: 0, -EAGAIN, or an error; -ENOMEM: it came, but not what follows. */
+/* The next word on a channel, if one has come: 0, -EAGAIN, or an error; -ENOMEM: it came, but not what follows; -EMFILE: it can be read
+ * once a descriptor is free. */
 int thrumi_word_read(int channel, struct thrumi_word *word, struct thrumi_bytes *bytes);
 int thrumi_word_send(int channel, struct thrumi_word word, const void *bytes); /* does not wait */
 
-/* Under the register's lock: all words that have come; the bytes of a captured output. */
-void thrumi_process_collect(struct thrum_process *p);
+/* Under the register's lock: all words that have come: 0, or -EMFILE: there are more. The bytes of a captured output. */
+int thrumi_process_collect(struct thrum_process *p);
 void thrumi_register_lock(void);
 void thrumi_register_unlock(void);
 
@@ -95,8 +96,8 @@ void thrumi_register_unlock(void);
 int thrumi_capture_drain(struct thrum_process *p, int which, int chunks);
 int thrumi_capture_map(struct thrum_process *p, int which);
 
-/* For the warden: keeps what has come, and says whether there is more to come: the descriptor to be watched on, or -1. */
-int thrumi_register_drain(uint64_t serial, int which);
+/* For the warden: keeps what has come, and if there is more to come, watches on. */
+void thrumi_register_drain(uint64_t serial, int which);
 
 /* For the warden: that one has ended. And looks at those of which that was said: true: word of some is missing still. */
 void thrumi_register_note(uint64_t serial);
@@ -120,6 +121,7 @@ struct thrumi_launch {
   struct thrumi_launch *next;
   const char *path; /* of this program; NULL: argv[0] is looked for in PATH */
   const char *const *argv;
+  const char **script;            /* room for the shell's arguments, of thrumi_warden_launch */
   const char *const *environment; /* NULL: this process's */
   const char *directory;          /* NULL: this process's */
   const void *affinity;
@@ -137,7 +139,9 @@ struct thrumi_launch {
 /* Starts it and waits for the exec. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel thread only. */
 int thrumi_warden_launch(struct thrumi_launch *launch);
 int thrumi_warden_start(void);
+int thrumi_warden_prepare(int source); /* a pipe will be watched: 0, or why it cannot be */
 void thrumi_warden_watch(const struct thrum_process *p);
+void thrumi_warden_watch_on(uint64_t serial, int which, int source);
 void thrumi_warden_fork(void);
 
 /* launch.c: the child's end, on the warden. */
@@ -181,7 +185,8 @@ void thrumi_life_fork(void);
 int thrumi_child_become(struct thrumi_plan *plan);
 void thrumi_child_ready(int channel, int error); /* says so; with an error it ends */
 _Noreturn void thrumi_child_run(const struct thrumi_plan *plan, const thrum_task *task);
-_Noreturn void thrumi_child_main(int channel); /* of the server, or of a spawn */
+_Noreturn void thrumi_child_main(int channel,
+                                 int gate); /* of the server, which opens the gate; or of a spawn: -1 */
 
 void thrumi_ends_start(void);
 

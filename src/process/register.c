@@ -186,7 +186,8 @@ static int ask_zombie(const struct thrum_process *p, int *code) {
 static int find_out(struct thrum_process *p, int *code) {
   if (ask_waitid(p, code) == 0 || ask_record(p, code) == 0 || ask_zombie(p, code) == 0) return 0;
   if (ask_record(p, code) == 0) return 0;
-  thrumi_process_collect(p);
+  int unread = thrumi_process_collect(p);
+  (void)unread; /* the last word has no descriptor, but may lie behind one */
   if (!p->said_last) return -ECHILD;
   *code = p->last.value & 0xff;
   return 0;
@@ -246,12 +247,13 @@ void thrumi_register_note(uint64_t serial) {
   pthread_mutex_unlock(&all.lock);
 }
 
-int thrumi_register_drain(uint64_t serial, int which) {
+/* Without the lock its holder might close the pipe, and what has the number then be watched in its place. */
+void thrumi_register_drain(uint64_t serial, int which) {
   pthread_mutex_lock(&all.lock);
   struct thrum_process *p = find_locked(serial);
-  int more = p && thrumi_capture_drain(p, which, AT_ONCE) != -EPIPE ? p->source[which] : -1;
+  if (p && thrumi_capture_drain(p, which, AT_ONCE) != -EPIPE)
+    thrumi_warden_watch_on(serial, which, p->source[which]);
   pthread_mutex_unlock(&all.lock);
-  return more;
 }
 
 bool thrumi_register_settle(void) {

@@ -22,6 +22,7 @@
 #define _GNU_SOURCE
 #include <core/sanitize.h>
 #include <fcntl.h>
+#include <io/backoff.h>
 #include <os/descriptors.h>
 #include <os/quietly.h>
 #include <poll.h>
@@ -42,6 +43,14 @@ static struct {
   bool runs; /* as far as we know */
   int control;
 } server;
+
+/* A fork may see each single store: where it runs, `control` is its socket. */
+static void forget_server(void) {
+  int control = server.control;
+  server.runs = false;
+  atomic_signal_fence(memory_order_seq_cst);
+  thrum_close(control);
+}
 
 void thrumi_server_fork(void) {
   if (server.runs) close(server.control);
@@ -80,6 +89,7 @@ static int start_server(struct thrumi_flight *f) {
     p->hidden = true;
     thrumi_process_add(p);
     server.control = thrumi_flight_take(f, THRUMI_FLIGHT_CONTROL);
+    atomic_signal_fence(memory_order_seq_cst);
     server.runs = true;
   }
   thrumi_flight_close(f, THRUMI_FLIGHT_CONTROL);
@@ -107,20 +117,31 @@ static int ask(struct thrumi_flight *f) {
     if (!server.runs) error = start_server(f);
     if (!error) error = send_request(f);
     if (error != -EPIPE) break;
-    thrum_close(server.control);
-    server.runs = false;
+    forget_server();
     error = 0;
     if (tries == 1) error = -EPIPE;
   }
   return error;
 }
 
-int thrumi_server_ask(struct thrumi_flight *f) {
-  thrum_lock_acquire(&server.lock);
+static int ask_once(struct thrumi_flight *f) {
+  int refused = thrum_lock_acquire_for(&server.lock, THRUM_FOREVER); /* its holder may wait for the server */
+  if (refused) return refused;
   thrumi_rely_on(&server); /* libtsan sees who uses the socket, and not the lock, which is inline here */
   int error = ask(f);
   thrumi_announce(&server);
   thrum_lock_release(&server.lock);
+  return error;
+}
+
+/* As with plans: others' descriptors are received meanwhile. */
+int thrumi_server_ask(struct thrumi_flight *f) {
+  struct thrumi_backoff backoff = {0};
+  thrum_time patience = thrum_after(THRUM_S(10));
+  int error;
+  while ((error = ask_once(f)) == -ETOOMANYREFS)
+    if ((error = thrumi_back_off(&backoff, patience)) != 0)
+      return error == -ETIMEDOUT ? -ETOOMANYREFS : error;
   return error;
 }
 
@@ -143,7 +164,8 @@ static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE};
 
 static int say(int news, struct thrumi_news what, int pidfd) {
   struct iovec piece = {&what, sizeof what};
-  return thrumi_message_send(news, &piece, 1, &pidfd, pidfd >= 0);
+  if (pidfd < 0) return thrumi_message_send(news, &piece, 1, NULL, 0);
+  return thrumi_message_send_file(news, &piece, 1, pidfd);
 }
 
 /* In the child: back to what it would be had it been started directly. Only what the server has opened is closed. */
@@ -175,17 +197,12 @@ static struct kid *add_kid(pid_t pid, int news, int *error) {
   return k;
 }
 
-/* In the child: until the server has announced it. */
+/* In the child. */
 static void be_kid(int channel, int news, const int *gate) {
-  char byte;
   close(news);
   close(gate[1]);
   leave_server();
-  ssize_t n;
-  while ((n = thrumi_os.read(gate[0], &byte, 1)) == -EINTR) continue;
-  close(gate[0]);
-  if (n != 1) _exit(127);
-  thrumi_child_main(channel);
+  thrumi_child_main(channel, gate[0]);
 }
 
 static void drop_kid(struct kid *k) {

@@ -23,6 +23,7 @@
 #include <sys/auxv.h>
 #include <sys/wait.h>
 #include <thrum/io/file.h>
+#include <thrum/scope.h>
 #include <unistd.h>
 
 enum { TRIES = 10 };
@@ -53,16 +54,26 @@ static void publish(struct thrum_process *p) {
   thrumi_register_unlock();
 }
 
-/* 0: READY. -EPIPE: it ended before that. Or why not. */
-static int await_ready(int channel) {
-  struct thrumi_word word;
+/* 0: READY. -EPIPE: it ended before that. -EAGAIN: it has said nothing. Or why not. */
+static int read_ready(int channel) {
+  struct thrumi_word word = {0};
   struct thrumi_bytes bytes = {0};
-  int error = thrumi_await_readable(channel, THRUM_FOREVER);
-  if (error) return error;
-  error = thrumi_word_read(channel, &word, &bytes);
+  int error = thrumi_word_read(channel, &word, &bytes);
   thrumi_bytes_free(&bytes);
   if (error == -ECONNRESET) return -EPIPE;
+  if (error == -ENOMEM && word.kind) error = 0; /* it has no bytes */
   return error ? error : word.kind == THRUMI_WORD_READY ? word.value : -EPROTO;
+}
+
+/* The same, and waits for it. Who waits no longer says so to the kernel: from then on READY cannot be said, and the child ends (child.c);
+ * what had been said can still be read. So a start that fails has not run the task. One that was READY in between cannot say its
+ * result any more; so it is looked for before. */
+static int await_ready(int channel) {
+  int error = thrumi_await_readable(channel, THRUM_FOREVER);
+  if (!error) return read_ready(channel);
+  if (read_ready(channel) == 0) return 0;
+  shutdown(channel, SHUT_RD);
+  return read_ready(channel) == 0 ? 0 : error;
 }
 
 static void born(struct thrumi_flight *f, pid_t pid, int pidfd) {
@@ -106,15 +117,28 @@ static void drop_waited(struct thrumi_flight *f, int which) {
   if (fd >= 0) thrum_close(fd);
 }
 
-/* What the server said first: a pidfd; the error of its fork; -EPIPE: it has ended; -EAGAIN: nothing yet. */
+/* What the server said first: a pidfd; the error of its fork; -EPIPE: it has ended; -EAGAIN: nothing yet. -EMFILE: there is no descriptor
+ * free for it, and it can be read later. */
 static int read_birth(int socket, pid_t *pid) {
   int pidfd = -1;
   struct thrumi_news news;
   struct thrumi_message message = {&news, sizeof news, &pidfd, 1};
-  int error = thrumi_message_receive(socket, &message, false);
+  int error = thrumi_message_look(socket, &message);
   if (error) return error == -ECONNRESET ? -EPIPE : error;
   *pid = news.pid;
-  return news.error ? news.error : message.fd_count ? thrumi_os_beyond_standard(pidfd) : -EPROTO;
+  pidfd = message.fd_count ? thrumi_os_beyond_standard(pidfd) : -EPROTO;
+  if (news.error || pidfd != -EMFILE) thrumi_message_drop(socket);
+  return news.error ? news.error : pidfd;
+}
+
+/* Of a child that is READY. The task runs: whoever has taken the last descriptors gives one back some time. */
+static int insist_on_birth(int socket, pid_t *pid) {
+  struct thrumi_backoff backoff = {0};
+  int pidfd;
+  while ((pidfd = read_birth(socket, pid)) == -EMFILE) THRUM_SHIELD(0) {
+      thrumi_back_off(&backoff, THRUM_FOREVER);
+    }
+  return pidfd;
 }
 
 /* The channel has ended without READY. The server tells how the child ended: then it did so by itself. Or the server has ended: -EPIPE. */
@@ -125,7 +149,7 @@ static int read_early_end(int socket) {
   return thrumi_os.recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? 0 : -EPIPE;
 }
 
-/* The start has failed: the child, if there is one, has said READY by now, and was announced, or it never can, and ends. */
+/* The start has failed: the child, if there is one, is not READY, and cannot be any more: it ends. This is sooner. */
 static int give_up(struct thrumi_flight *f, int error) {
   pid_t pid;
   drop_waited(f, THRUMI_FLIGHT_CHANNEL);
@@ -149,7 +173,7 @@ static int await_child(struct thrumi_flight *f) {
     error = thrumi_await_readable(news, THRUM_FOREVER);
   }
   if (error) return give_up(f, error);
-  int pidfd = read_birth(news, &pid);
+  int pidfd = early ? read_birth(news, &pid) : insist_on_birth(news, &pid);
   if (pidfd < 0) return give_up(f, pidfd);
   if (early && (error = read_early_end(news)) != 0) {
     close(pidfd);
@@ -190,16 +214,20 @@ static int start_by_spawn(struct start *s) {
 
 /* ---- By fork ---------------------------------------------------------------------------------------------------------------------- */
 
-/* All out of the way of the standard descriptors. What was handed over has the numbers that it had. */
+/* Out of the way of the standard descriptors. A negative errno. */
+static int move_beyond(int fd) { return (int)QUIETLY(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)); }
+
+/* What was handed over has the numbers that it had, but for those that the child's own standard ones are to have. */
 static _Noreturn void be_forked(struct start *s) {
   int error = 0, channel = thrumi_flight_take(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   for (int i = 0; i < 3; i++) {
     if (s->p->pipe[i] >= 0) close(s->p->pipe[i]);
     if (s->p->source[i] >= 0) close(s->p->source[i]);
   }
-  for (int i = 0; i < THRUMI_PLAN_FDS && !error; i++) {
-    s->plan.fds[i] = (int)QUIETLY(fcntl(s->plan.fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-    if (s->plan.fds[i] < 0) error = s->plan.fds[i];
+  int count = THRUMI_PLAN_FDS + (int)s->plan.head.descriptors;
+  for (int i = 0; i < count && !error; i++) {
+    bool stays = i >= THRUMI_PLAN_FDS && s->plan.fds[i] > STDERR_FILENO;
+    if (!stays && (s->plan.fds[i] = move_beyond(s->plan.fds[i])) < 0) error = s->plan.fds[i];
   }
   thrumi_flight_end(&s->flight);
   if (!error) error = thrumi_child_become(&s->plan);
@@ -209,7 +237,7 @@ static _Noreturn void be_forked(struct start *s) {
 
 /* A fork closes the line's own ends in the child. */
 static int keep_life(struct start *s) {
-  int life = (int)QUIETLY(fcntl(s->plan.fds[THRUMI_PLAN_LIFE], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  int life = move_beyond(s->plan.fds[THRUMI_PLAN_LIFE]);
   s->plan.fds[THRUMI_PLAN_LIFE] = s->flight.fds[THRUMI_FLIGHT_LIFE] = life;
   return life < 0 ? life : 0;
 }

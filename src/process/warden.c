@@ -16,13 +16,13 @@
 #include <sched/self.h>
 #include <unistd.h>
 
-enum { STACK = 256 * 1024, EVERY = 5000000 /* ns */ };
+enum { STACK = 256 * 1024, GUARD = 64 * 1024, EVERY = 5000000 /* ns */ };
 
 static struct {
   pthread_mutex_t lock;
   bool started;
   int epoll, bell;
-  char *stack; /* for children up to their exec */
+  char *stack; /* for children up to their exec, with what cannot be touched below it */
   struct thrumi_launch *first, **end;
 } warden = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -31,27 +31,37 @@ static struct {
 /* What an event is of: a process by its serial number, which is not 0, and which of its descriptors: 0: the pidfd; 1, 2: its output. */
 static uint64_t name_of(uint64_t serial, int which) { return serial << 2 | (unsigned)which; }
 
-static void watch(int operation, int fd, uint64_t name) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = name};
-  thrumi_os.epoll_ctl(warden.epoll, operation, fd, &event);
+static int watch(int operation, int fd, uint32_t events, uint64_t name) {
+  struct epoll_event event = {.events = events | EPOLLONESHOT, .data.u64 = name};
+  return thrumi_os.epoll_ctl(warden.epoll, operation, fd, &event);
 }
 
-/* What cannot be watched is reaped by who waits for it. */
+/* Before there is a process: it may be refused (the kernel limits how many descriptors a user watches), and who writes to a pipe that
+ * nobody reads waits for ever. An event comes only when it hangs up, is of nobody (serial 0), and comes again once it is asked for. */
+int thrumi_warden_prepare(int source) {
+  int error = thrumi_warden_start();
+  return error ? error : watch(EPOLL_CTL_ADD, source, 0, name_of(0, 1));
+}
+
+void thrumi_warden_watch_on(uint64_t serial, int which, int source) {
+  watch(EPOLL_CTL_MOD, source, EPOLLIN, name_of(serial, which));
+}
+
+/* A process that cannot be watched is reaped by who waits for it. */
 void thrumi_warden_watch(const struct thrum_process *p) {
   for (int which = 1; which < 3; which++)
-    if (p->source[which] >= 0) watch(EPOLL_CTL_ADD, p->source[which], name_of(p->serial, which));
-  watch(EPOLL_CTL_ADD, p->pidfd, name_of(p->serial, 0));
+    if (p->source[which] >= 0) thrumi_warden_watch_on(p->serial, which, p->source[which]);
+  watch(EPOLL_CTL_ADD, p->pidfd, EPOLLIN, name_of(p->serial, 0));
 }
 
-/* Once the process has ended, its holder reads the rest. If he closes it meanwhile, another number is watched, for nothing, once. */
+/* Once the process has ended, its holder reads the rest. */
 static void heed(uint64_t name) {
   int which = (int)(name & 3);
   if (which == 0) {
     thrumi_register_note(name >> 2);
     return;
   }
-  int more = thrumi_register_drain(name >> 2, which);
-  if (more >= 0) watch(EPOLL_CTL_MOD, more, name);
+  thrumi_register_drain(name >> 2, which);
 }
 
 /* ---- Launching --------------------------------------------------------------------------------------------------------------- */
@@ -68,7 +78,7 @@ static void serve(void) {
   uint64_t rings;
   while (thrumi_os.read(warden.bell, &rings, sizeof rings) == -EINTR) continue;
   for (struct thrumi_launch *l; (l = next_launch());) {
-    l->error = thrumi_launch(l, warden.stack, STACK);
+    l->error = thrumi_launch(l, warden.stack + GUARD, STACK);
     atomic_store(&l->done, 1);
     thrumi_os.futex_wake(&l->done, 1);
   }
@@ -101,12 +111,23 @@ static int start_thread(void) {
   return error;
 }
 
+static int make_stack(void) {
+  char *stack = thrumi_os.reserve(GUARD + STACK);
+  if (!stack) return -ENOMEM;
+  int error = thrumi_os.protect(stack, GUARD);
+  if (error)
+    thrumi_os.release(stack, GUARD + STACK);
+  else
+    warden.stack = stack;
+  return error;
+}
+
 static int start_locked(void) {
   struct epoll_event bell = {.events = EPOLLIN};
   int error = 0;
   warden.end = &warden.first;
   warden.bell = warden.epoll = -1;
-  if (!warden.stack && !(warden.stack = thrumi_os.reserve(STACK))) return -ENOMEM;
+  if (!warden.stack && (error = make_stack()) != 0) return error;
   if ((warden.epoll = thrumi_os.epoll_create()) < 0) error = warden.epoll;
   if (!error && (warden.bell = thrumi_os.event_create()) < 0) error = warden.bell;
   if (!error) error = thrumi_os.epoll_ctl(warden.epoll, EPOLL_CTL_ADD, warden.bell, &bell);
@@ -133,9 +154,19 @@ static intptr_t wait_for_warden(void *arg) {
   return 0;
 }
 
-int thrumi_warden_launch(struct thrumi_launch *l) {
-  int error = thrumi_warden_start();
-  if (error) return error;
+/* For a command that turns out to be a script without a first line that says whose: "/bin/sh", its path, its arguments. There may be many,
+ * and the child has a small stack. */
+static int make_script(struct thrumi_launch *l) {
+  size_t n = 0;
+  while (l->argv[n]) n++;
+  l->script = thrumi_os.allocate((n + 2) * sizeof *l->script);
+  if (!l->script) return -ENOMEM;
+  l->script[0] = "/bin/sh";
+  for (size_t i = 1; i <= n; i++) l->script[i + 1] = l->argv[i];
+  return 0;
+}
+
+static int launch(struct thrumi_launch *l) {
   const uint64_t one = 1;
   l->next = NULL;
   pthread_mutex_lock(&warden.lock);
@@ -145,6 +176,15 @@ int thrumi_warden_launch(struct thrumi_launch *l) {
   while (thrumi_os.write(warden.bell, &one, sizeof one) == -EINTR) continue;
   thrum_blocking(wait_for_warden, l);
   return l->error;
+}
+
+int thrumi_warden_launch(struct thrumi_launch *l) {
+  int error = thrumi_warden_start();
+  if (!error && !l->path) error = make_script(l);
+  if (error) return error;
+  error = launch(l);
+  if (l->script) thrumi_os.free(l->script);
+  return error;
 }
 
 /* In the child of a fork, which has no warden. */

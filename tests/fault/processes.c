@@ -2,11 +2,14 @@
  * that is said is true. Entries of the table of OS operations are replaced by such that fail at the moment that the case is about. */
 #include "../promises/process_pools.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <os/os.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 static void restore(void) { thrumi_os = thrumi_os_linux; }
@@ -83,9 +86,307 @@ static void a_failed_pair_closes_nothing(void) {
   }
 }
 
+/* ---- No descriptor free -------------------------------------------------------------------------------------------- */
+
+static _Atomic int receipts_without_room;
+
+/* As if another thread had just opened the last descriptor. */
+static ssize_t receive_without_room(int fd, struct msghdr *message, int flags) {
+  struct rlimit before, none;
+  if (atomic_fetch_sub(&receipts_without_room, 1) <= 0) return thrumi_os_linux.recvmsg(fd, message, flags);
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){3, before.rlim_max};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  ssize_t n = thrumi_os_linux.recvmsg(fd, message, flags);
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  return n;
+}
+
+static thrum_process *must_return(int method, const thrum_task *task, int number) {
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  thrum_process *p = NULL;
+  int code = -1;
+  o.method = method;
+  CHECK_EQ(thrum_process_start(&p, &o, task, &number, sizeof number), 0);
+  CHECK_EQ(thrum_process_join(p, &code), 0);
+  CHECK_EQ(code, 0);
+  return p;
+}
+
+/* The task runs, and so the start does not fail. */
+static void a_task_that_runs_has_been_started(void) {
+  thrum_process_release(must_return(THRUM_FORKSERVER, &returns_at_once, 0));
+  thrumi_os.recvmsg = receive_without_room;
+  atomic_store(&receipts_without_room, 5);
+  thrum_process *p = must_return(THRUM_FORKSERVER, &returns_at_once, 0);
+  CHECK(atomic_load(&receipts_without_room) <= 0);
+  CHECK_EQ(thrum_process_result(p, NULL, NULL), 0);
+  thrum_process_release(p);
+  restore();
+}
+
+THRUM_TASK(writes_zeros) {
+  static char zeros[1 << 20];
+  return thrum_out_write(out, zeros, (size_t)number_in(in));
+}
+
+static void a_result_waits_for_a_descriptor(void) {
+  const void *data;
+  size_t size = 0;
+  thrum_process *p = must_return(THRUM_FORKSERVER, &writes_zeros, 20000);
+  thrumi_os.recvmsg = receive_without_room;
+  atomic_store(&receipts_without_room, 2);
+  CHECK_EQ(thrum_process_result(p, NULL, NULL), -EMFILE);
+  CHECK_EQ(thrum_process_result(p, NULL, NULL), -EMFILE);
+  CHECK_EQ(thrum_process_result(p, &data, &size), 0);
+  CHECK_EQ(size, 20000);
+  thrum_process_release(p);
+  restore();
+}
+
+/* ---- Too many descriptors under way ------------------------------------------------------------------------------------ */
+
+/* Every other message that has any is refused, in this process and in those that it starts. */
+static ssize_t refuse_every_other(int fd, const struct msghdr *message, int flags) {
+  static _Atomic unsigned n;
+  if (message->msg_controllen && atomic_fetch_add(&n, 1) % 2 == 0) return -ETOOMANYREFS;
+  return thrumi_os_linux.sendmsg(fd, message, flags);
+}
+
+/* Says how much it was given, and as much. */
+THRUM_TASK(gives_back) { return thrum_out_write(out, in, size); }
+
+static void what_cannot_be_sent_is_sent_later(void) {
+  static char bytes[200000];
+  const void *data;
+  size_t size = 0;
+  thrumi_os.sendmsg = refuse_every_other;
+  for (int i = 0; i < 3; i++) {
+    thrum_process *p = must_return(THRUM_FORKSERVER, &writes_zeros, 100000);
+    CHECK_EQ(thrum_process_result(p, &data, &size), 0);
+    CHECK_EQ(size, 100000);
+    thrum_process_release(p);
+  }
+  thrum_executor *x = processes_of(1);
+  for (int i = 0; i < 5; i++) {
+    thrum_future *f = must_submit(x, &gives_back, bytes, sizeof bytes);
+    CHECK_EQ(thrum_future_bytes(f, &data, &size), 0);
+    CHECK_EQ(size, sizeof bytes);
+    thrum_future_release(f);
+  }
+  end_pool(x);
+  restore();
+}
+
+/* ---- Cancelled ----------------------------------------------------------------------------------------------------------- */
+
+static char begun[] = "/tmp/thrum-begun-XXXXXX", may_begin[] = "/tmp/thrum-may-begin-XXXXXX";
+
+/* A program that takes long to come to its main. */
+__attribute__((constructor)) static void be_slow(void) {
+  const char *until = getenv("THRUM_TESTS_SLOW");
+  char there[64];
+  if (!until) return;
+  snprintf(there, sizeof there, "%s.there", until);
+  close(open(there, O_CREAT | O_WRONLY, 0600));
+  while (access(until, F_OK) != 0) usleep(1000);
+}
+
+static void touch(const char *path) {
+  int fd = open(path, O_CREAT | O_WRONLY, 0600);
+  CHECK(fd >= 0 && close(fd) == 0);
+}
+
+THRUM_TASK(begins) {
+  touch(in);
+  return (int)size;
+}
+
+static _Atomic bool looks;
+
+/* The starter has been cancelled, and looks: just then the child becomes READY. */
+static ssize_t let_it_begin_first(int fd, struct msghdr *message, int flags) {
+  if (atomic_exchange(&looks, false)) {
+    struct pollfd word = {.fd = fd, .events = POLLIN};
+    touch(may_begin);
+    CHECK_EQ(poll(&word, 1, 60000), 1);
+  }
+  return thrumi_os_linux.recvmsg(fd, message, flags);
+}
+
+static intptr_t start_slowly(void *arg) {
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  o.method = THRUM_SPAWN;
+  return thrum_process_start(arg, &o, &begins, begun, sizeof begun);
+}
+
+static void one_that_was_ready_has_been_started(void) {
+  thrum_process *p = NULL;
+  char there[64];
+  int code = -1;
+  snprintf(there, sizeof there, "%s.there", may_begin);
+  CHECK_EQ(setenv("THRUM_TESTS_SLOW", may_begin, 1), 0);
+  thrumi_os.recvmsg = let_it_begin_first;
+  atomic_store(&looks, true);
+  thrum_thread t = must_spawn(start_slowly, &p);
+  AWAIT(access(there, F_OK) == 0);
+  CHECK_EQ(unsetenv("THRUM_TESTS_SLOW"), 0);
+  CHECK_EQ(thrum_cancel(t), 0);
+  CHECK_EQ(must_join(t), 0);
+  CHECK_EQ(thrum_process_join(p, &code), 0);
+  CHECK_EQ(code, 0);
+  CHECK_EQ(thrum_process_result(p, NULL, NULL), 0);
+  CHECK_EQ(access(begun, F_OK), 0);
+  thrum_process_release(p);
+  unlink(begun), unlink(may_begin), unlink(there);
+  restore();
+}
+
+/* ---- What cannot be watched ---------------------------------------------------------------------------------------------- */
+
+static int no_more_watches(int epoll, int operation, int fd, struct epoll_event *event) {
+  bool refused = operation == EPOLL_CTL_ADD && event->events & EPOLLONESHOT;
+  return refused ? -ENOSPC : thrumi_os_linux.epoll_ctl(epoll, operation, fd, event);
+}
+
+/* Nobody would read it, and the process might wait for ever. */
+static void what_cannot_be_captured_is_not_started(void) {
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  thrum_process *p = NULL;
+  int zero = 0;
+  o.output = THRUM_STDIO_CAPTURE;
+  thrumi_os.epoll_ctl = no_more_watches;
+  CHECK_EQ(thrum_process_start(&p, &o, &returns_at_once, &zero, sizeof zero), -ENOSPC);
+  CHECK(!p);
+  restore();
+}
+
+/* ---- Processes that die early -------------------------------------------------------------------------------------------- */
+
+static char deadly[] = "/tmp/thrum-deadly-XXXXXX", gate[] = "/tmp/thrum-gate-XXXXXX";
+
+THRUM_TASK(dies_if_deadly) {
+  if (access(in, F_OK) == 0) _exit(4);
+  return (int)size;
+}
+
+/* A busy one does not keep others from coming, once those that died early have been given up. */
+static void there_is_another_try(void) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  thrum_future *f[1000];
+  int n = 0;
+  o.processes = 2;
+  o.initializer = &dies_if_deadly;
+  o.initializer_in = deadly;
+  o.initializer_size = sizeof deadly;
+  thrum_executor *x = processes_with(o);
+  thrum_future *busy = must_submit(x, &waits_for_file, gate, sizeof gate);
+  AWAIT(thrum_future_running(busy));
+  touch(deadly);
+  f[n++] = submit_number(x, &returns_at_once, 5);
+  AWAIT(stats_of(x).started == 11);
+  AWAIT(stats_of(x).threads == 1);
+  unlink(deadly);
+  do {
+    CHECK(n < 1000);
+    f[n++] = submit_number(x, &returns_at_once, 5);
+  } while (thrum_future_wait_for(f[0], THRUM_MS(100)) == -ETIMEDOUT);
+  while (n > 0) CHECK_EQ(take(f[--n]), 5);
+  CHECK(thrum_future_running(busy));
+  touch(gate);
+  CHECK_EQ(take(busy), sizeof gate);
+  unlink(gate);
+  end_pool(x);
+}
+
+static int never_called(const void *in, size_t size, thrum_out *out) {
+  return (void)in, (void)size, (void)out, 0;
+}
+static const thrum_task only_here = {"one of an object that ends who opens it", never_called};
+static thrumi_task_record record_of_only_here = {&only_here, NULL};
+
+void *dlopen(const char *path, int flags) {
+  (void)path, (void)flags;
+  if (thrum_parent_pid()) _exit(3);
+  return NULL;
+}
+
+/* That is the task's end, though the process had run its initializer before. */
+static void opening_an_object_is_the_tasks(void) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  int zero = 0;
+  o.processes = 1;
+  o.initializer = &returns_at_once;
+  o.initializer_in = &zero;
+  o.initializer_size = sizeof zero;
+  thrum_executor *x = processes_with(o);
+  thrumi_task_add(&record_of_only_here);
+  take_failure(must_submit(x, &only_here, NULL, 0), -EOWNERDEAD, "ended with exit code 3");
+  thrumi_task_remove(&record_of_only_here);
+  CHECK_EQ(take(submit_number(x, &returns_at_once, 8)), 8);
+  end_pool(x);
+}
+
+/* ---- Whose ends are whose -------------------------------------------------------------------------------------------------- */
+
+THRUM_TASK(counts_sockets) {
+  int n = 0;
+  while (access(in, F_OK) != 0) usleep(1000);
+  for (int fd = 3; fd < 1000; fd++) {
+    struct stat about;
+    n += fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
+  }
+  return size ? n : -EINVAL;
+}
+
+enum { MANY = 5 };
+
+static void sockets_of(int method, intptr_t counts[MANY]) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  thrum_future *f[MANY];
+  o.processes = MANY;
+  o.method = method;
+  thrum_executor *x = processes_with(o);
+  for (int i = 0; i < MANY; i++) f[i] = must_submit(x, &counts_sockets, gate, sizeof gate);
+  AWAIT(stats_of(x).started == MANY);
+  touch(gate);
+  for (int i = 0; i < MANY; i++) counts[i] = take(f[i]);
+  unlink(gate);
+  end_pool(x);
+}
+
+static void a_forked_one_has_no_ends_of_others(void) {
+  intptr_t served[MANY], forked[MANY];
+  if (TESTS_TSAN) return;
+  sockets_of(THRUM_FORKSERVER, served);
+  sockets_of(THRUM_FORK, forked);
+  intptr_t extra = 0;
+  for (int i = 0; i < MANY; i++) extra += forked[i] - served[i];
+  CHECK(extra >= 0 && extra <= 1); /* one that was about to be closed when another was forked (flight.h) */
+}
+
+static void make_names(void) {
+  char *const names[] = {begun, may_begin, deadly, gate};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    int fd = mkstemp(names[i]);
+    CHECK(fd >= 0 && close(fd) == 0 && unlink(names[i]) == 0);
+  }
+}
+
 int main(int argc, char **argv) {
+  if (getenv("THRUM_TESTS_REFUSE")) thrumi_os.sendmsg = refuse_every_other; /* a child */
   CHECK_EQ(thrum_process_main(argc, argv), 0);
+  CHECK_EQ(setenv("THRUM_TESTS_REFUSE", "1", 1), 0);
+  make_names();
   an_idle_one_takes_over();
   a_failed_pair_closes_nothing();
+  a_task_that_runs_has_been_started();
+  a_result_waits_for_a_descriptor();
+  what_cannot_be_sent_is_sent_later();
+  one_that_was_ready_has_been_started();
+  what_cannot_be_captured_is_not_started();
+  there_is_another_try();
+  opening_an_object_is_the_tasks();
+  a_forked_one_has_no_ends_of_others();
   return 0;
 }

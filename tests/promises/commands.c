@@ -3,6 +3,9 @@
  * the exec as errors of the start; and after the first one a deadlock is found as ever. */
 #include "processes.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 static thrum_process *must_exec(const thrum_process_options *o, const char *const argv[]) {
   thrum_process *p = NULL;
   CHECK_EQ(thrum_process_exec(&p, o, argv), 0);
@@ -53,6 +56,67 @@ static void output(void) {
   CHECK(data[0] == 0 && data[size - 1] == 0);
   CHECK_EQ(thrum_process_result(p, NULL, NULL), -EINVAL);
   thrum_process_release(p);
+}
+
+/* Nobody said whose it is: the shell's. Its arguments are more than a small stack has room for. */
+static void script_of_many_arguments(void) {
+  enum { MANY = 40000 };
+  static const char *argv[MANY + 2];
+  char path[] = "/tmp/thrum-script-XXXXXX", text[64], expected[64];
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  CHECK(dprintf(fd, "echo $# $1 ${%d}\n", MANY) > 0);
+  CHECK_EQ(fchmod(fd, 0700), 0);
+  close(fd);
+  argv[0] = path;
+  for (int i = 1; i <= MANY; i++) argv[i] = i == 1 ? "first" : i == MANY ? "last" : "";
+  thrum_process_options o = capturing();
+  output_of(must_exec(&o, argv), 0, text, sizeof text);
+  snprintf(expected, sizeof expected, "%d first last\n", MANY);
+  CHECK_STR(text, expected);
+  unlink(path);
+}
+
+/* The last number that there is, and those of each other. */
+static void descriptors_keep_their_numbers(void) {
+  struct rlimit limit;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  int last = (int)limit.rlim_cur - 1, ends[2];
+  char script[256];
+  CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+  CHECK_EQ(dup3(ends[1], last, O_CLOEXEC), last);
+  snprintf(script, sizeof script, "echo far >/proc/self/fd/%d; echo near >/proc/self/fd/%d", last, ends[1]);
+  thrum_process_options o = capturing();
+  int fds[] = {ends[1], last};
+  o.descriptors = fds;
+  o.descriptor_count = 2;
+  o.error = THRUM_STDIO_FD(ends[1]);
+  must_end_with(must_run_shell(&o, script), 0);
+  char text[16] = "";
+  CHECK_EQ(read(ends[0], text, sizeof text - 1), 9);
+  CHECK_STR(text, "far\nnear\n");
+  close(ends[0]), close(ends[1]), close(last);
+}
+
+/* Each is where the other one is to be. */
+static void descriptors_change_places(void) {
+  int one[2], two[2], before[] = {dup(1), dup(2)};
+  char text[16] = "";
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  o.output = THRUM_STDIO_FD(2);
+  o.error = THRUM_STDIO_FD(1);
+  CHECK_EQ(pipe2(one, O_CLOEXEC), 0);
+  CHECK_EQ(pipe2(two, O_CLOEXEC), 0);
+  CHECK_EQ(dup2(one[1], 1), 1);
+  CHECK_EQ(dup2(two[1], 2), 2);
+  thrum_process *p = must_run_shell(&o, "echo output; echo error >&2");
+  for (int i = 0; i < 2; i++) CHECK_EQ(dup2(before[i], i + 1), i + 1);
+  must_end_with(p, 0);
+  CHECK_EQ(read(one[0], text, sizeof text), 6);
+  CHECK(memcmp(text, "error\n", 6) == 0);
+  CHECK_EQ(read(two[0], text, sizeof text), 7);
+  CHECK(memcmp(text, "output\n", 7) == 0);
+  for (int i = 0; i < 2; i++) close(one[i]), close(two[i]), close(before[i]);
 }
 
 /* What is left behind does not hold the join up. It is told to end by the end of its input. */
@@ -131,6 +195,9 @@ static void errors(void) {
 static intptr_t all(void *unused) {
   (void)unused;
   output();
+  script_of_many_arguments();
+  descriptors_keep_their_numbers();
+  descriptors_change_places();
   left_behind();
   signals();
   descriptors();

@@ -111,6 +111,30 @@ static void handed_over(int method) {
   close(there[1]), close(back[0]);
 }
 
+THRUM_TASK(writes_to_inherited) { return write(thrum_inherited_fd(0), "handed over", 11) == 11 ? 0 : -EIO; }
+
+/* One of the standard descriptors, handed over, is what it was with the starter. */
+static void a_standard_one_handed_over(int method) {
+  int ends[2], one = 1, before = dup(1);
+  char text[16] = "";
+  const void *data;
+  size_t size;
+  thrum_process_options o = with_method(method);
+  o.descriptors = &one;
+  o.descriptor_count = 1;
+  o.output = THRUM_STDIO_CAPTURE;
+  CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+  CHECK_EQ(dup2(ends[1], 1), 1);
+  thrum_process *p = must_start_with(&o, &writes_to_inherited, NULL, 0);
+  CHECK_EQ(dup2(before, 1), 1);
+  CHECK_EQ(must_end(p), 0);
+  CHECK_EQ(thrum_process_output(p, 1, &data, &size), 0);
+  CHECK_EQ(size, 0);
+  CHECK_EQ(read(ends[0], text, sizeof text), 11);
+  thrum_process_release(p);
+  close(before), close(ends[0]), close(ends[1]);
+}
+
 /* As many as may be. */
 static void many_handed_over(int method) {
   int fds[THRUM_PROCESS_DESCRIPTORS_MAX], leak = 999;
@@ -260,6 +284,7 @@ static intptr_t all(void *unused) {
     descriptors(m);
     handed_over(m);
     many_handed_over(m);
+    a_standard_one_handed_over(m);
     signals(m);
     surroundings(m);
     standard(m);

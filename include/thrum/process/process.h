@@ -87,16 +87,19 @@ typedef struct thrum_process_options {
 /* ---- Starting ------------------------------------------------------------------------------------------------ */
 
 /* Starts a process that runs the task with a copy of `size` bytes at `in`. Flushes stdout and stderr first, so that nothing is
- * printed twice. Returns when the child has what it needs and is about to call the task. Switches; a cancellation point: then
- * nothing has been started. options may be NULL; out may be NULL: nobody will ask, and the program's end waits for it.
+ * printed twice. Returns when the child has what it needs and is about to call the task. Switches; a cancellation point: -ECANCELED says that
+ * the task has not run, and never will. One that was about to be called just then has been started, 0, and the cancellation is left to the next
+ * point; if that came in the very moment of giving up, there is no result to be had of it (-EPIPE).
+ * options may be NULL; out may be NULL: nobody will ask, and the program's end waits for it.
  *
  * The task is found by its name in the child, which loads the shared object that it is from, if need be. With THRUM_FORK any
  * task will do.
  *
  * -EINVAL: options that cannot be; a task that is not the one that its name finds. -ENOTSUP: thrum_process_main was not called first in
- * main. -EPERM: this process is a daemon. -ENOENT: the child does not find the task; no such directory. -EBADF: a
+ * main, or the program runs with other privileges than its caller's (set-user-ID), where only THRUM_FORK starts tasks. -EPERM: this process is a daemon. -ENOENT: the child does not find the task; no such directory. -EBADF: a
  * descriptor that is not open. -EPIPE: the fork server has died again and again. -ETOOMANYREFS: too many descriptors are under
- * way to children that do not receive them. -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, and others of fork(2) and execve(2). Nothing runs then. A child
+ * way to children that do not receive them. -ENOSPC: too many descriptors are watched for the
+ * captured output to be. -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, and others of fork(2) and execve(2). Nothing runs then. A child
  * that was killed before it came to its task has been started: join tells. */
 THRUM_API int thrum_process_start(thrum_process **out, const thrum_process_options *options,
                                   const thrum_task *task, const void *in, size_t size);
@@ -139,7 +142,8 @@ THRUM_API void thrum_process_release(thrum_process *p);
 
 /* What the task has written to its thrum_out, once the process has ended: borrowed until the release. 0. -EAGAIN: it has not ended.
  * The failure that the task returned; thrum_process_failure has its sentence, or "". -EPIPE: it ended otherwise than by
- * returning from the task: it was killed, or called exit. -EINVAL: a command. -ENOMEM: no room for the result. -ECHILD. */
+ * returning from the task: it was killed, or called exit. -EINVAL: a command. -ENOMEM: no room for the result. -EMFILE: a long one needs a descriptor for a
+ * moment, and can be had once one is free. -ECHILD. */
 THRUM_API int thrum_process_result(thrum_process *p, const void **data, size_t *size);
 THRUM_API const char *thrum_process_failure(thrum_process *p);
 
@@ -149,7 +153,7 @@ THRUM_API int thrum_process_pipe(thrum_process *p, int which);
 
 /* What it wrote to its output (1) or error (2), if that was to be captured: once it has ended; borrowed until the release. A
  * captured output is read from a pipe by thrum, and kept: nobody need do so while it runs. What others that it leaves behind
- * write later is not waited for. -EAGAIN: it has not ended. -EINVAL: not captured. -ENOMEM: not all could be kept. -ECHILD. */
+ * write later is neither waited for nor had. -EAGAIN: it has not ended. -EINVAL: not captured. -ENOMEM: not all could be kept. -ECHILD. */
 THRUM_API int thrum_process_output(thrum_process *p, int which, const void **data, size_t *size);
 
 /* ---- Ending it ------------------------------------------------------------------------------------------------- */
