@@ -65,6 +65,7 @@ static void what_is_handed_to_the_dead_comes_back(void) {
   hand_to_stopped(&q, "handed", pids);
   CHECK_EQ(thrum_manager_queue_try_get(&q, &byte, 1), -EAGAIN); /* not -EPIPE: they may come back */
   for (int i = 0; i < DEAD; i++) kill_child(pids[i]);
+  AWAIT(thrum_manager_queue_size(&q) == DEAD); /* the server hears of their ends in whatever order */
   for (uint64_t i = 1; i <= DEAD; i++) CHECK_EQ(must_get(&q), i);
   CHECK_EQ(thrum_manager_queue_try_get(&q, &byte, 1), -EPIPE);
   thrum_manager_close(m);

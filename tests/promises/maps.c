@@ -316,8 +316,10 @@ static void unordered_ends(void) {
   CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
   thrum_map_end(m);
   o.timeout = THRUM_MS(5);
+  uint64_t cancelled = stats_of(x).cancelled;
   m = must_start(x, at_gate, &o); /* out of time */
   CHECK_EQ(thrum_map_next(m, &result), -ETIMEDOUT);
+  CHECK(stats_of(x).cancelled >= cancelled + 5); /* of 7 chunks two may run */
   CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
   thrum_event_set(&gate);
   thrum_map_end(m);

@@ -122,6 +122,28 @@ static void map_keeps_order(thrum_executor *x, size_t chunk, size_t ahead) {
   thrum_map_end(m);
 }
 
+/* Unordered: each item once, with its own result. */
+static void map_gives_each_once(thrum_executor *x, size_t chunk, size_t ahead) {
+  static int items[MANY];
+  static bool seen[MANY];
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  thrum_map *m;
+  intptr_t value;
+  int n = 0;
+  o.chunk = chunk, o.ahead = ahead, o.unordered = true;
+  memset(seen, 0, sizeof seen);
+  for (int i = 0; i < MANY; i++) items[i] = i;
+  CHECK_EQ(thrum_map_start_task(&m, x, &twice, items, MANY, sizeof *items, &o), 0);
+  for (; thrum_map_next(m, &value) == 0; n++) {
+    size_t i = thrum_map_index(m);
+    CHECK(i < MANY && !seen[i]);
+    CHECK_EQ(value, 2 * (intptr_t)i);
+    seen[i] = true;
+  }
+  CHECK_EQ(n, MANY);
+  thrum_map_end(m);
+}
+
 static void map_brings_bytes(thrum_executor *x) {
   enum { N = 40, SIZE = 6000 };
   static char items[N][SIZE];
@@ -443,6 +465,8 @@ int main(int argc, char **argv) {
   map_keeps_order(x, 1, 0);
   map_keeps_order(x, 7, 3);
   map_keeps_order(x, MANY, 0);
+  map_gives_each_once(x, 1, 0);
+  map_gives_each_once(x, 30, 3);
   map_brings_bytes(x);
   for (size_t chunk = 1; chunk <= 7; chunk += 3)
     for (int keep = 0; keep < 2; keep++) map_fails_at_its_item(x, keep, chunk);
