@@ -158,6 +158,29 @@ class Consistent(Timeline):
         t.event(200, END, 1, 0, 0)
         self.good(t)
 
+    def lost_behind(self, *blocks):
+        """Events are lost with the first of these blocks of worker 0; then main is run on worker 1."""
+        t = begun()
+        t.flush(0)
+        at = 100
+        for events in blocks:
+            for kind in events:
+                t.event(at, kind, 1, 0, 0)
+                at += 10
+            t.flush(0, lost=5 if events is blocks[0] else 0)
+        t.run(at, 1, 1)
+        t.event(at + 10, YIELD, 2, 0, 0)
+        return self.contradictions(t)
+
+    def test_a_full_ring_loses_what_comes_behind(self):
+        self.assertEqual(self.lost_behind([YIELD, RUN]), [])
+
+    def test_what_is_taken_at_once_may_be_several_blocks(self):
+        self.assertEqual(self.lost_behind([YIELD, RUN, YIELD, RUN], [YIELD, RUN]), [])
+
+    def test_what_comes_later_is_sure(self):
+        self.assertEqual(len(self.lost_behind([YIELD, RUN], [YIELD], [RUN, YIELD, RUN])), 1)
+
     def test_a_flight_recorders_rings_begin_when_they_like(self):
         t = Trace(workers=2, flags=1)
         t.name(1, "main")
