@@ -1,4 +1,4 @@
-/* A program for gdb: two threads sleep, two compute, and the main thread stops when all of them do. */
+/* A program for gdb: two threads sleep, two compute, and the main thread stops again and again when all of them do. */
 #include <thrum.h>
 
 static int computing, asleep;
@@ -27,6 +27,8 @@ int main(void) {
   }
   while (__atomic_load_n(&asleep, __ATOMIC_ACQUIRE) < 2 || __atomic_load_n(&computing, __ATOMIC_ACQUIRE) < 2)
     thrum_sleep(THRUM_MS(1));
-  all_there();
-  return 1; /* without waiting for them */
+  for (;;) {
+    all_there();
+    thrum_sleep(THRUM_MS(1));
+  }
 }
