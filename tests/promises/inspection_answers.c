@@ -1,6 +1,7 @@
 /* Who looks from outside is answered: what threads do, what they wait for and who has it, stacks, locks, queues; also when no worker
  * does anything else any more. The socket goes when it is switched off, and at the end; the child of a fork has none. */
 #include "../child.h"
+#include "../forked.h"
 #include "../inspected.h"
 #include "../support.h"
 
