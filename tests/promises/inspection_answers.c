@@ -277,10 +277,12 @@ static void see_ends(void) {
   struct child child = child_run("ends-at-once");
   CHECK_EQ(child.status, 7);
   CHECK_EQ(access(inspected_path(child.pid), F_OK), -1);
+  child_free(&child);
   child = child_run("deadlocks");
   CHECK_EQ(child.status, THRUM_EXIT_DEADLOCK);
   CHECK_EQ(inspected_try_connect(child.pid), -ECONNREFUSED);
   CHECK_EQ(unlink(inspected_path(child.pid)), 0);
+  child_free(&child);
 }
 
 /* ---- thrum_dump_json -------------------------------------------------------------------------------------------------- */
