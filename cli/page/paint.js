@@ -1,7 +1,7 @@
 /* A frame: ruler, overview, lanes, and what lies upon them. Sizes are CSS pixels, except in a Raster and in a look. */
 
 const GUTTER = 168;
-const FEW_ARROWS = 150; /* so many wake-ups in view are all shown */
+const FEW_ARROWS = 80; /* so many wake-ups in view are all shown */
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
 const SMALL = FONT.replace("12px", "11px");
 

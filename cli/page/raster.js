@@ -85,15 +85,16 @@ function paintBar(raster, look, x0, x1, top, height, state) {
   else raster.fill(x0, x1, y, bottom, look.blocked);
 }
 
-/* A column in which one bar ends and another may begin, both reaching beyond it, shows the one that has more of it. */
-function paintEdge(raster, look, x, top, height) {
-  const most = shares.indexOf(Math.max(...shares));
-  if (shares[most] >= 0.5) paintBar(raster, look, x, x + 1, top, height, most);
+/* Whether in a column no more happens than that one bar ends, or one begins, or both: those reach beyond it. */
+function isEdge(track, i, j, start) {
+  return j === i || (j - i === 1 && track.from[i] < start);
 }
 
-/* Whether i and those up to j are no more than such an edge. */
-function isEdge(track, i, j, start) {
-  return j - i === 1 && track.from[i] < start;
+/* Such a column belongs to the bar that ends, if that has half of it. Returns whether it was painted. */
+function paintEdge(raster, look, x, top, height, track, i, j) {
+  if (j === i || shares[track.state[i]] < 0.5) return false;
+  paintBar(raster, look, x, x + 1, top, height, track.state[i]);
+  return true;
 }
 
 /* A column in which several intervals end: shares one upon the other, running at the bottom. None that is there vanishes; a run among
@@ -124,24 +125,26 @@ function shareOut(track, i, j, start, end) {
  * for a word. */
 function paintTrack(raster, look, track, from, scale, top, height, wide) {
   const { from: starts, to: ends, high } = track;
-  let i = above(ends, from, track.low, high), x = 0;
+  let i = above(ends, from, track.low, high), x = 0, painted = -2; /* the last column that is not empty */
   while (i < high) {
     x = Math.max(x, Math.floor((starts[i] - from) / scale));
     if (x >= raster.width) return;
     const last = Math.min(raster.width, Math.floor((ends[i] - from) / scale));
     if (last > x && (starts[i] - from) / scale <= x + 0.5) {
-      const gap = look.gaps && last - x > 3 * look.size && starts[i] > from ? look.size : 0;
+      const gap = look.gaps && last - x > 3 * look.size && painted === x - 1 ? look.size : 0;
       paintBar(raster, look, x + gap, last, top, height, track.state[i]);
       if (wide && last - x >= look.wide) wide(i, x, last);
       x = last;
+      painted = x - 1;
       i = aboveNear(ends, from + x * scale, i, high);
       continue;
     }
     const start = from + x * scale, end = start + scale;
     const j = aboveNear(ends, end, i, high);
     shareOut(track, i, j, start, end);
-    if (isEdge(track, i, j, start)) paintEdge(raster, look, x, top, height);
-    else paintColumn(raster, look, x, top, height, j - i < FEW);
+    const edge = isEdge(track, i, j, start);
+    if (!edge) paintColumn(raster, look, x, top, height, j - i < FEW);
+    if (!edge || paintEdge(raster, look, x, top, height, track, i, j)) painted = x;
     x++;
     i = j;
   }

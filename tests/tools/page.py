@@ -33,8 +33,9 @@ sys.path.append(folder + "/timeline")
 import tracefile  # noqa: E402
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("chromium-browser")
-LOADS_IN, FRAME_IN = 60, 1.0  # seconds: far more than is promised, for a machine that does much else
-PATIENCE = 60  # seconds to wait for a state
+LOADS_IN = 10  # seconds of CPU time: five times what is promised, for slow machines
+FRAME_IN = 1.0  # seconds, for machines that do much else
+PATIENCE = 120  # seconds to wait for a state
 
 
 def open_browser(profile):
@@ -120,6 +121,11 @@ class Page(unittest.TestCase):
         self.assertEqual(console, [])
         self.assertEqual([url for url in urls if not url.startswith(("file:///", "data:,"))], [])
         self.assertLessEqual(len([url for url in urls if url.startswith("file:")]), 1)
+
+    def cpu_time(self):
+        """Of the thread that runs the page, in seconds."""
+        metrics = self.browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
     def pixels(self):
         """Of the lanes, right of the names: how many have which colour."""
@@ -489,7 +495,11 @@ class Page(unittest.TestCase):
         self.assertEqual(self.js("return timeline.tables.locks.rows.indexOf(timeline.tables.locks.selected)"), 1)
 
     def test_a_million_intervals(self):
+        self.open("empty")
+        self.browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+        before = self.cpu_time()
         took = self.open("million")
+        worked = self.cpu_time() - before
         inside = self.js("const t = performance.getEntriesByType('navigation')[0]; return (t.loadEventEnd - t.startTime) / 1000")
         frames = self.browser.execute_async_script("""
           const done = arguments[0], page = timeline, times = [];
@@ -505,9 +515,9 @@ class Page(unittest.TestCase):
           };
           step();""")
         middle, worst = frames[len(frames) // 2] / 1000, frames[-1] / 1000
-        print(f"\na million intervals: loaded in {inside:.2f} s (seen from outside {took:.2f} s); "
+        print(f"\na million intervals: loaded in {inside:.2f} s (seen from outside {took:.2f} s, {worked:.2f} s of CPU time); "
               f"a frame took {1000 * middle:.1f} ms in the middle, {1000 * worst:.1f} ms at worst", file=sys.stderr)
-        self.assertLess(inside, LOADS_IN)
+        self.assertLess(worked, LOADS_IN)
         self.assertLess(middle, FRAME_IN)
         self.assert_quiet()
 
