@@ -196,21 +196,54 @@ static const struct {
      0}, /* a name for nothing */
 };
 
+static thrum_conn *connect_plainly(void) {
+  unsigned char bytes[THRUMI_REQUEST_HEAD];
+  thrum_conn *c;
+  struct thrumi_request_words hello = {.operation = THRUMI_OP_HELLO, .argument = THRUMI_GREETING};
+  CHECK_EQ(thrum_conn_dial(&c, thrum_manager_server_address(server), NULL), 0);
+  CHECK(thrum_conn_recv(c, bytes, sizeof bytes) > 0);
+  thrumi_request_write(bytes, &hello);
+  CHECK_EQ(thrum_conn_send(c, bytes, sizeof bytes), 0);
+  return c;
+}
+
+static void say(thrum_conn *c, struct thrumi_request_words w) {
+  unsigned char bytes[THRUMI_REQUEST_HEAD];
+  thrumi_request_write(bytes, &w);
+  CHECK_EQ(thrum_conn_send(c, bytes, sizeof bytes), 0);
+}
+
+/* The last thing that a client says before it goes is that a message has come; meanwhile another one is handed to it, which cannot be
+ * sent any more. The first was got, the second comes back. */
+static void last_words_are_heard(void) {
+  thrum_manager_queue q = must_open_queue(a, "last words", 5);
+  struct thrumi_request_words get = {
+      .operation = THRUMI_OP_GET, .object = q.id, .timeout = THRUM_FOREVER, .argument = SIZE_MAX};
+  for (uint64_t i = 0; i < ROUNDS; i++) {
+    unsigned char bytes[100];
+    thrum_conn *c = connect_plainly();
+    for (get.number = 1; get.number <= 2; get.number++) say(c, get);
+    must_put(&q, 2 * i);
+    CHECK(thrum_conn_recv(c, bytes, sizeof bytes) > 0);
+    struct late_put late = {q, 2 * i + 1, 0};
+    thrum_thread putter = must_spawn(put_later, &late);
+    if (i % 2) thrum_yield();
+    say(c, (struct thrumi_request_words){.operation = THRUMI_OP_ACK, .number = 1});
+    thrum_conn_close(c);
+    CHECK_EQ(must_join(putter), 0);
+    CHECK_EQ(must_get(&q), 2 * i + 1);
+  }
+}
+
 /* Who says what is no request is disconnected, and what it waited for is as it was. */
 static void nonsense_is_not_borne(void) {
   static unsigned char bytes[THRUMI_REQUEST_HEAD + 100];
   thrum_manager_queue q = must_open_queue(a, "manners", 1);
   for (size_t i = 0; i < sizeof ill / sizeof *ill; i++) {
-    thrum_conn *c;
-    struct thrumi_request_words hello = {.operation = THRUMI_OP_HELLO, .argument = THRUMI_GREETING};
+    thrum_conn *c = connect_plainly();
     struct thrumi_request_words get = {
         .number = 7, .operation = THRUMI_OP_GET, .object = q.id, .timeout = THRUM_FOREVER};
-    CHECK_EQ(thrum_conn_dial(&c, thrum_manager_server_address(server), NULL), 0);
-    CHECK(thrum_conn_recv(c, bytes, sizeof bytes) > 0);
-    thrumi_request_write(bytes, &hello);
-    CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD), 0);
-    thrumi_request_write(bytes, &get);
-    CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD), 0);
+    say(c, get);
     thrumi_request_write(bytes, &ill[i].w);
     CHECK_EQ(thrum_conn_send(c, bytes, THRUMI_REQUEST_HEAD + ill[i].w.value_size - ill[i].cut), 0);
     CHECK(thrum_conn_recv_for(c, bytes, sizeof bytes, THRUM_S(TESTS_HANG_S)) < 0);
@@ -364,6 +397,7 @@ static intptr_t everything(void *arg) {
   cut_acquires_hold_nothing();
   deadlines_pass_in_order();
   cancellations_cut_no_message();
+  last_words_are_heard();
   nonsense_is_not_borne();
   tasks_are_called();
   tasks_run_together_and_end();
