@@ -42,8 +42,9 @@ enum { THRUMI_AGAIN = 1 };
 struct thrumi_selection {
   struct thrumi_thread *thread;
   thrumi_ticket ticket;
-  uint32_t fired; /* index of the offer that was served; these two: by who claimed it, under the lock */
-  int status;     /* 0, -EPIPE, or THRUMI_AGAIN: look again */
+  uint32_t fired;  /* index of the offer that was served; these two: by who claimed it, under the lock */
+  int status;      /* 0, -EPIPE, or THRUMI_AGAIN: look again */
+  uint32_t length; /* of the channel then; while queues are traced only */
   _Atomic uint32_t settled; /* 0, then 1 once the two above and the item are there; see Leaving */
 };
 
@@ -179,6 +180,14 @@ int thrumi_channel_try(struct thrumi_channel *c, enum thrumi_way way, void *item
 
 /* Under the lock. Whether a try could do something other than -EAGAIN, not counting offers of this selection. */
 bool thrumi_channel_is_ready(struct thrumi_channel *c, enum thrumi_way way, const struct thrumi_selection *s);
+
+void thrumi_channel_trace(const struct thrumi_channel *c, enum thrumi_way way, uint32_t length);
+
+/* The caller waited and was served by another thread. The channel may be gone. */
+static inline void thrumi_channel_served(const struct thrumi_channel *c, enum thrumi_way way,
+                                         const struct thrumi_selection *s) {
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE_QUEUES))) thrumi_channel_trace(c, way, s->length);
+}
 
 /* Under the lock, which it lets go: waits with one offer in that list. */
 int thrumi_channel_wait(struct thrumi_channel *c, struct thrumi_offers *list, void *item, const char *what,

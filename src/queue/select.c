@@ -423,11 +423,14 @@ static int conclude(struct select *x, enum thrumi_wait_state outcome, int fired)
     fired = x->timer;
   }
   int status = 0;
-  if (thrumi_load(&x->selection.settled)) { /* by a channel */
+  bool served = thrumi_load(&x->selection.settled); /* by a channel */
+  if (served) {
     fired = (int)x->selection.fired;
     status = x->selection.status;
   }
   if (fired < 0 || status == THRUMI_AGAIN) return -EAGAIN;
+  const thrum_case *c = &x->cases[fired];
+  if (served && !status && is_channel(c)) thrumi_channel_served(channel_in(c), way_of(c), &x->selection);
   x->cases[fired].status = status;
   return fired;
 }

@@ -35,11 +35,21 @@ static bool is_shut(const struct thrumi_channel *c) {
   return atomic_load_explicit(&c->shut, memory_order_relaxed);
 }
 
-/* Thread t has put or got an item. Told under the lock: as soon as it is let go of, the queue may be gone. */
-static inline void tell(const struct thrumi_channel *c, enum thrumi_way way, const struct thrumi_thread *t) {
-  if (thrumi_likely(!thrumi_has_mode(THRUMI_MODE_TRACE_QUEUES))) return;
-  thrumi_trace(way == THRUMI_PUT ? THRUMI_EVENT_QUEUE_PUT : THRUMI_EVENT_QUEUE_GET, thrumi_id_of(t),
-               (uintptr_t)c, count_of(c));
+/* The caller has put or got an item. Told under the lock: as soon as it is let go of, the queue may be gone. */
+static inline void tell(const struct thrumi_channel *c, enum thrumi_way way) {
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE_QUEUES)))
+    thrumi_channel_trace(c, way, (uint32_t)count_of(c));
+}
+
+/* Who waited tells it when it goes on. */
+static inline void note_length(const struct thrumi_channel *c, struct thrumi_offer *o) {
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_TRACE_QUEUES)))
+    o->selection->length = (uint32_t)count_of(c);
+}
+
+void thrumi_channel_trace(const struct thrumi_channel *c, enum thrumi_way way, uint32_t length) {
+  thrumi_trace(way == THRUMI_PUT ? THRUMI_EVENT_QUEUE_PUT : THRUMI_EVENT_QUEUE_GET,
+               thrumi_id_of(thrumi_self()->current), (uintptr_t)c, length);
 }
 
 static void store(struct thrumi_channel *c, const void *item) {
@@ -54,7 +64,7 @@ static bool hand_over(struct thrumi_channel *c, const void *item, struct thrumi_
   if (!getter) return false;
   thrumi_copy_cell(getter->item, item, thrumi_cell_size(c));
   add_unfinished(c);
-  tell(c, THRUMI_GET, getter->selection->thread);
+  note_length(c, getter);
   thrumi_offer_settle(getter, 0);
   return true;
 }
@@ -66,7 +76,7 @@ static bool take_over(struct thrumi_channel *c, void *item, struct thrumi_wakes 
   thrumi_copy_cell(item, putter->item, thrumi_cell_size(c));
   thrumi_rely_on(putter->item);
   add_unfinished(c);
-  tell(c, THRUMI_PUT, putter->selection->thread);
+  note_length(c, putter);
   thrumi_offer_settle(putter, 0);
   return true;
 }
@@ -77,7 +87,7 @@ void thrumi_channel_let_in(struct thrumi_channel *c, struct thrumi_wakes *wakes)
     if (!putter) return;
     thrumi_rely_on(putter->item);
     store(c, putter->item);
-    tell(c, THRUMI_PUT, putter->selection->thread);
+    note_length(c, putter);
     thrumi_offer_settle(putter, 0);
     wakes->in_line = true;
   }
@@ -156,7 +166,7 @@ static int put_with_gate(struct thrumi_channel *c, const void *item) {
     set_count(c, count_of(c) + 1);
     add_unfinished(c);
     thrumi_announce(c);
-    tell(c, THRUMI_PUT, thrumi_self()->current);
+    tell(c, THRUMI_PUT);
   }
   unlock_and_leave(c, &wakes);
   if (push) thrumi_heap_push(c, item);
@@ -178,11 +188,11 @@ static int get_with_gate(struct thrumi_channel *c, void *item) {
       memcpy(let_in_item, putter->item, thrumi_cell_size(c));
       thrumi_rely_on(putter->item);
       add_unfinished(c);
-      tell(c, THRUMI_PUT, putter->selection->thread);
+      note_length(c, putter);
       thrumi_offer_settle(putter, 0);
     }
     set_count(c, putter ? left + 1 : left);
-    tell(c, THRUMI_GET, thrumi_self()->current);
+    tell(c, THRUMI_GET);
     thrumi_rely_on(c);
     thrumi_announce(c);
   }
@@ -205,7 +215,7 @@ static bool let_one_in(struct thrumi_channel *c) {
     thrumi_announce(c);
     set_count(c, count_of(c) + 1);
     add_unfinished(c);
-    tell(c, THRUMI_PUT, putter->selection->thread);
+    note_length(c, putter);
     thrumi_offer_settle(putter, 0);
   }
   unlock_and_leave(c, &wakes);
@@ -251,7 +261,7 @@ static void free_outside(struct thrumi_chunk *idle) {
 static ALWAYS_INLINE int do_locked(struct thrumi_channel *c, enum thrumi_way way, void *item,
                                    struct thrumi_wakes *wakes, struct thrumi_chunk **idle) {
   int error = way == THRUMI_PUT ? put_locked(c, item, wakes) : get_locked(c, item, wakes, idle);
-  if (thrumi_likely(!error)) tell(c, way, thrumi_running_on(thrumi_self()));
+  if (thrumi_likely(!error)) tell(c, way);
   return error;
 }
 
@@ -301,7 +311,9 @@ int thrumi_channel_wait(struct thrumi_channel *c, struct thrumi_offers *list, vo
     thrumi_offer_remove(list, &o);
     thrumi_channel_unlock(c);
   }
-  return outcome == THRUMI_WOKEN ? s.status : thrumi_wait_error(outcome);
+  if (outcome != THRUMI_WOKEN) return thrumi_wait_error(outcome);
+  if (!s.status && item) thrumi_channel_served(c, list == &c->getters ? THRUMI_GET : THRUMI_PUT, &s);
+  return s.status;
 }
 
 /* A putter that waits provides the memory that its item will need first. */

@@ -2,6 +2,7 @@
  * (flock(2)) while it is written, and who comes to one that is takes the same name with its own PID. */
 #include <core/fatal.h>
 #include <fcntl.h>
+#include <os/descriptors.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@ enum { TAKEN = -EWOULDBLOCK };
 static int open_one(const char *path) {
   int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
   if (fd < 0) return -errno;
+  fd = thrumi_os_beyond_standard(fd);
   struct stat status;
   bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
   if (!regular) return fd;
