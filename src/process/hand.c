@@ -39,8 +39,9 @@ static const thrum_task *find(const char *name, const char *object) {
 
 /* Also of an errand that was taken back: those behind it may be of the same task. */
 static void introduce(struct hand *hand, const struct thrumi_errand *errand) {
-  if (!errand->name_size) return;
-  memcpy(hand->names, errand + 1, errand->name_size + errand->object_size);
+  size_t size = (size_t)errand->name_size + errand->object_size;
+  if (!errand->name_size || size > sizeof hand->names) return; /* the task may have scribbled over its ring */
+  memcpy(hand->names, errand + 1, size);
   hand->name_size = errand->name_size;
   hand->sought = false;
 }
