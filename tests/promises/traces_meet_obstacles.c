@@ -44,7 +44,7 @@ static void traces_in_child(void) {
   char own[80];
   snprintf(own, sizeof own, "%s.child", getenv("THRUM_TRACE"));
   options.file = own;
-  CHECK(has_stopped());
+  CHECK(has_stopped() && !thrumi_is_traced());
   CHECK_EQ(thrum_trace_stop(), -EPERM);
   CHECK_EQ(thrum_trace_start(&options), 0);
   thrum_trace_mark("child");
