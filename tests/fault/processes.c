@@ -327,6 +327,32 @@ static void opening_an_object_is_the_tasks(void) {
   end_pool(x);
 }
 
+static ssize_t end_instead(int fd, struct msghdr *message, int flags) {
+  (void)fd, (void)message, (void)flags;
+  _exit(6);
+}
+
+/* A parcel is taken before its errand has begun. */
+THRUM_TASK(will_die_of_a_parcel) {
+  thrumi_os.recvmsg = end_instead;
+  return number_in(in);
+}
+
+/* To have run its initializer is to have done nothing: such ones are not replaced for ever. */
+static void early_deaths_are_bounded(void) {
+  static char bytes[200000];
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  int zero = 0;
+  o.processes = 1;
+  o.initializer = &will_die_of_a_parcel;
+  o.initializer_in = &zero;
+  o.initializer_size = sizeof zero;
+  thrum_executor *x = processes_with(o);
+  take_failure(must_submit(x, &gives_back, bytes, sizeof bytes), -EPIPE, "ended with exit code 6");
+  CHECK_EQ(stats_of(x).started, 10);
+  end_pool(x);
+}
+
 /* ---- Whose ends are whose -------------------------------------------------------------------------------------------------- */
 
 THRUM_TASK(counts_sockets) {
@@ -387,6 +413,7 @@ int main(int argc, char **argv) {
   what_cannot_be_captured_is_not_started();
   there_is_another_try();
   opening_an_object_is_the_tasks();
+  early_deaths_are_bounded();
   a_forked_one_has_no_ends_of_others();
   return 0;
 }
