@@ -98,7 +98,7 @@ static void goes(const char *name, const char *value, const char *says) {
   if (says)
     CHECK_HAS(child.err_text, says);
   else
-    CHECK_STR(child.err_text, "");
+    CHECK(!strstr(child.err_text, "thrum: ")); /* a sanitizer may have something to say of forks */
   child_free(&child);
 }
 
