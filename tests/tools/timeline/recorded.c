@@ -57,6 +57,7 @@ static void *foreign(void *arg) {
 
 static intptr_t outlive(void *arg) {
   (void)arg;
+  while (thrum_is_alive(thrum_main_thread())) thrum_sleep(THRUM_MS(1));
   thrum_sleep(THRUM_MS(20));
   return 0;
 }
