@@ -22,6 +22,7 @@
 #define THRUMI_MANAGER_H
 
 #include <core/atomic.h>
+#include <core/sanitize.h>
 #include <process/conn.h>
 #include <process/manager_wire.h>
 #include <thrum/process/manager.h>
@@ -210,6 +211,17 @@ struct thrum_manager_server {
 };
 
 typedef struct thrum_manager_server thrumi_server;
+
+/* Takes and releases its lock, as ThreadSanitizer sees it too: messages pass from thread to thread under it. */
+static inline void thrumi_server_enter(thrumi_server *server) {
+  thrum_lock_acquire(&server->lock);
+  thrumi_rely_on(server);
+}
+
+static inline void thrumi_server_leave(thrumi_server *server) {
+  thrumi_announce(server);
+  thrum_lock_release(&server->lock);
+}
 
 /* What follows is under the server's lock, unless it says otherwise. */
 

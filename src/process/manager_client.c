@@ -16,6 +16,7 @@
  *
  * In the child of a fork there is no reader, and the connection is the parent's: -ECHILD. */
 #include <core/parking.h>
+#include <core/sanitize.h>
 #include <io/attempt.h>
 #include <os/os.h>
 #include <process/listener.h>
@@ -91,6 +92,7 @@ static int deliver(thrum_manager *m, void *message, size_t size) {
     call->message = message;
     call->payload = (const unsigned char *)message + THRUMI_REPLY_HEAD;
     call->payload_size = size - THRUMI_REPLY_HEAD;
+    thrumi_announce(call);
     thrum_event_set(&call->done);
   }
   thrum_lock_release(&m->lock);
@@ -214,6 +216,7 @@ int thrumi_client_call(thrum_manager *m, struct thrumi_client_call *call) {
   if (!error) error = enter(m, call);
   if (error) return error;
   error = send_and_wait(m, call);
+  thrumi_rely_on(call); /* the reader's memory */
   leave(m);
   return error;
 }

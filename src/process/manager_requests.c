@@ -1,4 +1,5 @@
 /* Requests: where they are, how they end. See manager.h. */
+#include <core/sanitize.h>
 #include <os/os.h>
 #include <process/manager.h>
 #include <stdlib.h>
@@ -25,7 +26,10 @@ struct thrumi_blob *thrumi_blob_part(void *memory, const unsigned char *at, size
 }
 
 void thrumi_blob_drop(struct thrumi_blob *blob) {
-  if (!blob || thrumi_add(&blob->refs, -1u) != 1) return;
+  if (!blob) return;
+  thrumi_announce(blob);
+  if (thrumi_add(&blob->refs, -1u) != 1) return;
+  thrumi_rely_on(blob);
   if (blob->account) thrumi_add(blob->account, -blob->charged);
   free(blob->memory);
   free(blob);
@@ -158,7 +162,7 @@ static void cut_short(struct thrumi_request *r, int status) {
 
 intptr_t thrumi_server_clock(void *arg) {
   thrumi_server *server = (thrumi_server *)arg;
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   while (!server->stopping) {
     struct thrumi_request *first = server->heap_count ? server->heap[1] : NULL;
     thrum_duration left = first ? thrum_left(first->deadline) : THRUM_FOREVER;
@@ -167,7 +171,7 @@ intptr_t thrumi_server_clock(void *arg) {
     else
       server->stopping |= thrum_cond_wait_for(&server->clock, &server->lock, left) == -ECANCELED;
   }
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   return 0;
 }
 
@@ -312,13 +316,13 @@ int thrumi_request_arrive(struct thrumi_session *s, void *message, size_t size) 
   if (error) return error;
   struct thrumi_request *r = quiet ? NULL : make(s, &w, message);
   if (!quiet && !r) return -ENOMEM;
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   if (quiet)
     error = do_quietly(s, &w);
   else if (s->under_way++ >= THRUMI_REQUESTS_MAX || perform(r) != 0)
     error = -EPROTO;
   if (error && r) s->under_way--;
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   if (error && r) thrumi_request_free(r);
   return error;
 }

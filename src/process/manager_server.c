@@ -17,14 +17,14 @@ enum { UNPROVED_MAX = 64, BREATH_MS = 10 };
 /* The next reply, taken out; NULL: there is none. *ended: none will come. */
 static struct thrumi_request *next_reply(struct thrumi_session *s, bool *ended) {
   struct thrumi_request *r = NULL;
-  thrum_lock_acquire(&s->server->lock);
+  thrumi_server_enter(s->server);
   *ended = s->ended;
   if (!thrumi_ring_empty(&s->replies)) {
     r = THRUMI_RING_OWNER(s->replies.next, struct thrumi_request, in_session);
     thrumi_ring_remove(&r->in_session);
     s->under_way--;
   }
-  thrum_lock_release(&s->server->lock);
+  thrumi_server_leave(s->server);
   return r;
 }
 
@@ -62,10 +62,10 @@ static int prove(struct thrumi_session *s, thrum_time deadline) {
 
 static bool has_room(struct thrumi_session *s) {
   thrumi_server *server = s->server;
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   s->proved = server->proved < server->options.clients;
   server->proved += s->proved;
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   return s->proved;
 }
 
@@ -115,10 +115,10 @@ static void read_requests(struct thrumi_session *s) {
 
 static void free_session(struct thrumi_session *s) {
   thrumi_server *server = s->server;
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   server->session_count--;
   server->proved -= s->proved;
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   thrumi_manager_forget(s->noted);
   thrumi_manager_hang_up(s->conn);
   thrum_conn_close(s->conn);
@@ -126,9 +126,9 @@ static void free_session(struct thrumi_session *s) {
 }
 
 static void end(struct thrumi_session *s, thrum_thread writer) {
-  thrum_lock_acquire(&s->server->lock);
+  thrumi_server_enter(s->server);
   thrumi_requests_end(s);
-  thrum_lock_release(&s->server->lock);
+  thrumi_server_leave(s->server);
   thrum_event_set(&s->wake);
   thrumi_manager_hang_up(s->conn);
   thrum_join(writer, NULL);
@@ -149,10 +149,10 @@ static intptr_t attend(void *arg) {
 
 /* Too many that have not proved themselves are sent away without a word. */
 static bool may_begin(thrumi_server *server) {
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   bool may = server->session_count < server->options.clients + UNPROVED_MAX;
   server->session_count += may;
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   return may;
 }
 

@@ -28,7 +28,7 @@ static struct thrumi_blob *copy(const void *bytes, size_t size) {
 
 static void finish(struct thrumi_call *call, int result, struct thrumi_blob *payload) {
   thrumi_server *server = call->server;
-  thrum_lock_acquire(&server->lock);
+  thrumi_server_enter(server);
   struct thrumi_request *r = call->request;
   if (r) {
     thrumi_request_take(r);
@@ -37,7 +37,7 @@ static void finish(struct thrumi_call *call, int result, struct thrumi_blob *pay
     r->reply.value = 1; /* it ran */
     thrumi_request_finish(r, result);
   }
-  thrum_lock_release(&server->lock);
+  thrumi_server_leave(server);
   if (!r) thrumi_blob_drop(payload);
   thrumi_blob_drop(call->in);
   if (call->out.data) thrumi_os.free(call->out.data);
