@@ -126,7 +126,7 @@ static bool waits_for(const char *report, const char *name, const char *kind, co
   char line[100];
   const char *of = dump_entry(report, name);
   snprintf(line, sizeof line, " %s, running", kind);
-  const char *comes = strstr(of, line), *end = strchr(of, '\n');
+  const char *comes = strstr(of, line), *end = strchr(of + 1, '\n');
   if (comes && (!end || comes < end)) return false;
   snprintf(line, sizeof line, " %s, waiting, waits for the end of thread \"%s\", for ", kind, whom);
   CHECK_HAS(of, line);
