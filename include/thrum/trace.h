@@ -121,7 +121,7 @@ THRUM_API int thrum_trace_statistics(thrum_trace_stats *out);
 /* ---- What the program says itself ----------------------------------------------------------------------------------- */
 
 /* A name is kept by its address and read later, also in a crash: it must be a text that lives as long as the program, such as a literal.
- * A few thousand names have room. Nothing here waits, switches or fails; while nothing is recorded, each is a look at a word.
+ * A few thousand names have room, of each the first 4096 bytes. Nothing here waits, switches or fails; while nothing is recorded, each is a look at a word.
  *
  * thrum_span_begin and _end bracket what the calling thread does; spans nest, and stay with the thread wherever it runs.
  * THRUM_SPAN(name) { ... } ends its span however the block is left: at its end, by return, break, goto, or a C++ exception; not by

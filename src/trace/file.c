@@ -46,7 +46,7 @@ static void append(struct thrumi_trace_file *f, const void *bytes, size_t size) 
 /* A block with a text, or without one, beside the events. */
 static void add(struct thrumi_trace_file *f, enum thrumi_trace_block_kind kind, uint64_t a, uint64_t b,
                 const char *text) {
-  size_t length = text ? strlen(text) : 0;
+  size_t length = text ? strnlen(text, THRUMI_FILE_TEXT) : 0;
   struct thrumi_trace_block block = {.kind = kind, .bytes = (uint32_t)length, .a = a, .b = b};
   if (f->side + sizeof block + length + padding(length) > THRUMI_FILE_SIDE) flush_side(f);
   append(f, &block, sizeof block);
@@ -69,6 +69,7 @@ void thrumi_file_begin(struct thrumi_trace_file *f, int fd, const struct thrumi_
 }
 
 uint32_t thrumi_file_string(struct thrumi_trace_file *f, const char *text) {
+  if (f->strings == UINT32_MAX) return 0;
   add(f, THRUMI_TRACE_STRING, ++f->strings, 0, text);
   return f->strings;
 }
@@ -87,7 +88,8 @@ void thrumi_file_thread(struct thrumi_trace_file *f, uint64_t thread, const char
 }
 
 void thrumi_file_object(struct thrumi_trace_file *f, uint64_t address, const char *text) {
-  add(f, THRUMI_TRACE_OBJECT, address, thrumi_file_string(f, text), NULL);
+  uint32_t number = thrumi_file_string(f, text);
+  if (number) add(f, THRUMI_TRACE_OBJECT, address, number, NULL);
 }
 
 /* ---- Events ---------------------------------------------------------------------------------------------------- */

@@ -12,9 +12,10 @@
 #include <trace/strings.h>
 
 enum {
-  THRUMI_FILE_EVENTS = 4096,
-  THRUMI_FILE_SIDE = 64 * 1024
-}; /* events of a block at most; bytes beside */
+  THRUMI_FILE_EVENTS = 4096,    /* of a block at most */
+  THRUMI_FILE_SIDE = 64 * 1024, /* bytes beside */
+  THRUMI_FILE_TEXT = 4096       /* of a text: the rest is cut off */
+};
 
 struct thrumi_trace_file {
   int fd;    /* -1: none */
@@ -35,7 +36,7 @@ bool thrumi_file_make(struct thrumi_trace_file *f);
 /* From here on to fd, beginning with this header. */
 void thrumi_file_begin(struct thrumi_trace_file *f, int fd, const struct thrumi_trace_header *header);
 
-/* The number of a string of its own; and one of strings.h, which is written when it is named first. */
+/* The number of a string of its own, 0 when all numbers are given out; and one of strings.h, which is written when it is named first. */
 uint32_t thrumi_file_string(struct thrumi_trace_file *f, const char *text);
 void thrumi_file_tell(struct thrumi_trace_file *f, uint32_t number);
 

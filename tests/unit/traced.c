@@ -1,7 +1,10 @@
-/* Parts of the recorder: the ring, names in pieces, strings by number, settings as text, the line between the clocks. */
+/* Parts of the recorder: the ring, names in pieces, strings by number, bounds of a file's blocks, settings as text, the line between the clocks. */
+#define _GNU_SOURCE
 #include "../check.h"
 
+#include <sys/mman.h>
 #include <trace/clock.h>
+#include <trace/file.h>
 #include <trace/pieces.h>
 #include <trace/ring.h>
 #include <trace/strings.h>
@@ -110,6 +113,28 @@ static void strings_have_numbers(void) {
   CHECK(without >= THRUMI_STRINGS && without < THRUMI_STRINGS + THRUMI_STRINGS / 8);
 }
 
+/* A name may be any text of the program's, also one that has no end where it should. */
+static void long_names_are_cut(void) {
+  static struct thrumi_trace_file f;
+  static char text[2 * THRUMI_FILE_SIDE];
+  struct thrumi_trace_header header = {.version = THRUMI_TRACE_VERSION};
+  struct thrumi_trace_block block;
+  memset(text, 'x', sizeof text - 1);
+  int fd = memfd_create("names", 0);
+  CHECK(fd >= 0 && thrumi_file_make(&f));
+  thrumi_file_begin(&f, fd, &header);
+  thrumi_file_tell(&f, thrumi_string_number(text));
+  thrumi_file_flush(&f);
+  CHECK_EQ(f.bytes, sizeof header + sizeof block + THRUMI_FILE_TEXT);
+  CHECK_EQ(pread(fd, &block, sizeof block, sizeof header), sizeof block);
+  CHECK_EQ(block.bytes, THRUMI_FILE_TEXT);
+  f.strings = UINT32_MAX - 1;
+  CHECK_EQ(thrumi_file_string(&f, "the last one"), UINT32_MAX);
+  CHECK_EQ(thrumi_file_string(&f, "one more"), 0);
+  CHECK_EQ(f.error, 0);
+  close(fd);
+}
+
 static void wishes(void) {
   thrum_trace_options o = THRUM_TRACE_OPTIONS_INIT;
   CHECK(thrumi_wish_read("plain", &o));
@@ -159,6 +184,7 @@ int main(void) {
   a_flight_recorders_ring_keeps_the_end();
   a_ring_begins_empty();
   pieces_make_a_name();
+  long_names_are_cut();
   strings_have_numbers();
   wishes();
   lines();
