@@ -18,7 +18,7 @@ void thrumi_drain_begin(struct thrumi_drain *d) {
   memset(d->ring, 0, sizeof d->ring);
   memset(d->object, 0, sizeof d->object);
   d->began = thrumi_tick();
-  d->line = (struct thrumi_line){d->began, d->began};
+  d->line = d->former = (struct thrumi_line){d->began, d->began};
   d->since = INT64_MIN;
   d->plain = false;
   for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
@@ -42,7 +42,8 @@ void thrumi_drain_rewind(struct thrumi_drain *d, int64_t keep) {
 
 /* The time of each event is at least that of the one before it in its ring: a put may have been held up between its stamp and its slot. */
 static int64_t time_of(struct thrumi_drain *d, uint32_t i, uint64_t stamp) {
-  int64_t time = thrumi_to_ns(&d->line, stamp);
+  bool late = (int64_t)(stamp - d->line.from.stamp) < 0;
+  int64_t time = thrumi_to_ns(late ? &d->former : &d->line, stamp);
   if (time < d->ring[i].last) time = d->ring[i].last;
   return d->ring[i].last = time;
 }
@@ -78,10 +79,19 @@ static void keep_chunk(struct thrumi_drain *d, uint32_t i, size_t n) {
   }
 }
 
+/* Events from `at` to this go's end, and a chunk at most. */
+static size_t left(const struct thrumi_drain *d, uint32_t i, uint64_t at) {
+  int64_t events = (int64_t)(d->ring[i].end - at);
+  if (events <= 0) return 0;
+  return events < THRUMI_DRAIN_CHUNK ? (size_t)events : THRUMI_DRAIN_CHUNK;
+}
+
 static size_t next_chunk(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
-  if (!d->flight) return thrumi_ring_take(ring, d->chunk, THRUMI_DRAIN_CHUNK);
+  if (!d->flight) return thrumi_ring_take(ring, d->chunk, left(d, i, thrumi_load_relaxed(&ring->tail)));
   uint64_t before = d->ring[i].at, *at = &d->ring[i].at;
-  size_t n = thrumi_ring_copy(ring, at, d->chunk, THRUMI_DRAIN_CHUNK);
+  if (!left(d, i, before)) return 0;
+  size_t n = thrumi_ring_copy(ring, at, d->chunk, left(d, i, before));
+  if (n > left(d, i, *at)) n = left(d, i, *at); /* it went on behind what was written over */
   if (!d->ring[i].fresh)
     d->file.head.b += *at - before; /* written over while it was read; what was so before is no loss */
   d->ring[i].fresh = false;
@@ -89,28 +99,38 @@ static size_t next_chunk(struct thrumi_drain *d, struct thrumi_ring *ring, uint3
   return n;
 }
 
-/* No more than lay there when it began: a busy worker's ring may never be found empty. */
 static uint64_t drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
   uint64_t lost = thrumi_load_relaxed(&ring->lost);
   thrumi_file_ring(&d->file, thrumi_ring_number(i), lost - d->ring[i].lost);
   d->ring[i].lost = lost;
   uint64_t there = 0;
-  for (size_t n; there < ring->size && (n = next_chunk(d, ring, i)) > 0; there += n) keep_chunk(d, i, n);
+  for (size_t n; (n = next_chunk(d, ring, i)) > 0; there += n) keep_chunk(d, i, n);
   thrumi_file_flush(&d->file);
   return there;
 }
 
+/* First where each ring ends, and then the line: so what is taken lies on it, or on the one before. Of what is put behind its end one ring would tell in this
+ * go, and another one, whose turn had been, in the next: on two lines, and an effect could come out before its cause. And a busy
+ * worker's ring may never be found empty. */
+static void begin_go(struct thrumi_drain *d) {
+  d->lookups = 0;
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    d->ring[i].end = ring ? thrumi_load(&ring->head) : 0;
+  }
+  d->line.to = thrumi_tick();
+}
+
 uint32_t thrumi_drain_events(struct thrumi_drain *d) {
   uint64_t fullest = 0;
-  d->lookups = 0;
-  d->line.to = thrumi_tick();
+  begin_go(d);
   for (uint32_t i = 0; i < THRUMI_RINGS && !d->file.error; i++) {
     struct thrumi_ring *ring = thrumi_ring_at(i);
-    if (!ring) continue;
+    if (!ring || !d->ring[i].end) continue; /* it came meanwhile */
     uint64_t full = drain_ring(d, ring, i) * 256 / ring->size;
     if (full > fullest) fullest = full;
   }
-  if (!d->flight) d->line.from = d->line.to;
+  if (!d->flight) d->former = d->line, d->line.from = d->line.to;
   thrumi_store_relaxed(&d->written, d->file.bytes);
   return (uint32_t)fullest;
 }

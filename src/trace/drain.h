@@ -15,11 +15,13 @@ enum { THRUMI_DRAIN_CHUNK = 1024, THRUMI_DRAIN_OBJECTS = 1024, THRUMI_DRAIN_FUNC
 struct thrumi_drain {
   struct thrumi_trace_file file;
   struct thrumi_line line;
-  bool flight;   /* copies from rings that are written over, in place of taking */
-  bool plain;    /* in a crash */
-  int64_t since; /* what is older is left out */
+  struct thrumi_line former; /* of the go before: an event that was put late is on it */
+  bool flight;               /* copies from rings that are written over, in place of taking */
+  bool plain;                /* in a crash */
+  int64_t since;             /* what is older is left out */
   struct {
     uint64_t at;                 /* of a flight recorder: the next position */
+    uint64_t end;                /* of this go: where head was when it began */
     uint64_t lost;               /* seen so far */
     int64_t last;                /* time of the last event */
     uint64_t began, lost_before; /* head and lost when the recording began */
@@ -50,7 +52,7 @@ void thrumi_drain_rewind(struct thrumi_drain *d, int64_t keep);
 /* The file's first bytes. */
 void thrumi_drain_open(struct thrumi_drain *d, int fd);
 
-/* All events that are there now. Returns how full the fullest ring was: of 256ths. */
+/* All events that are there now, and none that come meanwhile. Returns how full the fullest ring was: of 256ths. */
 uint32_t thrumi_drain_events(struct thrumi_drain *d);
 
 /* Names of threads that live, and of objects; and the end of the file. */

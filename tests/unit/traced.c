@@ -1,9 +1,11 @@
-/* Parts of the recorder: the ring, names in pieces, strings by number, bounds of a file's blocks, settings as text, the line between the clocks. */
+/* Parts of the recorder: the ring, names in pieces, strings by number, bounds of a file's blocks, settings as text, the line between the clocks,
+ * what a go takes. */
 #define _GNU_SOURCE
 #include "../check.h"
 
 #include <sys/mman.h>
 #include <trace/clock.h>
+#include <trace/drain.h>
 #include <trace/file.h>
 #include <trace/pieces.h>
 #include <trace/ring.h>
@@ -179,6 +181,30 @@ static void stamps_follow_the_clock(void) {
   CHECK(ns >= before - 2000 && ns <= behind + 2000);
 }
 
+/* A go takes what is there when it begins: what comes while it reads the clock is left for the next one. */
+static int64_t puts_while_it_is_read(void) {
+  static int64_t now;
+  put(thrumi_ring_at(0), (uint64_t)++now);
+  return now;
+}
+
+static void a_go_takes_what_was_there(void) {
+  static struct thrumi_drain d;
+  uint64_t out[THRUMI_RING_MIN][THRUMI_RING_WORDS];
+  thrumi_os.now = puts_while_it_is_read;
+  thrumi_ticks_start(); /* stamps are readings of it */
+  CHECK(thrumi_file_make(&d.file) && thrumi_rings_begin(1, THRUMI_RING_MIN, false));
+  thrumi_drain_begin(&d);
+  thrumi_drain_open(&d, memfd_create("go", 0));
+  uint64_t there = thrumi_ring_at(0)->head;
+  thrumi_drain_events(&d);
+  CHECK_EQ(d.file.error, 0);
+  CHECK_EQ(thrumi_ring_at(0)->tail, there);
+  CHECK(thrumi_ring_take(thrumi_ring_at(0), out, THRUMI_RING_MIN) > 0);
+  thrumi_os.now = thrumi_os_linux.now;
+  close(d.file.fd);
+}
+
 int main(void) {
   a_recorders_ring_is_full_and_counts();
   a_flight_recorders_ring_keeps_the_end();
@@ -189,5 +215,6 @@ int main(void) {
   wishes();
   lines();
   stamps_follow_the_clock();
+  a_go_takes_what_was_there();
   return 0;
 }
