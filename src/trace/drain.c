@@ -99,7 +99,10 @@ static size_t next_chunk(struct thrumi_drain *d, struct thrumi_ring *ring, uint3
   return n;
 }
 
+/* A ring may be of the other sort: by a worker that came late, and was held up between the making and the publishing while one recording
+ * stopped and the next began. */
 static uint64_t drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
+  if (thrumi_ring_is_endless(ring) != d->flight) thrumi_ring_begin(ring, d->flight);
   uint64_t lost = thrumi_load_relaxed(&ring->lost);
   thrumi_file_ring(&d->file, thrumi_ring_number(i), lost - d->ring[i].lost);
   d->ring[i].lost = lost;

@@ -80,6 +80,12 @@ static inline void thrumi_ring_begin(struct thrumi_ring *ring, bool endless) {
   thrumi_store(&ring->tail, endless ? head + THRUMI_RING_AHEAD : head);
 }
 
+/* Whether it is begun as a flight recorder's. By the reader. */
+static inline bool thrumi_ring_is_endless(struct thrumi_ring *ring) {
+  uint64_t tail = thrumi_load_relaxed(&ring->tail);
+  return thrumi_load(&ring->head) - tail > ring->size;
+}
+
 /* Takes the `max` oldest events at most; returns how many. By the reader of a recorder's ring. */
 static inline size_t thrumi_ring_take(struct thrumi_ring *ring, uint64_t (*out)[THRUMI_RING_WORDS],
                                       size_t max) {

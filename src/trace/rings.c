@@ -74,9 +74,20 @@ void thrumi_rings_fork(void) { lock = (struct thrumi_spin){0}; }
 
 /* ---- Putting --------------------------------------------------------------------------------------------------- */
 
+/* There is no memory for a ring: the ring of strangers counts that, which is there whenever one records. */
+static void lose(uint32_t events) {
+  struct thrumi_ring *ring = thrumi_load(&rings[STRANGERS]);
+  thrumi_spin_lock(&lock);
+  thrumi_store_relaxed(&ring->lost, thrumi_load_relaxed(&ring->lost) + events);
+  thrumi_spin_unlock(&lock);
+}
+
 static void put(uint32_t at, const struct thrumi_event *events, int count) {
   struct thrumi_ring *ring = thrumi_load(&rings[at]);
-  if (thrumi_unlikely(!ring) && !(ring = make_late(at))) return;
+  if (thrumi_unlikely(!ring) && !(ring = make_late(at))) {
+    lose((uint32_t)count);
+    return;
+  }
   if (at == STRANGERS) thrumi_spin_lock(&lock);
   for (int i = 0; i < count; i++) {
     uint64_t words[THRUMI_RING_WORDS];

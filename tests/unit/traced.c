@@ -70,10 +70,13 @@ static void a_ring_begins_empty(void) {
   struct thrumi_ring ring = fresh(true);
   uint64_t out[SIZE][THRUMI_RING_WORDS];
   for (uint64_t n = 0; n < SIZE + 3; n++) CHECK(put(&ring, n));
+  CHECK(thrumi_ring_is_endless(&ring));
   thrumi_ring_begin(&ring, false);
+  CHECK(!thrumi_ring_is_endless(&ring));
   CHECK_EQ(thrumi_ring_take(&ring, out, SIZE), 0);
   for (uint64_t n = 0; n < SIZE; n++) CHECK(put(&ring, n));
   CHECK(!put(&ring, 0));
+  CHECK(!thrumi_ring_is_endless(&ring));
 }
 
 static void pieces_make_a_name(void) {
@@ -200,6 +203,10 @@ static void a_go_takes_what_was_there(void) {
   thrumi_drain_events(&d);
   CHECK_EQ(d.file.error, 0);
   CHECK_EQ(thrumi_ring_at(0)->tail, there);
+  thrumi_ring_begin(thrumi_ring_at(0), true); /* as one that was made while a flight recorder was on */
+  thrumi_drain_events(&d);
+  CHECK(!thrumi_ring_is_endless(thrumi_ring_at(0)));
+  put(thrumi_ring_at(0), 0);
   CHECK(thrumi_ring_take(thrumi_ring_at(0), out, THRUMI_RING_MIN) > 0);
   thrumi_os.now = thrumi_os_linux.now;
   close(d.file.fd);
