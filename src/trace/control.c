@@ -96,7 +96,7 @@ static int begin_file(const char *path) {
   int error = r->drain.file.error;
   if (!error) error = thrumi_drainer_start();
   if (error) thrumi_trace_remove(r->path, fd);
-  if (error) close(fd);
+  if (error) thrumi_trace_close(&r->drain.file);
   return error;
 }
 
@@ -160,8 +160,7 @@ static void after_fork(void) {
   pthread_mutex_init(&r->mutex, NULL);
   thrumi_rings_fork();
   if (recorded) thrumi_crash_ignore();
-  if (r->drain.file.fd >= 0) close(r->drain.file.fd);
-  r->drain.file.fd = -1;
+  thrumi_trace_close(&r->drain.file);
   thrumi_store(&r->busy, 0);
   thrumi_store(&r->state, (uint32_t)THRUMI_OFF);
 }

@@ -41,7 +41,7 @@ static void act_last(bool in_handler) {
   d->plain = in_handler;
   if (state == THRUMI_FLIGHT) {
     write_flight(d);
-  } else {
+  } else if (d->file.fd >= 0) {
     thrumi_drain_events(d);
     thrumi_drain_finish(d);
   }

@@ -4,7 +4,6 @@
 #include <sched/self.h>
 #include <string.h>
 #include <trace/trace.h>
-#include <unistd.h>
 
 #define PAUSE_MIN THRUM_MS(1)
 #define PAUSE_MAX THRUM_MS(10)
@@ -28,12 +27,14 @@ static void give_up(int error) {
   thrumi_log("cannot write the trace %s: %s; recording has stopped", thrumi_recorder.path, strerror(-error));
 }
 
-/* One go. False: a crash has taken the drain. */
+/* One go; the last one closes the file before it gives the drain back: who crashes behind it finds none. False: a crash has taken the
+ * drain. */
 static bool drain_once(uint32_t *fullest, bool last) {
   struct thrumi_drain *d = &thrumi_recorder.drain;
   if (!thrumi_drain_claim(INT64_MAX)) return false;
   *fullest = d->file.error ? 0 : thrumi_drain_events(d);
   if (last && !d->file.error) thrumi_drain_finish(d);
+  if (last) thrumi_trace_close(&d->file);
   int error = d->file.error;
   thrumi_drain_release();
   if (error) give_up(error);
@@ -51,8 +52,6 @@ static void *drainer_main(void *arg) {
     thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
   }
   if (!drain_once(&fullest, true)) return NULL; /* the file is the crash's */
-  close(thrumi_recorder.drain.file.fd);
-  thrumi_recorder.drain.file.fd = -1;
   thrumi_store(&thrumi_recorder.done, 1);
   thrumi_os.futex_wake(&thrumi_recorder.done, INT32_MAX);
   thrumi_kthread_end(k);

@@ -50,6 +50,13 @@ int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]) {
   return fd;
 }
 
+/* The number is forgotten first: once it is closed it may be another thread's, which the child of a fork must not close. */
+void thrumi_trace_close(struct thrumi_trace_file *f) {
+  int fd = f->fd;
+  f->fd = -1;
+  if (fd >= 0) close(fd);
+}
+
 void thrumi_trace_remove(const char *name, int fd) {
   struct stat status;
   if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) unlink(name);

@@ -38,6 +38,7 @@ void thrumi_drainer_stop(void); /* waits until the file is closed */
 /* open.c: the descriptor of a file, whose name may be another one and is written there; or a negative errno. */
 int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]);
 void thrumi_trace_remove(const char *name, int fd); /* a regular file */
+void thrumi_trace_close(struct thrumi_trace_file *f);
 
 /* crash.c */
 void thrumi_crash_watch(void);  /* fatal signals that nobody handles */

@@ -67,6 +67,21 @@ static int forks(void) {
   return 0;
 }
 
+/* What could not be recorded has no descriptor, whoever has its number now. */
+static int forks_behind_a_failure(void) {
+  int status, fd[8];
+  CHECK_EQ(thrum_run(nothing, NULL), 0);
+  for (int i = 0; i < 8; i++) CHECK((fd[i] = dup(STDOUT_FILENO)) >= 0);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  for (int i = 0; i < 8; i++) CHECK(fcntl(fd[i], F_GETFD) >= 0);
+  if (child == 0) exit(0);
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  puts("went on");
+  return 0;
+}
+
 /* Two processes with one environment. */
 static int has_a_child(void) {
   CHECK_EQ(thrum_run(nothing, NULL), 0);
@@ -86,6 +101,7 @@ static int has_a_child(void) {
 static const struct child_case cases[] = {{"goes on", goes_on},
                                           {"full disk", has_a_full_disk},
                                           {"forks", forks},
+                                          {"forks behind a failure", forks_behind_a_failure},
                                           {"has a child", has_a_child},
                                           {0}};
 
@@ -124,6 +140,7 @@ static void full_disk(void) {
 static void forked(void) {
   char child[80];
   snprintf(child, sizeof child, "%s.child", path);
+  goes("forks behind a failure", "/dev/full", "cannot record to /dev/full");
   goes("forks", path, NULL);
   expect_marks(path, 2);
   expect_marks(child, 1);
