@@ -12,7 +12,7 @@ static bool is_default(int signo) {
   return sigaction(signo, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL;
 }
 
-/* A fault that is not an overflow: as if we were not there. Returning runs into it again. */
+/* A fault that is not an overflow: as if we were not there. Returning runs into it again; a signal that was sent is sent once more. */
 static void pass_on(int signo, siginfo_t *info, void *context) {
   const struct sigaction *former = &fault.former_fault;
   if (former->sa_flags & SA_SIGINFO)
@@ -22,6 +22,7 @@ static void pass_on(int signo, siginfo_t *info, void *context) {
   else {
     thrumi_act_last(true);
     sigaction(signo, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (info->si_code <= 0) thrumi_os.signal(thrumi_os_tid(), signo);
   }
 }
 

@@ -47,12 +47,20 @@ static void act_last(bool in_handler) {
   }
 }
 
-/* Returning runs into the fault again, or lets abort go on; a signal that was sent is sent once more. */
+/* An instruction that cannot be carried out: returning runs into it again. Behind a breakpoint or a filtered system call the program would
+ * go on, and so it would behind a signal that was sent, or that tells of broken memory ahead of its use. */
+static bool comes_again(int signo, const siginfo_t *info) {
+  bool is_fault = signo == SIGSEGV || signo == SIGILL || signo == SIGFPE ||
+                  (signo == SIGBUS && info->si_code != BUS_MCEERR_AO);
+  return is_fault && info->si_code > 0;
+}
+
+/* Where the signal would not come again by itself it is sent once more, and ends the program when this returns. */
 static void on_fatal(int signo, siginfo_t *info, void *context) {
   (void)context;
   thrumi_act_last(true);
   thrumi_crash_ignore();
-  if (info->si_code <= 0) thrumi_os.signal(thrumi_os_tid(), signo);
+  if (!comes_again(signo, info)) thrumi_os.signal(thrumi_os_tid(), signo);
 }
 
 static bool is_default(const struct sigaction *action) {

@@ -65,6 +65,24 @@ static int is_killed(void) {
   return 0;
 }
 
+/* Of a signal that thrum handles itself. */
+static int is_sent_a_fault(void) {
+  begin();
+  raise(SIGSEGV);
+  return 0;
+}
+
+/* Returning from the handler would go on behind it. */
+static int meets_a_breakpoint(void) {
+  begin();
+#if defined(__x86_64__)
+  __asm__ volatile("int3");
+#else
+  __asm__ volatile("brk #0");
+#endif
+  return 0;
+}
+
 static int misuses(void) {
   begin();
   THRUM_LOCKED(&other) { thrum_lock_release(&other); }
@@ -86,6 +104,8 @@ static int ends_well(void) {
 static const struct child_case cases[] = {{"faults", faults},
                                           {"aborts", aborts},
                                           {"is killed", is_killed},
+                                          {"is sent a fault", is_sent_a_fault},
+                                          {"meets a breakpoint", meets_a_breakpoint},
                                           {"deadlock", ends_in_deadlock},
                                           {"misuses", misuses},
                                           {"ends well", ends_well},
@@ -128,6 +148,8 @@ static void ends(const char *name, bool flight, int status) {
 static void all_ends(bool flight) {
   if (!TESTS_SANITIZED) ends("faults", flight, CHILD_SIGNALLED + SIGSEGV);
   if (!TESTS_SANITIZED) ends("is killed", flight, CHILD_SIGNALLED + SIGBUS);
+  if (!TESTS_SANITIZED) ends("is sent a fault", flight, CHILD_SIGNALLED + SIGSEGV);
+  if (!TESTS_SANITIZED) ends("meets a breakpoint", flight, CHILD_SIGNALLED + SIGTRAP);
   ends("aborts", flight, CHILD_SIGNALLED + SIGABRT);
   ends("misuses", flight, CHILD_SIGNALLED + SIGABRT);
   ends("deadlock", flight, THRUM_EXIT_DEADLOCK);
