@@ -1,4 +1,5 @@
 #include <core/fatal.h>
+#include <os/os.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -85,9 +86,32 @@ void thrumi_log_write(const char *message, size_t length) {
   }
 }
 
+/* acting: NOBODY; the id of the kernel thread that does the last act, by compare-and-swap from NOBODY; then ACTED, or NOBODY if there was
+ * none to do, by the same one. */
+enum { NOBODY = 0, ACTED = -1 };
+#define PATIENCE THRUM_S(10)
+static thrumi_futex acting;
+
+/* Nobody waits for itself: it has crashed while it acted. */
+void thrumi_await_last_act(void) {
+  uint32_t who = atomic_load(&acting);
+  if (who == NOBODY || who == (uint32_t)ACTED || who == (uint32_t)thrumi_os_tid()) return;
+  int64_t end = thrumi_os.now() + PATIENCE;
+  while (atomic_load(&acting) == who && thrumi_os.now() < end) thrumi_os.futex_wait(&acting, who, end);
+}
+
+void thrumi_last_act_fork(void) { atomic_store(&acting, NOBODY); }
+
 void thrumi_act_last(bool in_handler) {
+  uint32_t nobody = NOBODY;
+  if (!atomic_compare_exchange_strong(&acting, &nobody, (uint32_t)thrumi_os_tid())) {
+    thrumi_await_last_act();
+    return;
+  }
   void (*act)(bool) = atomic_exchange(&thrumi_last_act, NULL);
   if (act) act(in_handler);
+  atomic_store(&acting, act ? (uint32_t)ACTED : NOBODY);
+  thrumi_os.futex_wake(&acting, INT32_MAX);
 }
 
 void thrumi_log(const char *format, ...) {

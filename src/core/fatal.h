@@ -8,9 +8,12 @@
 extern void (*thrumi_log_function)(const char *message, size_t length);
 
 /* What is still done, once, when the program is about to be ended by abort, a fault or a deadlock; NULL: nothing. Async-signal-safe, unless
- * it is told that it is no handler that calls, and nothing is held. */
+ * it is told that it is no handler that calls, and nothing is held. Who comes while another kernel thread does it waits until that has
+ * done it, so that its own end does not cut that short; 10 s at most. */
 extern void (*_Atomic thrumi_last_act)(bool in_handler);
 void thrumi_act_last(bool in_handler);
+void thrumi_await_last_act(void); /* the waiting alone: the program ends in another way */
+void thrumi_last_act_fork(void);  /* in the child of a fork: nobody does it here */
 
 /* Writes a message to where messages go. */
 void thrumi_log_write(const char *message, size_t length);

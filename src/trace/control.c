@@ -150,8 +150,11 @@ int thrum_trace_stop(void) {
   return error;
 }
 
-/* Everybody that the program waits for has ended. */
-static void at_end(void) { thrum_trace_stop(); }
+/* Everybody that the program waits for has ended. Another one may have crashed, and be writing. */
+static void at_end(void) {
+  thrum_trace_stop();
+  thrumi_await_last_act();
+}
 
 /* The child has neither the drainer nor anything to record; what the parent writes is the parent's. */
 static void after_fork(void) {
@@ -159,6 +162,7 @@ static void after_fork(void) {
   thrumi_trace_switch_off();
   pthread_mutex_init(&r->mutex, NULL);
   thrumi_rings_fork();
+  thrumi_last_act_fork();
   if (recorded) thrumi_crash_ignore();
   thrumi_trace_close(&r->drain.file);
   thrumi_store(&r->busy, 0);

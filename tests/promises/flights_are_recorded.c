@@ -7,7 +7,7 @@
 
 #include <sched/record.h>
 
-enum { MARKS = 5000, SNAPSHOTS = TESTS_SANITIZED ? 20 : 200 };
+enum { MARKS = 5000, MANY = 100000, SNAPSHOTS = TESTS_SANITIZED ? 20 : 200 };
 
 static char path[64];
 
@@ -65,6 +65,22 @@ static int is_killed(void) {
   return 0;
 }
 
+/* When the first one has begun to write, which switches tracing off, and takes its time. */
+static void *fault_behind_another(void *arg) {
+  while (thrumi_is_traced()) continue;
+  *(volatile int *)nowhere = 2;
+  return arg;
+}
+
+static int faults_twice(void) {
+  pthread_t other_one;
+  begin();
+  for (int i = 0; i < MANY; i++) thrum_trace_mark("many");
+  CHECK_EQ(pthread_create(&other_one, NULL, fault_behind_another, NULL), 0);
+  *(volatile int *)nowhere = 1;
+  return 0;
+}
+
 /* Of a signal that thrum handles itself. */
 static int is_sent_a_fault(void) {
   begin();
@@ -102,6 +118,7 @@ static int ends_well(void) {
 }
 
 static const struct child_case cases[] = {{"faults", faults},
+                                          {"faults twice", faults_twice},
                                           {"aborts", aborts},
                                           {"is killed", is_killed},
                                           {"is sent a fault", is_sent_a_fault},
@@ -148,6 +165,7 @@ static void ends(const char *name, bool flight, int status) {
 static void all_ends(bool flight) {
   if (!TESTS_SANITIZED) ends("faults", flight, CHILD_SIGNALLED + SIGSEGV);
   if (!TESTS_SANITIZED) ends("is killed", flight, CHILD_SIGNALLED + SIGBUS);
+  if (!TESTS_SANITIZED) ends("faults twice", flight, CHILD_SIGNALLED + SIGSEGV);
   if (!TESTS_SANITIZED) ends("is sent a fault", flight, CHILD_SIGNALLED + SIGSEGV);
   if (!TESTS_SANITIZED) ends("meets a breakpoint", flight, CHILD_SIGNALLED + SIGTRAP);
   ends("aborts", flight, CHILD_SIGNALLED + SIGABRT);
