@@ -69,26 +69,34 @@ void thrumi_dump_answer(struct thrumi_kthread *k, ucontext_t *context) {
   thrumi_store(&k->interrupted, former);
 }
 
-/* Who stops others: 0 nobody, 1 somebody, 2 and another one may wait for that. Outside, where a waiter is stopped as any other. */
+/* Who stops others: 0 nobody, 1 somebody, 2 and others may wait for that. Outside: who takes it or gives it back is `stopping` from
+ * before until after that, so nobody who has it is preempted, and waits for a worker while others wait for it. Who waits for it is stopped
+ * and preempted as any other, perhaps when it was woken already; so all who wait are woken, and none relies on another one. */
 static thrumi_futex stopper;
 
 void thrumi_dump_fork(void) { thrumi_store(&stopper, 0); }
 
+static void be_stopping(bool stopping) { thrumi_store(&thrumi_self()->stopping, stopping); }
+
 static void begin_stopping(void) {
   uint32_t free = 0;
+  be_stopping(true);
   if (thrumi_cas(&stopper, &free, 1)) return;
-  while (thrumi_swap(&stopper, 2)) thrumi_os.futex_wait(&stopper, 2, INT64_MAX);
+  while (thrumi_swap(&stopper, 2)) {
+    be_stopping(false);
+    thrumi_os.futex_wait(&stopper, 2, INT64_MAX);
+    be_stopping(true);
+  }
 }
 
 static void end_stopping(void) {
-  thrumi_store(&thrumi_self()->stopping, false);
-  if (thrumi_swap(&stopper, 0) == 2) thrumi_os.futex_wake(&stopper, 1);
+  if (thrumi_swap(&stopper, 0) == 2) thrumi_os.futex_wake(&stopper, INT32_MAX);
+  be_stopping(false);
 }
 
 /* Makes k stop in its handler. False: it does not answer. From here on until let_go the caller stays on its kernel thread. */
 static bool stop(struct thrumi_kthread *k) {
   begin_stopping();
-  thrumi_store(&thrumi_self()->stopping, true);
   int64_t deadline = thrumi_os.now() + ANSWER_WITHIN;
   thrumi_store(&k->dump, DUMP_ASKED);
   while (thrumi_load(&k->dump) == DUMP_ASKED && thrumi_os.now() < deadline) {
