@@ -1,8 +1,8 @@
 /* The server: a kernel thread of its own, which answers also when no worker does anything any more.
  *
  * It waits for its peers and for nobody else. Each has a line to send, and a block for the answer. An answer is made at once, in the
- * block, and bounded by it; it is sent as the peer takes it, and no further request is read before it has gone. So a peer can
- * keep its own connection busy, and nothing else:
+ * block, and bounded by it; it is sent as the peer takes it, and no further request is read before it has gone. In one look each peer
+ * is answered once, whatever it has sent ahead. So a peer can keep its own connection busy, and nothing else:
  *
  *   what a peer does                         what becomes of it
  *   it sends no request for IDLE             it is hung up on
@@ -116,6 +116,8 @@ static void answer(struct peer *p, const char *request) {
   p->since = p->started = thrumi_os.now();
 }
 
+static bool has_request(const struct peer *p) { return memchr(p->line, '\n', p->length); }
+
 /* The first line of what has come, if it is whole; what is behind it stays. */
 static void take_request(struct peer *p) {
   char request[LINE];
@@ -157,7 +159,6 @@ static int write_to(struct peer *p, int64_t now) {
   if (p->last) return -EPIPE;
   p->sent = p->to_send = 0;
   p->started = now;
-  take_request(p);
   return 0;
 }
 
@@ -168,13 +169,17 @@ static int64_t hang_up_at(const struct peer *p) {
   return p->length ? p->started + HALF : p->since + IDLE;
 }
 
+/* Takes one request at most: an answer may take a while, in which nobody else is looked after. */
 static void look_after(struct peer *p, short events, int64_t now) {
   int error = 0;
-  if (events & (POLLIN | POLLHUP | POLLERR) && !is_writing(p)) error = read_from(p, now);
+  if (!is_writing(p) && has_request(p))
+    take_request(p); /* which was sent ahead */
+  else if (!is_writing(p) && events & (POLLIN | POLLHUP | POLLERR))
+    error = read_from(p, now);
   while (!error && is_writing(p)) {
-    size_t sent = p->sent, to_send = p->to_send;
+    size_t sent = p->sent;
     error = write_to(p, now);
-    if (p->sent == sent && p->to_send == to_send) break;
+    if (p->sent == sent) break;
   }
   if (error || now >= hang_up_at(p)) hang_up(p);
 }
@@ -185,7 +190,8 @@ static int patience(int64_t now) {
   bool looks = false;
   for (int i = 0; i < PEERS; i++) {
     if (server.peer[i].fd < 0) continue;
-    int64_t at = hang_up_at(&server.peer[i]);
+    const struct peer *p = &server.peer[i];
+    int64_t at = !is_writing(p) && has_request(p) ? now : hang_up_at(p);
     due = at < due ? at : due;
     looks = true;
   }

@@ -207,6 +207,49 @@ static void look_at_hogs(int fd) {
   hogs_stop(&hogs);
 }
 
+/* ---- One peer costs the others little -------------------------------------------------------------------------------- */
+
+static bool deaf, hearing;
+
+static intptr_t be_deaf(void *arg) {
+  sigset_t all, former;
+  sigfillset(&all);
+  CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, &former), 0);
+  STORE(deaf, true);
+  while (!LOAD(hearing)) sched_yield();
+  CHECK_EQ(pthread_sigmask(SIG_SETMASK, &former, NULL), 0);
+  return (void)arg, 0;
+}
+
+/* It does not answer who wants its stack, which costs 0.3 s each time. Nor could it be preempted: it keeps no worker. */
+static intptr_t wait_deaf(void *arg) { return thrum_blocking(be_deaf, arg); }
+
+/* Another one's request is answered between those that were sent ahead. */
+static void look_ahead(int fd) {
+  enum { AHEAD = 6 };
+  thrum_thread t = must_spawn_bound(wait_deaf, NULL);
+  char stack[64], requests[128] = "";
+  AWAIT(LOAD(deaf));
+  snprintf(stack, sizeof stack, "stack %llu\n?\n", (unsigned long long)thrum_id(t));
+  CHECK(strlen(stack) * AHEAD + sizeof "stats\n" <=
+        sizeof requests); /* a line's room takes them all at once */
+  for (int i = 0; i < AHEAD; i++) strcat(requests, stack);
+  strcat(requests, "stats\n");
+  int other = inspected_connect(getpid());
+  inspected_ask(other, "stats");
+  inspected_send(fd, requests);
+  for (int i = 0; i < AHEAD; i++) {
+    CHECK_HAS(inspected_receive(fd), "\"answers\":false");
+    CHECK_HAS(inspected_receive(fd), "\"error\"");
+    if (i == 0) inspected_send(other, "stats\n");
+  }
+  long long last = json_number_after(inspected_receive(fd), "now_ns");
+  CHECK(json_number_after(inspected_receive(other), "now_ns") < last);
+  close(other);
+  STORE(hearing, true);
+  must_join(t);
+}
+
 /* ---- On and off, forks, the end -------------------------------------------------------------------------------------- */
 
 static void switch_on_and_off(void) {
@@ -327,6 +370,7 @@ int main(int argc, char **argv) {
   look_at_many(fd);
   read_dump(fd, "MainThread");
   look_at_hogs(fd);
+  look_ahead(fd);
   dump_as_json();
   if (!TESTS_TSAN) fork_beside(fd);
   close(fd);
