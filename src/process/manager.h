@@ -253,7 +253,11 @@ void thrumi_requests_end(struct thrumi_session *s);
 /* The clock's thread: ends waits whose time has come. Not under the lock. */
 intptr_t thrumi_server_clock(void *server);
 
-/* Bytes are kept from here on, and counted. 0, -ENOSPC. */
+/* So many bytes are kept from here on: 0, -ENOSPC; and no longer. */
+int thrumi_bytes_keep(thrumi_server *server, size_t cost);
+void thrumi_bytes_drop(thrumi_server *server, size_t cost);
+
+/* A blob's are, until it goes. 0, -ENOSPC. */
 int thrumi_charge(thrumi_server *server, struct thrumi_blob *blob, size_t beside);
 
 /* manager_objects.c */
@@ -280,7 +284,7 @@ void thrumi_lock_bereave(struct thrumi_server_lock *lock);
 void thrumi_map_init(struct thrumi_server_map *map);
 void thrumi_map_empty(struct thrumi_server_map *map);
 
-/* manager_task.c: 0: the request is RUNNING; -ENOENT, -ENOMEM. And its cancellation. */
+/* manager_task.c: 0: the request is RUNNING; -ENOENT, -ENOSPC, -ENOMEM. And its cancellation. */
 int thrumi_call_begin(struct thrumi_request *r);
 void thrumi_call_abandon(struct thrumi_request *r); /* its task is cancelled, and finishes nothing */
 

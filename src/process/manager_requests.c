@@ -35,13 +35,19 @@ void thrumi_blob_drop(struct thrumi_blob *blob) {
   free(blob);
 }
 
+int thrumi_bytes_keep(thrumi_server *server, size_t cost) {
+  if (thrumi_add(&server->bytes, cost) + cost <= server->options.memory) return 0;
+  thrumi_bytes_drop(server, cost);
+  return -ENOSPC;
+}
+
+void thrumi_bytes_drop(thrumi_server *server, size_t cost) { thrumi_add(&server->bytes, -cost); }
+
 /* What is kept costs more than its bytes. */
 int thrumi_charge(thrumi_server *server, struct thrumi_blob *blob, size_t beside) {
   size_t cost = blob->size + beside + THRUMI_REQUEST_HEAD + 2 * sizeof *blob;
-  if (thrumi_add(&server->bytes, cost) + cost > server->options.memory) {
-    thrumi_add(&server->bytes, -cost);
-    return -ENOSPC;
-  }
+  int error = thrumi_bytes_keep(server, cost);
+  if (error) return error;
   blob->account = &server->bytes;
   blob->charged = cost;
   return 0;

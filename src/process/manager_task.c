@@ -2,7 +2,11 @@
  *
  * A call and its request know each other until one of them ends. A call that ends first finishes the request; a request that ends first,
  * by a cancellation, its deadline or its session's end, has the call's thread cancelled, which then finishes nothing. Both happen under
- * the server's lock. */
+ * the server's lock.
+ *
+ * A task that is cancelled may run on for as long as it likes, and nobody waits for it any more: not its client, nor its session, which may
+ * have ended. So what bounds the calls is no number of requests, but the server's memory: a call counts as CALL_COST bytes of what is kept,
+ * until its task has returned. */
 #include <core/parking.h>
 #include <future/executor.h>
 #include <os/os.h>
@@ -10,6 +14,8 @@
 #include <sched/part.h>
 #include <sched/sched.h>
 #include <string.h>
+
+enum { CALL_COST = 16 * 1024 }; /* the call, its thread, and what of a stack is used at least */
 
 struct thrumi_call {
   thrumi_server *server;
@@ -26,8 +32,24 @@ static struct thrumi_blob *copy(const void *bytes, size_t size) {
   return blob;
 }
 
+static int begin(struct thrumi_call **out, struct thrumi_request *r, const thrum_task *task) {
+  thrumi_server *server = r->session->server;
+  int error = thrumi_bytes_keep(server, CALL_COST);
+  if (error) return error;
+  struct thrumi_call *call = thrumi_os.allocate(sizeof *call);
+  if (!call) {
+    thrumi_bytes_drop(server, CALL_COST);
+    return -ENOMEM;
+  }
+  *call =
+      (struct thrumi_call){.server = server, .task = task, .in = thrumi_blob_ref(r->message), .request = r};
+  *out = call;
+  return 0;
+}
+
 static void finish(struct thrumi_call *call, int result, struct thrumi_blob *payload) {
   thrumi_server *server = call->server;
+  thrumi_bytes_drop(server, CALL_COST); /* before its client knows that there is room for another one */
   thrumi_server_enter(server);
   struct thrumi_request *r = call->request;
   if (r) {
@@ -97,17 +119,17 @@ int thrumi_call_begin(struct thrumi_request *r) {
   const thrum_task *task = find(server, &r->words);
   if (!task) return -ENOENT;
   if (r->words.timeout <= 0) return -ETIMEDOUT;
-  struct thrumi_call *call = thrumi_os.allocate(sizeof *call);
-  if (!call) return -ENOMEM;
-  *call =
-      (struct thrumi_call){.server = server, .task = task, .in = thrumi_blob_ref(r->message), .request = r};
-  int error = thrumi_request_run(r);
+  struct thrumi_call *call;
+  int error = begin(&call, r, task);
+  if (error) return error;
+  error = thrumi_request_run(r);
   if (!error) error = start(call);
   if (!error) {
     r->call = call;
     return 0;
   }
   thrumi_request_take(r);
+  thrumi_bytes_drop(server, CALL_COST);
   thrumi_blob_drop(call->in);
   thrumi_os.free(call);
   return error;

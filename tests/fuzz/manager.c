@@ -19,7 +19,7 @@ static void start_once(void) {
   static const thrum_task *const tasks[] = {&echo};
   thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
   if (server) return;
-  o.tasks = tasks, o.task_count = 1, o.message_max = 500, o.memory = 20000, o.objects = 7;
+  o.tasks = tasks, o.task_count = 1, o.message_max = 500, o.memory = 60000, o.objects = 7;
   CHECK_EQ(thrum_manager_serve(&server, &o), 0);
   CHECK_EQ(thrum_manager_connect(&sane, thrum_manager_server_address(server), NULL), 0);
 }

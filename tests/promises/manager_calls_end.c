@@ -273,9 +273,19 @@ THRUM_TASK(until_cancelled) {
   return -ECANCELED;
 }
 
+static bool let_stubborn_go;
+static int stubborn_ones;
+
+/* It does not mind its cancellation. */
+THRUM_TASK(stubborn) {
+  ADD(stubborn_ones, 1);
+  while (!LOAD(let_stubborn_go)) thrum_yield();
+  return 0;
+}
+
 THRUM_TASK(hidden) { return 0; }
 
-static const thrum_task *const tasks[] = {&twice, &fails, &exits, &until_cancelled};
+static const thrum_task *const tasks[] = {&twice, &fails, &exits, &until_cancelled, &stubborn};
 
 static intptr_t call_for_ever(void *m) {
   void *data;
@@ -384,6 +394,33 @@ static void limits_hold(void) {
   thrum_manager_server_stop(small);
 }
 
+/* Whatever a client gives up runs on, and counts: whoever it was, and however often it comes again. */
+static void calls_given_up_are_bounded(void) {
+  enum { MOST = 4, CALLS = 200 };
+  thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
+  o.memory = MOST * 20000, o.tasks = tasks, o.task_count = sizeof tasks / sizeof *tasks;
+  thrum_manager_server *small = must_serve(&o);
+  thrum_manager *c = NULL;
+  void *data;
+  int error = -ETIMEDOUT;
+  STORE(let_stubborn_go, false);
+  STORE(stubborn_ones, 0);
+  for (int i = 0; error == -ETIMEDOUT && i < CALLS; i++) {
+    if (i % 2 == 0) c = must_connect_to(small);
+    error = thrum_manager_call(c, "stubborn", NULL, 0, &data, NULL, THRUM_MS(1));
+    if (i % 2 == 1) thrum_manager_close(c);
+    if (i % 2 == 1) c = NULL;
+  }
+  CHECK_EQ(error, -ENOSPC);
+  if (!c) c = must_connect_to(small);
+  STORE(let_stubborn_go, true);
+  AWAIT(thrum_manager_call(c, "stubborn", NULL, 0, &data, NULL, THRUM_FOREVER) == 0);
+  free(data);
+  thrum_manager_close(c);
+  thrum_manager_server_stop(small);
+  CHECK(LOAD(stubborn_ones) <= MOST + 1);
+}
+
 static intptr_t everything(void *arg) {
   thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
   o.tasks = tasks, o.task_count = sizeof tasks / sizeof *tasks;
@@ -404,6 +441,7 @@ static intptr_t everything(void *arg) {
   closing_ends_calls();
   the_end_of_the_manager();
   limits_hold();
+  calls_given_up_are_bounded();
   thrum_manager_close(a);
   thrum_manager_close(b);
   return (void)arg, 0;

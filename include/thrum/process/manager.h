@@ -23,7 +23,8 @@
  * are cancellation points but for those of which it is said. A call that says -ECANCELED, -ETIMEDOUT, or another error of the manager's
  * has done nothing.
  *
- * What waits, and what is put or set, counts as kept by the manager while it is: -ENOSPC, when it keeps as much as it may.
+ * What waits, and what is put or set, counts as kept by the manager while it is, and a task as 16 KiB until it has returned, also when its
+ * call has been given up: -ENOSPC, when it keeps as much as it may.
  *
  * Each call is done once, or not at all; but of one that says -ECONNRESET, or that its client did not survive, nobody can tell which. A
  * client may die at any moment, and the manager goes on:
