@@ -113,12 +113,15 @@ static void read_requests(struct thrumi_session *s) {
   } while (!error);
 }
 
-static void free_session(struct thrumi_session *s) {
-  thrumi_server *server = s->server;
+static void give_place_back(thrumi_server *server, bool proved) {
   thrumi_server_enter(server);
   server->session_count--;
-  server->proved -= s->proved;
+  server->proved -= proved;
   thrumi_server_leave(server);
+}
+
+static void free_session(struct thrumi_session *s) {
+  give_place_back(s->server, s->proved);
   thrumi_manager_forget(s->noted);
   thrumi_manager_hang_up(s->conn);
   thrum_conn_close(s->conn);
@@ -157,8 +160,10 @@ static bool may_begin(thrumi_server *server) {
 }
 
 static void begin_session(thrumi_server *server, thrum_conn *c) {
-  struct thrumi_session *s = may_begin(server) ? thrumi_os.allocate(sizeof *s) : NULL;
+  bool may = may_begin(server);
+  struct thrumi_session *s = may ? thrumi_os.allocate(sizeof *s) : NULL;
   if (!s) {
+    if (may) give_place_back(server, false);
     thrum_conn_close(c);
     return;
   }

@@ -2,6 +2,8 @@
  * nothing is lost, doubled, or held. And tasks. */
 #include "managers.h"
 
+#include <os/os.h>
+#include <process/manager.h>
 #include <process/manager_client.h>
 
 static thrum_manager_server *server;
@@ -421,6 +423,28 @@ static void calls_given_up_are_bounded(void) {
   CHECK(LOAD(stubborn_ones) <= MOST + 1);
 }
 
+/* There is no memory for sessions. */
+static bool no_sessions;
+
+static void *allocate(size_t size) {
+  if (size == sizeof(struct thrumi_session) && LOAD(no_sessions)) return NULL;
+  return thrumi_os_linux.allocate(size);
+}
+
+/* More than have a place: who is sent away leaves it. */
+static void refused_sessions_leave_their_place(void) {
+  thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
+  o.clients = 1;
+  thrum_manager_server *small = must_serve(&o);
+  const char *address = thrum_manager_server_address(small);
+  thrum_manager *c = NULL;
+  STORE(no_sessions, true);
+  for (int i = 0; i < 100; i++) CHECK(thrum_manager_connect(&c, address, NULL) < 0);
+  STORE(no_sessions, false);
+  thrum_manager_close(must_connect(address, NULL));
+  thrum_manager_server_stop(small);
+}
+
 static intptr_t everything(void *arg) {
   thrum_manager_options o = THRUM_MANAGER_OPTIONS_INIT;
   o.tasks = tasks, o.task_count = sizeof tasks / sizeof *tasks;
@@ -442,12 +466,14 @@ static intptr_t everything(void *arg) {
   the_end_of_the_manager();
   limits_hold();
   calls_given_up_are_bounded();
+  refused_sessions_leave_their_place();
   thrum_manager_close(a);
   thrum_manager_close(b);
   return (void)arg, 0;
 }
 
 int main(void) {
+  thrumi_os.allocate = allocate;
   run_in_each_kind(everything, NULL);
   return 0;
 }
