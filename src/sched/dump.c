@@ -17,9 +17,12 @@
 #define _GNU_SOURCE
 #include <arch/arch.h>
 #include <core/backtrace.h>
+#include <errno.h>
 #include <sched/report.h>
 #include <sched/self.h>
+#include <sys/uio.h>
 #include <thrum/trace.h>
+#include <unistd.h>
 
 enum thrumi_dump_state { DUMP_NONE, DUMP_ASKED, DUMP_STOPPED };
 #define ANSWER_WITHIN THRUM_MS(300)
@@ -122,14 +125,32 @@ static void walk_live(struct thrumi_trace *out, const ucontext_t *context, const
   walk(out, context, elsewhere ? 0 : low, elsewhere ? 0 : high, true);
 }
 
+/* Of one that waits in its handler, and may go on at any moment: its thread may end, and the signal stack on which the context lies goes
+ * with it. So it is copied by the kernel, and is good if it is still the one where k waits. A kernel that does not do that for us (a filter
+ * of system calls) is no reason to go without. */
+static bool copy_interrupted(struct thrumi_kthread *k, ucontext_t *out) {
+  ucontext_t *context = thrumi_load(&k->interrupted);
+  struct iovec to = {out, sizeof *out}, from = {context, sizeof *out};
+  if (!context) return false;
+  ssize_t n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+  if (n < 0 && errno != EFAULT)
+    *out = *context;
+  else if (n != (ssize_t)sizeof *out)
+    return false;
+  return thrumi_load(&k->interrupted) == context;
+}
+
 /* False: it does not answer. */
 static bool stop_and_walk(struct thrumi_trace *out, struct thrumi_thread *t, struct thrumi_kthread *k) {
-  ucontext_t *context = thrumi_load(&k->interrupted);
-  bool stopped = !context && stop(k);
-  if (stopped) context = thrumi_load(&k->interrupted);
-  if (context) walk_live(out, context, &t->stack);
-  if (stopped) let_go(k);
-  return context;
+  ucontext_t copy;
+  if (copy_interrupted(k, &copy)) {
+    walk_live(out, &copy, &t->stack);
+    return true;
+  }
+  if (!stop(k)) return false;
+  walk_live(out, thrumi_load(&k->interrupted), &t->stack);
+  let_go(k);
+  return true;
 }
 
 struct own {
