@@ -8,6 +8,7 @@
 #include <string.h>
 #include <thrum/time.h>
 #include <thrum/trace.h>
+#include <trace/quiet.h>
 #include <trace/trace.h>
 #include <trace/wish.h>
 #include <unistd.h>
@@ -133,8 +134,11 @@ static void tell_own_run(void) {
 int thrum_trace_start(const thrum_trace_options *options) {
   if (!options || !good_options(options)) return -EINVAL;
   thrumi_leave(thrumi_enter());
+  struct thrumi_quiet quiet;
   lock();
+  thrumi_quiet_begin(&quiet);
   int error = start(options);
+  thrumi_quiet_end(&quiet);
   unlock();
   if (!error) tell_own_run();
   return error;
@@ -197,8 +201,11 @@ static int snapshot(const char *path) {
 int thrum_trace_snapshot(const char *path) {
   if (!path) return -EINVAL;
   thrumi_leave(thrumi_enter());
+  struct thrumi_quiet quiet;
   lock();
+  thrumi_quiet_begin(&quiet);
   int error = snapshot(path);
+  thrumi_quiet_end(&quiet);
   unlock();
   return error;
 }
@@ -233,7 +240,10 @@ static void ask_environment(void) {
         wish);
     return;
   }
+  struct thrumi_quiet quiet;
+  thrumi_quiet_begin(&quiet);
   int error = start(&options);
+  thrumi_quiet_end(&quiet);
   if (error) thrumi_log("cannot record to %s: %s", options.file, strerror(-error));
 }
 

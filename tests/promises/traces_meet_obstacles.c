@@ -39,6 +39,30 @@ static int has_a_full_disk(void) {
   return 0;
 }
 
+/* Written by the caller, whom the kernel would end by a signal. What was pending before is still so behind it. */
+static int snapshots_on_a_full_disk(void) {
+  thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
+  char file[80];
+  sigset_t pipe_broken, pending;
+  options.flight = true;
+  snprintf(file, sizeof file, "/tmp/traces_meet_obstacles.%d", (int)getpid());
+  CHECK_EQ(setrlimit(RLIMIT_FSIZE, &(struct rlimit){LIMIT, LIMIT}), 0);
+  CHECK_EQ(thrum_trace_start(&options), 0);
+  for (int i = 0; i < EVENTS; i++) thrum_trace_mark("a line");
+  CHECK_EQ(thrum_trace_snapshot(file), -EFBIG);
+  CHECK_EQ(access(file, F_OK), -1);
+  sigemptyset(&pipe_broken);
+  sigaddset(&pipe_broken, SIGPIPE);
+  CHECK_EQ(pthread_sigmask(SIG_BLOCK, &pipe_broken, NULL), 0);
+  CHECK_EQ(pthread_kill(pthread_self(), SIGPIPE), 0);
+  CHECK_EQ(thrum_trace_snapshot(file), -EFBIG);
+  CHECK_EQ(sigpending(&pending), 0);
+  CHECK(sigismember(&pending, SIGPIPE) && !sigismember(&pending, SIGXFSZ));
+  CHECK_EQ(thrum_trace_stop(), 0);
+  puts("went on");
+  return 0;
+}
+
 static void traces_in_child(void) {
   thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
   char own[80];
@@ -100,6 +124,7 @@ static int has_a_child(void) {
 
 static const struct child_case cases[] = {{"goes on", goes_on},
                                           {"full disk", has_a_full_disk},
+                                          {"snapshots", snapshots_on_a_full_disk},
                                           {"forks", forks},
                                           {"forks behind a failure", forks_behind_a_failure},
                                           {"has a child", has_a_child},
@@ -134,6 +159,7 @@ static void full_disk(void) {
   CHECK(!t->ended && t->size <= LIMIT && t->count > 0);
   traced_free(t);
   CHECK_EQ(unlink(child), 0);
+  goes("snapshots", "", NULL);
   goes("goes on", "/dev/full", "cannot record to /dev/full: No space left on device");
 }
 
