@@ -96,11 +96,12 @@ typedef struct thrum_trace_options {
 
 /* Starts recording. Any thread may call it; may block in plain calls, does not switch. -EBUSY: something is recorded already. -EINVAL: size is
  * not a known one, neither a file nor flight, keep is negative, ring is below 2 KiB or above 1 GiB. -ENOMEM. -EAGAIN: no kernel
- * thread for writing. Or the negative errno of open(2). */
+ * thread for writing. Or the negative errno of open(2), which does not wait: -ENXIO is a pipe that nobody reads. */
 THRUM_API int thrum_trace_start(const thrum_trace_options *options);
 
 /* Stops, and closes the file: all that was recorded before the call is in it. What happens meanwhile in other threads may be or not.
- * -EPERM: nothing is recorded. Else the first error of writing, a negative errno, or 0: then too it has stopped. */
+ * -EPERM: nothing is recorded. Else the first error of writing, a negative errno, or 0: then too it has stopped. -ETIMEDOUT: a pipe or a
+ * terminal took nothing for 3 s of the wait. A program that ends does not wait for longer than 10 s in which nothing is written. */
 THRUM_API int thrum_trace_stop(void);
 
 /* Writes what the flight recorder holds now to the file, over what is there; it goes on. May be called at any time, also several

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define KEEP THRUM_S(10)
+#define PATIENCE THRUM_S(10) /* of the program's end, while nothing is written */
 enum { RING = 4 << 20, RING_MIN = 2 << 10, RING_MAX = 1 << 30 };
 
 static struct thrumi_recorder *const r = &thrumi_recorder;
@@ -95,20 +96,21 @@ static int begin_file(const char *path) {
   if (fd < 0) return fd;
   thrumi_drain_open(&r->drain, fd);
   int error = r->drain.file.error;
+  r->drain.file.awaited = &r->stopping;
   if (!error) error = thrumi_drainer_start();
   if (error) thrumi_trace_remove(r->path, fd);
   if (error) thrumi_trace_close(&r->drain.file);
   return error;
 }
 
-/* With the mutex. */
-static int stop(void) {
+/* With the mutex. -ETIMEDOUT: the file does not come to its end; what has it still has it. */
+static int stop(int64_t patience) {
   uint32_t state = thrumi_load(&r->state);
   if (state != THRUMI_RECORDING && state != THRUMI_FLIGHT && state != THRUMI_FAILED) return -EPERM;
   thrumi_trace_switch_off();
   thrumi_crash_ignore();
   bool records = state != THRUMI_FLIGHT;
-  if (records) thrumi_drainer_stop();
+  if (records && !thrumi_drainer_stop(patience)) return -ETIMEDOUT;
   int error = records ? r->drain.file.error : 0;
   thrumi_store(&r->state, (uint32_t)THRUMI_OFF);
   return error;
@@ -116,7 +118,7 @@ static int stop(void) {
 
 /* With the mutex, or before there is anybody else. */
 static int start(const thrum_trace_options *o) {
-  if (thrumi_load(&r->state) == THRUMI_FAILED) stop();
+  if (thrumi_load(&r->state) == THRUMI_FAILED) stop(INT64_MAX);
   if (thrumi_load(&r->state) != THRUMI_OFF) return -EBUSY;
   int error = prepare(o);
   if (!error && !o->flight) error = begin_file(o->file);
@@ -146,17 +148,20 @@ int thrum_trace_start(const thrum_trace_options *options) {
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------------ */
 
-int thrum_trace_stop(void) {
+static int stop_by(int64_t patience) {
   thrumi_leave(thrumi_enter());
   lock();
-  int error = stop();
+  int error = stop(patience);
   unlock();
   return error;
 }
 
+int thrum_trace_stop(void) { return stop_by(INT64_MAX); }
+
 /* Everybody that the program waits for has ended. Another one may have crashed, and be writing. */
 static void at_end(void) {
-  thrum_trace_stop();
+  if (stop_by(PATIENCE) == -ETIMEDOUT && thrumi_load(&r->state) == THRUMI_RECORDING)
+    thrumi_log("the trace %s takes nothing any more: it is left without its end", r->path);
   thrumi_await_last_act();
 }
 

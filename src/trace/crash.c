@@ -39,6 +39,7 @@ static void act_last(bool in_handler) {
   if (!thrumi_drain_claim(PATIENCE)) return;
   if (!thrumi_cas(&thrumi_recorder.state, &state, (uint32_t)THRUMI_CRASHED)) return;
   d->plain = in_handler;
+  d->file.awaited = NULL;
   if (state == THRUMI_FLIGHT) {
     write_flight(d);
   } else if (d->file.fd >= 0) {

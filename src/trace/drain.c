@@ -107,7 +107,10 @@ static uint64_t drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uin
   thrumi_file_ring(&d->file, thrumi_ring_number(i), lost - d->ring[i].lost);
   d->ring[i].lost = lost;
   uint64_t there = 0;
-  for (size_t n; (n = next_chunk(d, ring, i)) > 0; there += n) keep_chunk(d, i, n);
+  for (size_t n; (n = next_chunk(d, ring, i)) > 0; there += n) {
+    keep_chunk(d, i, n);
+    thrumi_store_relaxed(&d->written, d->file.bytes);
+  }
   thrumi_file_flush(&d->file);
   return there;
 }

@@ -68,8 +68,17 @@ int thrumi_drainer_start(void) {
   return error;
 }
 
-void thrumi_drainer_stop(void) {
+bool thrumi_drainer_stop(int64_t patience) {
   thrumi_store(&thrumi_recorder.stopping, 1);
   thrumi_os.futex_wake(&thrumi_recorder.stopping, 1);
-  while (!thrumi_load(&thrumi_recorder.done)) thrumi_os.futex_wait(&thrumi_recorder.done, 0, INT64_MAX);
+  uint64_t before = 0;
+  for (int64_t end = 0; !thrumi_load(&thrumi_recorder.done);) {
+    int64_t now = thrumi_os.now();
+    uint64_t written = thrumi_load_relaxed(&thrumi_recorder.drain.written);
+    if (!end || written != before) end = patience == INT64_MAX ? patience : now + patience;
+    before = written;
+    if (now >= end) return false;
+    thrumi_os.futex_wait(&thrumi_recorder.done, 0, end);
+  }
+  return true;
 }

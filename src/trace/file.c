@@ -1,6 +1,8 @@
 #include <core/atomic.h>
 #include <errno.h>
 #include <os/os.h>
+#include <os/quietly.h>
+#include <poll.h>
 #include <string.h>
 #include <trace/file.h>
 #include <unistd.h>
@@ -24,11 +26,22 @@ static void fail(struct thrumi_trace_file *f, int error) {
   if (ftruncate(f->fd, (off_t)f->bytes) == 0) lseek(f->fd, (off_t)f->bytes, SEEK_SET);
 }
 
+/* Looks up now and then whether somebody waits; the time counts from then on. False: it has been too long. */
+static bool await_room(const struct thrumi_trace_file *f, int64_t *end) {
+  int64_t now = thrumi_os.now();
+  struct pollfd full = {.fd = f->fd, .events = POLLOUT};
+  if (!*end || (f->awaited && !thrumi_load(f->awaited))) *end = now + THRUMI_FILE_PATIENCE;
+  QUIETLY(poll(&full, 1, 20));
+  return now < *end;
+}
+
 static void write_all(struct thrumi_trace_file *f, const void *bytes, size_t size) {
+  int64_t end = 0;
   for (size_t done = 0; done < size && !f->error;) {
     ssize_t n = thrumi_os.write(f->fd, (const char *)bytes + done, size - done);
-    if (n > 0) done += (size_t)n;
-    if (n <= 0 && n != -EINTR) fail(f, n ? (int)n : -EIO);
+    if (n > 0) done += (size_t)n, end = 0;
+    if (n == -EAGAIN && await_room(f, &end)) continue;
+    if (n <= 0 && n != -EINTR) fail(f, n == 0 ? -EIO : n == -EAGAIN ? -ETIMEDOUT : (int)n);
   }
 }
 
@@ -59,6 +72,7 @@ static void add(struct thrumi_trace_file *f, enum thrumi_trace_block_kind kind, 
 void thrumi_file_begin(struct thrumi_trace_file *f, int fd, const struct thrumi_trace_header *header) {
   f->fd = fd;
   f->error = 0;
+  f->awaited = NULL;
   f->bytes = f->events = f->lost = 0;
   f->strings = THRUMI_STRINGS;
   f->gathered = 0;

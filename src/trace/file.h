@@ -2,12 +2,16 @@
  *
  * Two blocks' worth of bytes are gathered: events, and what must come before them, such as the strings that they name. A block is written
  * when it is whole. After the first error nothing is written any more, and what the kernel took of a block in part is cut off again where
- * that can be done: so the file ends behind a whole block. */
+ * that can be done: so the file ends behind a whole block.
+ *
+ * A pipe or a terminal is open without waiting. One that takes no bytes for THRUMI_FILE_PATIENCE while somebody waits is an error. */
 #ifndef THRUMI_TRACE_FILE_H
 #define THRUMI_TRACE_FILE_H
 
+#include <os/os.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <thrum/time.h>
 #include <trace/format.h>
 #include <trace/strings.h>
 
@@ -17,9 +21,12 @@ enum {
   THRUMI_FILE_TEXT = 4096       /* of a text: the rest is cut off */
 };
 
+#define THRUMI_FILE_PATIENCE THRUM_S(3)
+
 struct thrumi_trace_file {
-  int fd;    /* -1: none */
-  int error; /* of the first call that failed: a negative errno */
+  int fd;                      /* -1: none */
+  int error;                   /* of the first call that failed: a negative errno */
+  const thrumi_futex *awaited; /* NULL, or 1 there: somebody waits until it is written */
   uint64_t bytes, events, lost;
   uint32_t strings;                 /* the last number that was given to a string of its own */
   uint8_t told[THRUMI_STRINGS / 8]; /* strings of strings.h that are in the file */

@@ -11,8 +11,9 @@
 
 enum { TAKEN = -EWOULDBLOCK };
 
+/* Waits for nobody: a pipe that nobody reads is -ENXIO. */
 static int open_one(const char *path) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
   if (fd < 0) return -errno;
   fd = thrumi_os_beyond_standard(fd);
   struct stat status;

@@ -33,7 +33,8 @@ extern struct thrumi_recorder thrumi_recorder;
 
 /* drainer.c: the kernel thread that writes a recording. */
 int thrumi_drainer_start(void);
-void thrumi_drainer_stop(void); /* waits until the file is closed */
+bool thrumi_drainer_stop(
+    int64_t patience); /* waits until the file is closed; false: nothing was written for so long, ns */
 
 /* open.c: the descriptor of a file, whose name may be another one and is written there; or a negative errno. */
 int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]);

@@ -5,6 +5,7 @@
 #include "../traced.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 enum { LIMIT = 300 * 1000, EVENTS = 100000 };
 
@@ -59,6 +60,13 @@ static int snapshots_on_a_full_disk(void) {
   CHECK_EQ(sigpending(&pending), 0);
   CHECK(sigismember(&pending, SIGPIPE) && !sigismember(&pending, SIGXFSZ));
   CHECK_EQ(thrum_trace_stop(), 0);
+  puts("went on");
+  return 0;
+}
+
+static int fills_a_pipe(void) {
+  CHECK(thrum_workers() > 0);
+  for (int i = 0; i < EVENTS; i++) thrum_trace_mark("a line");
   puts("went on");
   return 0;
 }
@@ -124,6 +132,7 @@ static int has_a_child(void) {
 
 static const struct child_case cases[] = {{"goes on", goes_on},
                                           {"full disk", has_a_full_disk},
+                                          {"fills a pipe", fills_a_pipe},
                                           {"snapshots", snapshots_on_a_full_disk},
                                           {"forks", forks},
                                           {"forks behind a failure", forks_behind_a_failure},
@@ -141,6 +150,17 @@ static void goes(const char *name, const char *value, const char *says) {
   else
     CHECK(!strstr(child.err_text, "thrum: ")); /* a sanitizer may have something to say of forks */
   child_free(&child);
+}
+
+/* One that nobody reads, and one that is open to read, and is not read. */
+static void pipes(void) {
+  CHECK_EQ(mkfifo(path, 0600), 0);
+  goes("goes on", path, "No such device or address");
+  int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  CHECK(reader >= 0);
+  goes("fills a pipe", path, "Connection timed out; recording has stopped");
+  close(reader);
+  CHECK_EQ(unlink(path), 0);
 }
 
 static void expect_marks(const char *file, size_t marks) {
@@ -190,6 +210,7 @@ int main(int argc, char **argv) {
   snprintf(path, sizeof path, "/tmp/traces_meet_obstacles.%d", (int)getpid());
   settings();
   full_disk();
+  pipes();
   if (!TESTS_TSAN) forked(); /* ThreadSanitizer lets no program fork that uses thrum already */
   if (!TESTS_TSAN) goes("has a child", path, NULL);
   if (!TESTS_TSAN) CHECK_EQ(unlink(path), 0);
