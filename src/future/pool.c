@@ -91,7 +91,7 @@ int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
   snprintf(name, sizeof name, "%s-%llu", p->name, (unsigned long long)need.number);
   thrum_options options = THRUM_OPTIONS_INIT;
   options.name = name;
-  options.stack_size = p->stack_size;
+  options.stack_size = p->stack_size ? p->stack_size : thrumi_stack_default();
   options.bound = p->bound;
   options.daemon = THRUM_NO;
   int error = thrum_spawn_with(NULL, &options, thrumi_member_main, p);

@@ -70,6 +70,7 @@ static intptr_t carry(void *arg) {
 static int start_carrier(struct carrier *c) {
   thrum_options options = THRUM_OPTIONS_INIT;
   options.name = "event-fd";
+  options.stack_size = thrumi_stack_default();
   options.daemon = THRUM_YES;
   return thrum_spawn_with(NULL, &options, carry, c);
 }

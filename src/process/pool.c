@@ -106,6 +106,7 @@ int thrumi_processes_start(struct thrumi_process_pool *p) {
     introduce(p, a);
     thrum_lock_release(&p->lock);
     options.name = a->name;
+    options.stack_size = thrumi_stack_default();
     options.daemon = THRUM_NO;
     error = thrum_spawn_with(NULL, &options, thrumi_attendant_main, a);
   }

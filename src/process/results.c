@@ -53,6 +53,7 @@ static void start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
   char name[THRUM_NAME_MAX];
   snprintf(name, sizeof name, "%.40s callbacks", p->name);
   options.name = name;
+  options.stack_size = thrumi_stack_default();
   options.daemon = THRUM_NO;
   thrum_lock_acquire(&p->lock);
   p->others++;

@@ -191,19 +191,34 @@ static void start_timer_in_vain(void) {
   AWAIT(inject_count() > before);
 }
 
+static intptr_t no_task(void *unused) { return (intptr_t)unused; }
+
+/* Nobody counts on a pool's thread that will get no stack: the submitter is told. */
+static void submit_in_vain(thrum_executor *pool) {
+  thrum_future *f;
+  CHECK_EQ(thrum_submit(pool, &f, no_task, NULL), -ENOMEM);
+  CHECK_EQ(thrum_executor_shutdown(pool, true, false), 0);
+}
+
 /* Each stack of each thread fails, before there is any. They all stay as they are. */
 static int run_starved(void) {
+  thrum_executor_options alone = THRUM_EXECUTOR_OPTIONS_INIT;
+  thrum_executor *pool;
   read_plan();
   prepare();
   const struct step *start = workload, *spawn = workload + 1;
   take(start);
+  alone.threads = 1;
+  CHECK_EQ(thrum_executor_threads(&pool, &alone), 0);
   inject_arm(inject_find(plan.kind), plan.from, plan.length);
   CHECK_EQ(spawn->run(), -ENOMEM);
   long reserved = inject_balance().reserved;
   for (int i = 0; i < REPEATED; i++) CHECK_EQ(spawn->run(), -ENOMEM);
   CHECK_EQ(inject_balance().reserved, reserved);
   start_timer_in_vain();
+  submit_in_vain(pool);
   inject_disarm();
+  thrum_executor_release(pool);
   AWAIT(LOAD(timer_fired) == 1); /* it is not lost */
   CHECK_EQ(spawn->run(), 0);
   check_quiet();
