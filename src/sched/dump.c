@@ -148,7 +148,8 @@ static bool stop_and_walk(struct thrumi_trace *out, struct thrumi_thread *t, str
     return true;
   }
   if (!stop(k)) return false;
-  walk_live(out, thrumi_load(&k->interrupted), &t->stack);
+  ucontext_t *context = thrumi_load(&k->interrupted);
+  if (context) walk_live(out, context, &t->stack); /* NULL: it has ended, and its record is another one's */
   let_go(k);
   return true;
 }
