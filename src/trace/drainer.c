@@ -4,6 +4,7 @@
 #include <sched/self.h>
 #include <string.h>
 #include <trace/trace.h>
+#include <unistd.h>
 
 #define PAUSE_MIN THRUM_MS(1)
 #define PAUSE_MAX THRUM_MS(10)
@@ -41,6 +42,10 @@ static bool drain_once(uint32_t *fullest, bool last) {
   return true;
 }
 
+static _Noreturn void await_end_of_program(void) {
+  for (;;) pause();
+}
+
 static void *drainer_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-trace");
@@ -51,7 +56,7 @@ static void *drainer_main(void *arg) {
     pause = next_pause(pause, fullest);
     thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
   }
-  if (!drain_once(&fullest, true)) return NULL; /* the file is the crash's */
+  if (!drain_once(&fullest, true)) await_end_of_program(); /* the file is the crash's */
   thrumi_store(&thrumi_recorder.done, 1);
   thrumi_os.futex_wake(&thrumi_recorder.done, INT32_MAX);
   thrumi_kthread_end(k);
