@@ -60,6 +60,7 @@ class Server:
         expect(found, "the first line says the port", line, self.told())
         self.port = int(found[1])
         servers.append(self)
+        eventually(self.is_at_rest, "all its threads wait")
         self.quiet_threads, self.quiet_files = self.threads(), self.files()
 
     def __enter__(self):
@@ -90,6 +91,12 @@ class Server:
             return len(found) > before
         eventually(dumped, "a dump")
         return int(found[-1])
+
+    def is_at_rest(self):
+        """Whether a new dump has no thread that is on its way to its first wait, for which descriptors may be made."""
+        count = self.threads()
+        states = re.findall(r'^"[^"]*" #\d+ \w+, (\w+)', self.told().rpartition("thrum 0.")[2], re.M)
+        return len(states) >= count and set(states) == {"waiting"}
 
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
