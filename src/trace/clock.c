@@ -9,7 +9,7 @@ enum { TRIES = 5 };
 bool thrumi_counts_ticks;
 
 static bool is_clock_source(const char *name) {
-  char text[16];
+  char text[32];
   int fd = open(SOURCE, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t n = thrumi_os.read(fd, text, sizeof text);
