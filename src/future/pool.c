@@ -21,6 +21,7 @@
 
 #include <future/case.h>
 #include <future/place.h>
+#include <sched/servant.h>
 
 enum { DEFAULT_LIMIT = 32 };
 
@@ -89,11 +90,9 @@ struct thrumi_need thrumi_pool_need(struct thrumi_pool *p) {
 int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
   char name[THRUM_NAME_MAX + 24];
   snprintf(name, sizeof name, "%s-%llu", p->name, (unsigned long long)need.number);
-  thrum_options options = THRUM_OPTIONS_INIT;
-  options.name = name;
-  options.stack_size = p->stack_size ? p->stack_size : thrumi_stack_default();
+  thrum_options options = thrumi_servant(name, THRUM_NO);
+  if (p->stack_size) options.stack_size = p->stack_size;
   options.bound = p->bound;
-  options.daemon = THRUM_NO;
   int error = thrum_spawn_with(NULL, &options, thrumi_member_main, p);
   if (!error) return 0;
   struct thrumi_kthread *k = thrumi_enter();

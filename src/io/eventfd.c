@@ -13,6 +13,7 @@
 #include <io/netpoll.h>
 #include <poll.h>
 #include <sched/self.h>
+#include <sched/servant.h>
 #include <sync/event.h>
 #include <thrum/io/file.h>
 #include <thrum/io/signal.h>
@@ -68,10 +69,7 @@ static intptr_t carry(void *arg) {
 }
 
 static int start_carrier(struct carrier *c) {
-  thrum_options options = THRUM_OPTIONS_INIT;
-  options.name = "event-fd";
-  options.stack_size = thrumi_stack_default();
-  options.daemon = THRUM_YES;
+  thrum_options options = thrumi_servant("event-fd", THRUM_YES);
   return thrum_spawn_with(NULL, &options, carry, c);
 }
 

@@ -23,7 +23,7 @@
 #include <process/manager.h>
 #include <process/manager_client.h>
 #include <process/record.h>
-#include <sched/stack.h>
+#include <sched/servant.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -248,10 +248,7 @@ static int say_hello(thrum_manager *m, thrum_time deadline) {
 }
 
 static int start_reader(thrum_manager *m) {
-  thrum_options o = THRUM_OPTIONS_INIT;
-  o.name = "manager-reader";
-  o.stack_size = thrumi_stack_default();
-  o.daemon = THRUM_YES;
+  thrum_options o = thrumi_servant("manager-reader", THRUM_YES);
   return thrum_spawn_with(&m->reader, &o, read_replies, m);
 }
 

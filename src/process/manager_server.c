@@ -5,7 +5,7 @@
 #include <process/listener.h>
 #include <process/manager.h>
 #include <process/record.h>
-#include <sched/stack.h>
+#include <sched/servant.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -214,10 +214,7 @@ static void free_server(thrumi_server *server) {
 }
 
 static int start(thrumi_server *server) {
-  thrum_options o = THRUM_OPTIONS_INIT;
-  o.name = "manager";
-  o.stack_size = thrumi_stack_default();
-  o.daemon = THRUM_YES;
+  thrum_options o = thrumi_servant("manager", THRUM_YES);
   int error = thrum_listener_open(&server->listener, server->options.address, NULL);
   if (error) return error;
   server->noted = thrumi_manager_note(thrum_listener_fd(server->listener));

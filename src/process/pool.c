@@ -5,6 +5,7 @@
 #include <future/chunk.h>
 #include <process/record.h>
 #include <sched/self.h>
+#include <sched/servant.h>
 #include <stdio.h>
 #include <string.h>
 #include <thrum/runtime.h>
@@ -101,13 +102,10 @@ int thrumi_processes_start(struct thrumi_process_pool *p) {
   struct thrumi_attendant *a = thrumi_os.allocate(sizeof *a);
   int error = -ENOMEM;
   if (a) {
-    thrum_options options = THRUM_OPTIONS_INIT;
     thrum_lock_acquire(&p->lock);
     introduce(p, a);
     thrum_lock_release(&p->lock);
-    options.name = a->name;
-    options.stack_size = thrumi_stack_default();
-    options.daemon = THRUM_NO;
+    thrum_options options = thrumi_servant(a->name, THRUM_NO);
     error = thrum_spawn_with(NULL, &options, thrumi_attendant_main, a);
   }
   if (!error) return 0;

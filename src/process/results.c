@@ -7,6 +7,7 @@
 #include <future/chunk.h>
 #include <sched/part.h>
 #include <sched/self.h>
+#include <sched/servant.h>
 #include <stdio.h>
 #include <string.h>
 #include <thrum/thread.h>
@@ -49,12 +50,9 @@ bool thrumi_processes_calls_back(const struct thrumi_process_pool *p) {
 }
 
 static void start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
-  thrum_options options = THRUM_OPTIONS_INIT;
   char name[THRUM_NAME_MAX];
   snprintf(name, sizeof name, "%.40s callbacks", p->name);
-  options.name = name;
-  options.stack_size = thrumi_stack_default();
-  options.daemon = THRUM_NO;
+  thrum_options options = thrumi_servant(name, THRUM_NO);
   thrum_lock_acquire(&p->lock);
   p->others++;
   p->pins++;
