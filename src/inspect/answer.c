@@ -51,22 +51,10 @@ static void write_program(struct thrumi_json *j) {
 }
 
 static void answer_stats(struct thrumi_json *j) {
-  thrum_stats s = {.size = sizeof s};
-  thrum_statistics(&s);
+  struct thrumi_counter counters[THRUMI_COUNTERS];
+  thrumi_counters(counters);
   write_program(j);
-  thrumi_json_count(j, "workers", s.workers);
-  thrumi_json_count(j, "kernel_threads", s.kernel_threads);
-  thrumi_json_count(j, "kernel_threads_peak", s.kernel_threads_peak);
-  thrumi_json_count(j, "kernel_threads_max", s.kernel_threads_max);
-  thrumi_json_count(j, "spawned", s.spawned);
-  thrumi_json_count(j, "switches", s.switches);
-  thrumi_json_count(j, "steals", s.steals);
-  thrumi_json_count(j, "preemptions", s.preemptions);
-  thrumi_json_count(j, "wakeup_preemptions", s.wakeup_preemptions);
-  thrumi_json_count(j, "leases_lost", s.leases_lost);
-  thrumi_json_count(j, "signals", s.signals);
-  thrumi_json_count(j, "preempts_refused", s.preempts_refused);
-  thrumi_json_count(j, "stacks", s.stacks);
+  for (int i = 0; i < THRUMI_COUNTERS; i++) thrumi_json_count(j, counters[i].name, counters[i].count);
   thrumi_json_states(j);
 }
 

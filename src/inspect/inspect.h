@@ -43,7 +43,7 @@ enum { THRUMI_THREAD_TEXT = 12 * 1024 }; /* more than one thread ever takes with
 /* One thread as an object, `stack` with its frames; nothing if it has ended. Outside. */
 void thrumi_json_thread(struct thrumi_json *j, struct thrumi_thread *t, uint64_t generation, int64_t now,
                         bool stack);
-void thrumi_json_frames(struct thrumi_json *j, const struct thrumi_trace *trace);
+void thrumi_json_frames(struct thrumi_json *j, const struct thrumi_backtrace *trace);
 void thrumi_answer_threads(struct thrumi_json *j, uint64_t from);
 void thrumi_answer_stack(struct thrumi_json *j, uint64_t id);
 void thrumi_json_states(struct thrumi_json *j); /* how many threads are in which state */

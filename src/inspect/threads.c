@@ -101,7 +101,7 @@ static void write_wait(struct thrumi_json *j, struct thrumi_thread *t, int64_t n
 
 /* ---- Stacks -------------------------------------------------------------------------------------------------- */
 
-void thrumi_json_frames(struct thrumi_json *j, const struct thrumi_trace *trace) {
+void thrumi_json_frames(struct thrumi_json *j, const struct thrumi_backtrace *trace) {
   enum { FRAME = 3 * 1024 }; /* more than one takes, with every byte escaped */
   thrumi_json_open(j, "stack", '[');
   for (size_t i = 0; i < trace->count && thrumi_json_room(j) > FRAME; i++) {
@@ -118,8 +118,8 @@ void thrumi_json_frames(struct thrumi_json *j, const struct thrumi_trace *trace)
 }
 
 static void write_stack(struct thrumi_json *j, struct thrumi_thread *t) {
-  struct thrumi_trace trace;
-  bool answers = thrumi_trace_take(t, &trace);
+  struct thrumi_backtrace trace;
+  bool answers = thrumi_backtrace_take(t, &trace);
   thrumi_json_frames(j, &trace);
   if (!answers) thrumi_json_bool(j, "answers", false);
 }

@@ -30,14 +30,14 @@ enum thrumi_dump_state { DUMP_NONE, DUMP_ASKED, DUMP_STOPPED };
 
 /* ---- One stack ---------------------------------------------------------------------------------------------- */
 
-static void walk(struct thrumi_trace *out, const ucontext_t *context, uintptr_t low, uintptr_t high,
+static void walk(struct thrumi_backtrace *out, const ucontext_t *context, uintptr_t low, uintptr_t high,
                  bool exact) {
   out->exact = exact;
   out->count = thrumi_backtracer_get()->walk(context, low, high, out->pcs, THRUMI_FRAMES);
 }
 
 /* Takes memory and locks, which a stopped thread may hold: only after it was let go. */
-static void print_trace(struct thrumi_sink *d, const struct thrumi_trace *trace) {
+static void print_trace(struct thrumi_sink *d, const struct thrumi_backtrace *trace) {
   for (size_t i = 0; i < trace->count; i++) {
     struct thrumi_frame f;
     thrumi_describe(trace->pcs[i], trace->exact && i == 0, &f);
@@ -49,7 +49,7 @@ static void print_trace(struct thrumi_sink *d, const struct thrumi_trace *trace)
   }
 }
 
-static void walk_saved(struct thrumi_trace *out, struct thrumi_thread *t) {
+static void walk_saved(struct thrumi_backtrace *out, struct thrumi_thread *t) {
   ucontext_t context;
   thrumi_frame_context(t->sp, &context);
   uintptr_t low = (uintptr_t)t->stack.low;
@@ -119,7 +119,8 @@ static void let_go(struct thrumi_kthread *k) {
 }
 
 /* Who names addresses for a dump does so on another stack (core/backtrace.c), from where the walk finds back. */
-static void walk_live(struct thrumi_trace *out, const ucontext_t *context, const struct thrumi_stack *stack) {
+static void walk_live(struct thrumi_backtrace *out, const ucontext_t *context,
+                      const struct thrumi_stack *stack) {
   uintptr_t low = (uintptr_t)stack->low, high = low + stack->size, sp = thrumi_context_sp(context);
   bool elsewhere = !low || sp < low || sp > high;
   walk(out, context, elsewhere ? 0 : low, elsewhere ? 0 : high, true);
@@ -141,7 +142,7 @@ static bool copy_interrupted(struct thrumi_kthread *k, ucontext_t *out) {
 }
 
 /* False: it does not answer. */
-static bool stop_and_walk(struct thrumi_trace *out, struct thrumi_thread *t, struct thrumi_kthread *k) {
+static bool stop_and_walk(struct thrumi_backtrace *out, struct thrumi_thread *t, struct thrumi_kthread *k) {
   ucontext_t copy;
   if (copy_interrupted(k, &copy)) {
     walk_live(out, &copy, &t->stack);
@@ -155,7 +156,7 @@ static bool stop_and_walk(struct thrumi_trace *out, struct thrumi_thread *t, str
 }
 
 struct own {
-  struct thrumi_trace *trace;
+  struct thrumi_backtrace *trace;
   void *frame;
 };
 
@@ -168,7 +169,7 @@ static intptr_t walk_from_frame(void *arg) {
 }
 
 /* musl has no getcontext; the frame that thrumi_call leaves serves as well. */
-static void walk_own(struct thrumi_trace *out) {
+static void walk_own(struct thrumi_backtrace *out) {
   struct own own = {.trace = out};
   thrumi_call(walk_from_frame, &own, &own.frame);
 }
@@ -186,7 +187,7 @@ struct thrumi_kthread *thrumi_carrier(struct thrumi_thread *t) {
   return NULL;
 }
 
-bool thrumi_trace_take(struct thrumi_thread *t, struct thrumi_trace *out) {
+bool thrumi_backtrace_take(struct thrumi_thread *t, struct thrumi_backtrace *out) {
   out->count = 0;
   struct thrumi_kthread *k = thrumi_carrier(t);
   uint8_t state = thrumi_load_relaxed(&t->state);
@@ -202,8 +203,8 @@ bool thrumi_trace_take(struct thrumi_thread *t, struct thrumi_trace *out) {
 
 /* `k` carried it a moment ago. */
 static void say_stack(struct thrumi_sink *d, struct thrumi_thread *t, const struct thrumi_kthread *k) {
-  struct thrumi_trace trace;
-  if (!thrumi_trace_take(t, &trace) && k)
+  struct thrumi_backtrace trace;
+  if (!thrumi_backtrace_take(t, &trace) && k)
     thrumi_say(d, "    (its kernel thread %d does not answer)\n", k->tid);
   print_trace(d, &trace);
 }

@@ -55,7 +55,7 @@ void thrumi_say_holdings(struct thrumi_sink *sink, const struct thrumi_holdings 
 
 /* A stack, innermost first. `exact`: the first is the instruction itself, no return address; see thrumi_describe. */
 enum { THRUMI_FRAMES = 64 };
-struct thrumi_trace {
+struct thrumi_backtrace {
   size_t count;
   bool exact;
   uintptr_t pcs[THRUMI_FRAMES];
@@ -63,7 +63,7 @@ struct thrumi_trace {
 
 /* Who runs is stopped for as long as its stack is walked. False: its kernel thread does not answer. Nothing is described
  * here: that takes memory and locks, which a stopped thread may hold. Outside. */
-bool thrumi_trace_take(struct thrumi_thread *t, struct thrumi_trace *out);
+bool thrumi_backtrace_take(struct thrumi_thread *t, struct thrumi_backtrace *out);
 
 /* Whose kernel thread has its context live; NULL: none has. A hint. */
 struct thrumi_kthread *thrumi_carrier(struct thrumi_thread *t);
@@ -75,7 +75,16 @@ void thrumi_say_head(struct thrumi_sink *sink);
 void thrumi_say_thread(struct thrumi_sink *sink, struct thrumi_thread *t, uint64_t generation, int64_t now,
                        const struct thrumi_holdings *holdings);
 
-/* The counters of thrum_statistics, a line each, to the log. */
+/* The counters of thrum_statistics with their names. */
+enum { THRUMI_COUNTERS = 17 };
+struct thrumi_counter {
+  const char *name; /* thrum_stats' */
+  const char *of;   /* what it counts, in words */
+  uint64_t count;
+};
+void thrumi_counters(struct thrumi_counter out[THRUMI_COUNTERS]);
+
+/* The same, a line each, to the log. */
 void thrumi_say_statistics(void);
 
 #endif
