@@ -252,6 +252,13 @@ static int start_reader(thrum_manager *m) {
   return thrum_spawn_with(&m->reader, &o, read_replies, m);
 }
 
+/* One that is killed in the midst of it is gone, as later. */
+static int greet(thrum_manager *m, thrum_time deadline) {
+  int error = hear_greeting(m, deadline);
+  if (!error) error = say_hello(m, deadline);
+  return error == -EPIPE || error == -EBADMSG ? -ECONNRESET : error;
+}
+
 /* A manager without a key does not challenge, but greets: who has a key takes that for nonsense. */
 static int dial(thrum_manager *m, const char *address, const thrum_conn_options *o) {
   thrum_time deadline = thrum_after(o->patience);
@@ -260,9 +267,7 @@ static int dial(thrum_manager *m, const char *address, const thrum_conn_options 
   m->noted = thrumi_manager_note(thrum_conn_fd(m->conn));
   thrumi_keep_alive(thrum_conn_fd(m->conn));
   if (!o->key && strncmp(address, "unix:", 5) == 0) error = thrumi_peer_is_kin(thrum_conn_fd(m->conn));
-  if (!error) error = hear_greeting(m, deadline);
-  if (!error) error = say_hello(m, deadline);
-  return error;
+  return error ? error : greet(m, deadline);
 }
 
 static void free_manager(thrum_manager *m) {

@@ -79,7 +79,8 @@ typedef struct thrum_manager_options {
 /* ---- Managers --------------------------------------------------------------------------------------------------------- */
 
 /* Starts a process that is a manager, as a daemon of this one, and connects to it. It ignores SIGINT. options may be NULL.
- * -EINVAL: options that cannot be; TCP without a key. Others as thrum_process_start, thrum_listener_open, thrum_manager_connect. */
+ * -EINVAL: options that cannot be; TCP without a key. -ECONNRESET, -ECONNREFUSED: it was killed meanwhile. Others as
+ * thrum_process_start, thrum_listener_open, thrum_manager_connect. */
 THRUM_API int thrum_manager_start(thrum_manager **out, const thrum_manager_options *options);
 
 /* The same served by threads of this process, which go on until the stop, and are daemons. Who uses it connects, here too. */
@@ -94,7 +95,7 @@ THRUM_API void thrum_manager_server_stop(thrum_manager_server *server);
 
 /* Connects to a manager. The options' patience is also how long it may be silent. NULL: no key, and 10 s. -EACCES: another key, or one
  * where there is none; another user's; -EPROTO: not a manager; -EPROTONOSUPPORT: another version; -EUSERS: it has as many clients as it
- * may; and what thrum_conn_dial says. */
+ * may; -ECONNRESET: it has hung up, or was killed, meanwhile; and what thrum_conn_dial says. */
 THRUM_API int thrum_manager_connect(thrum_manager **out, const char *address,
                                     const thrum_conn_options *options);
 
