@@ -233,12 +233,14 @@ static void note_event(struct thrumi_descriptor *d, enum thrumi_direction direct
 static int report(struct thrumi_descriptor *d, uint32_t what) {
   if (what & THE_END) what |= INPUT | EPOLLOUT;
   if (what & INPUT) what |= INPUT;
-  thrumi_step(IO, io, (struct thrumi_thread *)NULL, d->fd, 0);
+  THRUMI_PROBE(io, (struct thrumi_thread *)NULL, d->fd);
   thrumi_spin_lock(&d->lock);
   if (what & INPUT) note_event(d, THRUMI_IN);
   if (what & EPOLLOUT) note_event(d, THRUMI_OUT);
   int woken = wake_all(d, what, 0);
   thrumi_spin_unlock(&d->lock);
+  if (!woken)
+    THRUMI_TRACE(IO, (struct thrumi_thread *)NULL, (uint64_t)d->fd, 0, 0); /* else the UNPARK says it */
   return woken;
 }
 

@@ -3,12 +3,13 @@
 #include "../support.h"
 
 #include <core/hooks.h>
+#include <sys/socket.h>
 
 enum { STEPS = 4096 };
 
 struct step {
   enum thrumi_event_kind kind;
-  uint64_t thread, object;
+  uint64_t thread, object, detail;
 };
 
 static struct step steps[STEPS];
@@ -18,10 +19,10 @@ static bool noted[STEPS]; /* the step is all there */
 /* By any kernel thread at any moment, locks held or not. */
 static void note(enum thrumi_event_kind kind, uint64_t thread, uint64_t object, uint64_t detail,
                  uint64_t stamp) {
-  (void)detail, (void)stamp;
+  (void)stamp;
   uint32_t at = ADD(taken, 1u) - 1;
   if (at >= STEPS) return;
-  steps[at] = (struct step){kind, thread, object};
+  steps[at] = (struct step){kind, thread, object, detail};
   STORE(noted[at], true);
 }
 
@@ -43,7 +44,7 @@ static bool find(uint32_t *from, enum thrumi_event_kind kind, uint64_t thread, c
 
 static thrum_event event;
 static bool go;
-static int fds[2];
+static int fds[2], sockets[2];
 
 static thrum_thread start(thrum_fn *fn) {
   STORE(go, false);
@@ -122,6 +123,37 @@ static void blocks(thrum_thread me) {
   EXPECT(END, t);
 }
 
+static intptr_t receive(void *arg) {
+  char c;
+  CHECK_EQ(thrum_recv(sockets[0], &c, 1, 0), 1);
+  return (intptr_t)arg;
+}
+
+/* Whether all that woke it, from step `at` on, was input: a wait for that ends at times by itself, to look again. */
+static bool was_woken_once(uint32_t at, thrum_thread t) {
+  int wakes = 0;
+  for (uint32_t i = at; i < LOAD(taken); i++)
+    if (steps[i].kind == THRUMI_EVENT_UNPARK && steps[i].object == t.value) wakes += steps[i].detail ? 2 : 1;
+  return wakes == 1;
+}
+
+/* A descriptor that is ready is told of by the UNPARK of who waits for it, and by a step of its own if nobody does. */
+static void waits_for_input(void) {
+  const uint64_t fd = (uint64_t)sockets[0];
+  uint32_t at = LOAD(taken), io = at;
+  thrum_thread t = start(receive);
+  uint32_t seen = at;
+  while (!find(&seen, THRUMI_EVENT_PARK, t.value, &fd)) thrum_yield();
+  CHECK_EQ(thrum_send(sockets[1], "x", 1, 0), 1);
+  CHECK_EQ(must_join(t), 0);
+  CHECK(!was_woken_once(at, t) || !find(&io, THRUMI_EVENT_IO, 0, &fd));
+  io = LOAD(taken);
+  CHECK_EQ(thrum_send(sockets[1], "y", 1, 0), 1);
+  AWAIT(find(&io, THRUMI_EVENT_IO, 0, &fd));
+  char c;
+  CHECK_EQ(thrum_recv(sockets[0], &c, 1, 0), 1);
+}
+
 /* Who joins a thread that never ran may lend it its own stack. */
 static intptr_t join_one(void *arg) { return must_join(must_spawn(yield_and_wait, arg)); }
 
@@ -156,6 +188,7 @@ static intptr_t all_steps(void *arg) {
   yields_and_waits(thrum_current());
   is_preempted(thrum_current());
   blocks(thrum_current());
+  waits_for_input();
   goes_on_behind_its_guest();
   __atomic_fetch_and(&thrumi_mode, ~(uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
   CHECK(LOAD(taken) <= STEPS);
@@ -192,6 +225,7 @@ static bool was_traced_to_steal(void) {
 
 int main(void) {
   CHECK_EQ(pipe(fds), 0);
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
   thrumi_hooks.trace = note;
   CHECK_EQ(thrum_set_workers(1), 0);
   CHECK_EQ(all_steps(NULL), 0);
