@@ -43,10 +43,3 @@ struct thrumi_tick thrumi_tick(void) {
   if (!thrumi_counts_ticks) best.stamp = (uint64_t)best.now;
   return best;
 }
-
-int64_t thrumi_to_ns(const struct thrumi_line *line, uint64_t stamp) {
-  uint64_t ticks = line->to.stamp - line->from.stamp;
-  if (!ticks) return line->from.now;
-  double rate = (double)(line->to.now - line->from.now) / (double)ticks;
-  return line->from.now + (int64_t)((double)(int64_t)(stamp - line->from.stamp) * rate);
-}

@@ -9,6 +9,8 @@
  * ordered: they wait for all loads before. Those of causes need not: the store that others see is made by a locked instruction behind
  * them, which retires after they were read.
  *
+ * IO needs no order: the system call that told of it lies between.
+ *
  * Conversion. Two readings of both, apart in time, give a line; a stamp between them is on it, one a little outside is taken to be. The
  * next line begins where the last one ended: what one CPU stamped first is earlier in ns, too. */
 #ifndef THRUMI_TRACE_CLOCK_H
@@ -32,13 +34,25 @@ extern bool thrumi_counts_ticks; /* stamps are of the counter */
 
 void thrumi_ticks_start(void); /* settles it; once, before the first stamp */
 struct thrumi_tick thrumi_tick(void);
-int64_t thrumi_to_ns(const struct thrumi_line *line, uint64_t stamp);
+
+/* ns a tick. */
+static inline double thrumi_rate(const struct thrumi_line *line) {
+  uint64_t ticks = line->to.stamp - line->from.stamp;
+  return ticks ? (double)(line->to.now - line->from.now) / (double)ticks : 0;
+}
+
+static inline int64_t thrumi_at_rate(const struct thrumi_tick *from, double rate, uint64_t stamp) {
+  return from->now + (int64_t)((double)(int64_t)(stamp - from->stamp) * rate);
+}
+
+static inline int64_t thrumi_to_ns(const struct thrumi_line *line, uint64_t stamp) {
+  return thrumi_at_rate(&line->from, thrumi_rate(line), stamp);
+}
 
 /* By kind: whether it follows from what was seen. */
 #define THRUMI_ORDERED \
   (UINT64_C(1) << THRUMI_EVENT_RUN | UINT64_C(1) << THRUMI_EVENT_REGAIN | \
-   UINT64_C(1) << THRUMI_EVENT_ACQUIRE | UINT64_C(1) << THRUMI_EVENT_QUEUE_GET | \
-   UINT64_C(1) << THRUMI_EVENT_IO)
+   UINT64_C(1) << THRUMI_EVENT_ACQUIRE | UINT64_C(1) << THRUMI_EVENT_QUEUE_GET)
 
 static inline uint64_t thrumi_counter(void) {
 #if defined(__x86_64__)

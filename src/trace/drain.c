@@ -41,41 +41,47 @@ void thrumi_drain_rewind(struct thrumi_drain *d, int64_t keep) {
 /* ---- Events ---------------------------------------------------------------------------------------------------- */
 
 /* The time of each event is at least that of the one before it in its ring: a put may have been held up between its stamp and its slot. */
-static int64_t time_of(struct thrumi_drain *d, uint32_t i, uint64_t stamp) {
+static int64_t time_of(struct thrumi_drain *d, uint32_t i, double rate, uint64_t stamp) {
   bool late = (int64_t)(stamp - d->line.from.stamp) < 0;
-  int64_t time = thrumi_to_ns(late ? &d->former : &d->line, stamp);
+  int64_t time = late ? thrumi_to_ns(&d->former, stamp) : thrumi_at_rate(&d->line.from, rate, stamp);
   if (time < d->ring[i].last) time = d->ring[i].last;
   return d->ring[i].last = time;
 }
 
-static void keep(struct thrumi_drain *d, uint32_t i, const struct thrumi_event *event) {
+static void take_name(struct thrumi_drain *d, uint32_t i, const struct thrumi_event *event) {
+  if (event->kind == THRUMI_EVENT_NAME)
+    thrumi_drain_name(d, event);
+  else if (thrumi_pieces_add(&d->ring[i].name, event))
+    thrumi_file_thread(&d->file, event->thread, d->ring[i].name.text);
+}
+
+/* What must be in the file before it. */
+static void precede(struct thrumi_drain *d, const struct thrumi_event *event) {
   switch (event->kind) {
-  case THRUMI_EVENT_NAME: thrumi_drain_name(d, event); return;
-  case THRUMI_EVENT_NAME_PIECE:
-    if (thrumi_pieces_add(&d->ring[i].name, event))
-      thrumi_file_thread(&d->file, event->thread, d->ring[i].name.text);
-    return;
-  case THRUMI_EVENT_PARK:
-    thrumi_file_tell(&d->file, event->detail);
-    thrumi_drain_object(d, event->object, event->detail);
-    break;
+  case THRUMI_EVENT_PARK: thrumi_drain_object(d, event->object, event->detail); /* fall through */
   case THRUMI_EVENT_SPAN_BEGIN:
   case THRUMI_EVENT_COUNTER:
   case THRUMI_EVENT_MARK: thrumi_file_tell(&d->file, event->detail); break;
   default: break;
   }
-  thrumi_file_event(&d->file, event);
 }
 
-/* Names are worth having of any time; events are not kept from before `since`, nor are those of a recording before this one. */
+/* Names are worth having of any time; events are not kept from before `since`, nor are those of a recording before this one. Each is put where it
+ * will stay if it is kept. */
 static void keep_chunk(struct thrumi_drain *d, uint32_t i, size_t n) {
+  double rate = thrumi_rate(&d->line);
   for (size_t at = 0; at < n; at++) {
-    struct thrumi_event event;
-    memcpy(&event, d->chunk[at], sizeof event);
-    bool early = (int64_t)((uint64_t)event.time - d->began.stamp) < 0;
-    event.time = time_of(d, i, (uint64_t)event.time);
-    bool is_name = event.kind == THRUMI_EVENT_NAME || event.kind == THRUMI_EVENT_NAME_PIECE;
-    if (is_name || (!early && event.time >= d->since)) keep(d, i, &event);
+    struct thrumi_event *event = thrumi_file_place(&d->file);
+    memcpy(event, d->chunk[at], sizeof *event);
+    uint64_t stamp = d->chunk[at][0];
+    bool early = (int64_t)(stamp - d->began.stamp) < 0;
+    event->time = time_of(d, i, rate, stamp);
+    if (event->kind >= THRUMI_EVENT_NAME) {
+      take_name(d, i, event);
+    } else if (!early && event->time >= d->since) {
+      precede(d, event);
+      d->file.gathered++;
+    }
   }
 }
 
@@ -101,18 +107,16 @@ static size_t next_chunk(struct thrumi_drain *d, struct thrumi_ring *ring, uint3
 
 /* A ring may be of the other sort: by a worker that came late, and was held up between the making and the publishing while one recording
  * stopped and the next began. */
-static uint64_t drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
+static void drain_ring(struct thrumi_drain *d, struct thrumi_ring *ring, uint32_t i) {
   if (thrumi_ring_is_endless(ring) != d->flight) thrumi_ring_begin(ring, d->flight);
   uint64_t lost = thrumi_load_relaxed(&ring->lost);
   thrumi_file_ring(&d->file, thrumi_ring_number(i), lost - d->ring[i].lost);
   d->ring[i].lost = lost;
-  uint64_t there = 0;
-  for (size_t n; (n = next_chunk(d, ring, i)) > 0; there += n) {
+  for (size_t n; (n = next_chunk(d, ring, i)) > 0;) {
     keep_chunk(d, i, n);
     thrumi_store_relaxed(&d->written, d->file.bytes);
   }
   thrumi_file_flush(&d->file);
-  return there;
 }
 
 /* First where each ring ends, and then the line: so what is taken lies on it, or on the one before. Of what is put behind its end one ring would tell in this
@@ -122,22 +126,32 @@ static void begin_go(struct thrumi_drain *d) {
   d->lookups = 0;
   for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
     struct thrumi_ring *ring = thrumi_ring_at(i);
-    d->ring[i].end = ring ? thrumi_load(&ring->head) : 0;
+    if (ring) d->ring[i].end = thrumi_load(&ring->head);
   }
   d->line.to = thrumi_tick();
 }
 
-uint32_t thrumi_drain_events(struct thrumi_drain *d) {
-  uint64_t fullest = 0;
+void thrumi_drain_events(struct thrumi_drain *d) {
   begin_go(d);
   for (uint32_t i = 0; i < THRUMI_RINGS && !d->file.error; i++) {
     struct thrumi_ring *ring = thrumi_ring_at(i);
     if (!ring || !d->ring[i].end) continue; /* it came meanwhile */
-    uint64_t full = drain_ring(d, ring, i) * 256 / ring->size;
-    if (full > fullest) fullest = full;
+    drain_ring(d, ring, i);
   }
   if (!d->flight) d->former = d->line, d->line.from = d->line.to;
   thrumi_store_relaxed(&d->written, d->file.bytes);
+}
+
+uint32_t thrumi_drain_look(bool *enough) {
+  uint64_t fullest = 0;
+  *enough = false;
+  for (uint32_t i = 0; i < THRUMI_RINGS; i++) {
+    struct thrumi_ring *ring = thrumi_ring_at(i);
+    if (!ring) continue;
+    uint64_t there = thrumi_load(&ring->head) - thrumi_load_relaxed(&ring->tail);
+    if (there >= THRUMI_FILE_EVENTS || there >= ring->size / 16) *enough = true;
+    if (there * 256 / ring->size > fullest) fullest = there * 256 / ring->size;
+  }
   return (uint32_t)fullest;
 }
 

@@ -10,7 +10,7 @@
 #include <trace/pieces.h>
 #include <trace/rings.h>
 
-enum { THRUMI_DRAIN_CHUNK = 1024, THRUMI_DRAIN_OBJECTS = 1024, THRUMI_DRAIN_FUNCTIONS = 64 };
+enum { THRUMI_DRAIN_CHUNK = 256, THRUMI_DRAIN_OBJECTS = 1024, THRUMI_DRAIN_FUNCTIONS = 64 };
 
 struct thrumi_drain {
   struct thrumi_trace_file file;
@@ -52,8 +52,11 @@ void thrumi_drain_rewind(struct thrumi_drain *d, int64_t keep);
 /* The file's first bytes. */
 void thrumi_drain_open(struct thrumi_drain *d, int fd);
 
-/* All events that are there now, and none that come meanwhile. Returns how full the fullest ring was: of 256ths. */
-uint32_t thrumi_drain_events(struct thrumi_drain *d);
+/* How full the fullest ring is: of 256ths. *enough: there is one of which a piece can be written that is worth a call. */
+uint32_t thrumi_drain_look(bool *enough);
+
+/* All events that are there now, and none that come meanwhile. */
+void thrumi_drain_events(struct thrumi_drain *d);
 
 /* Names of threads that live, and of objects; and the end of the file. */
 void thrumi_drain_finish(struct thrumi_drain *d);

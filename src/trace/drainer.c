@@ -8,6 +8,7 @@
 
 #define PAUSE_MIN THRUM_MS(1)
 #define PAUSE_MAX THRUM_MS(10)
+#define GATHER THRUM_MS(50)    /* so long events wait for more, to be written in large pieces */
 enum { FULL = 256, AIM = 64 }; /* rings are to be a quarter full when it comes */
 
 struct thrumi_recorder thrumi_recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .drain.file.fd = -1};
@@ -30,10 +31,10 @@ static void give_up(int error) {
 
 /* One go; the last one closes the file before it gives the drain back: who crashes behind it finds none. False: a crash has taken the
  * drain. */
-static bool drain_once(uint32_t *fullest, bool last) {
+static bool drain_once(bool last) {
   struct thrumi_drain *d = &thrumi_recorder.drain;
   if (!thrumi_drain_claim(INT64_MAX)) return false;
-  *fullest = d->file.error ? 0 : thrumi_drain_events(d);
+  if (!d->file.error) thrumi_drain_events(d);
   if (last && !d->file.error) thrumi_drain_finish(d);
   if (last) thrumi_trace_close(&d->file);
   int error = d->file.error;
@@ -46,17 +47,26 @@ static _Noreturn void await_end_of_program(void) {
   for (;;) pause();
 }
 
+/* It looks often, lest a ring runs full, and takes seldom. Until then the ring of a worker is memory that its CPU has at hand. */
+static void drain_until_stopped(void) {
+  int64_t pause = PAUSE_MIN, due = 0;
+  while (!thrumi_load(&thrumi_recorder.stopping)) {
+    bool enough;
+    uint32_t fullest = thrumi_drain_look(&enough);
+    int64_t now = thrumi_os.now();
+    if ((enough || now >= due) && !drain_once(false)) return;
+    if (enough || now >= due) due = now + GATHER;
+    pause = next_pause(pause, fullest);
+    thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
+  }
+}
+
 static void *drainer_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-trace");
   thrumi_kthread_adopt(k);
-  int64_t pause = PAUSE_MIN;
-  uint32_t fullest = 0;
-  while (!thrumi_load(&thrumi_recorder.stopping) && drain_once(&fullest, false)) {
-    pause = next_pause(pause, fullest);
-    thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
-  }
-  if (!drain_once(&fullest, true)) await_end_of_program(); /* the file is the crash's */
+  drain_until_stopped();
+  if (!drain_once(true)) await_end_of_program(); /* the file is the crash's */
   thrumi_store(&thrumi_recorder.done, 1);
   thrumi_os.futex_wake(&thrumi_recorder.done, INT32_MAX);
   thrumi_kthread_end(k);

@@ -14,8 +14,8 @@ static size_t padding(size_t bytes) { return -bytes % 8; }
 bool thrumi_file_make(struct thrumi_trace_file *f) {
   f->fd = -1;
   if (!f->side_bytes) f->side_bytes = thrumi_os.reserve(THRUMI_FILE_SIDE);
-  if (!f->of) f->of = thrumi_os.reserve(THRUMI_FILE_EVENTS * sizeof *f->of);
-  return f->side_bytes && f->of;
+  if (!f->block) f->block = thrumi_os.reserve(sizeof *f->block);
+  return f->side_bytes && f->block;
 }
 
 /* ---- Bytes ----------------------------------------------------------------------------------------------------- */
@@ -116,8 +116,8 @@ void thrumi_file_flush(struct thrumi_trace_file *f) {
   flush_side(f);
   if (!f->gathered && !f->head.b) return;
   f->head.bytes = f->gathered * (uint32_t)sizeof(struct thrumi_event);
-  write_all(f, &f->head, sizeof f->head);
-  write_all(f, f->of, f->head.bytes);
+  f->block->head = f->head;
+  write_all(f, f->block, sizeof f->head + f->head.bytes);
   if (!f->error) {
     f->bytes += sizeof f->head + f->head.bytes;
     f->events += f->gathered;
@@ -125,11 +125,6 @@ void thrumi_file_flush(struct thrumi_trace_file *f) {
   }
   f->gathered = 0;
   f->head.b = 0;
-}
-
-void thrumi_file_event(struct thrumi_trace_file *f, const struct thrumi_event *event) {
-  if (f->gathered == THRUMI_FILE_EVENTS) thrumi_file_flush(f);
-  f->of[f->gathered++] = *event;
 }
 
 void thrumi_file_end(struct thrumi_trace_file *f) {

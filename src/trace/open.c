@@ -24,7 +24,7 @@ static int open_one(const char *path) {
     close(fd);
     return TAKEN;
   }
-  int error = ftruncate(fd, 0) == 0 ? 0 : -errno;
+  int error = !status.st_size || ftruncate(fd, 0) == 0 ? 0 : -errno;
   if (error) close(fd);
   return error ? error : fd;
 }

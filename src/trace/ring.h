@@ -40,6 +40,8 @@ enum { THRUMI_RING_WORDS = 4 }; /* of an event */
 /* In front of head by so much, tail says that the ring is never full. */
 #define THRUMI_RING_AHEAD (UINT64_C(1) << 62)
 
+_Static_assert(THRUMI_RING_WORDS == 4, "thrumi_slot_store, thrumi_slot_load");
+
 struct thrumi_slot {
   _Atomic uint64_t word[THRUMI_RING_WORDS];
 };
@@ -52,13 +54,19 @@ struct thrumi_ring {
   _Alignas(64) _Atomic uint64_t tail; /* the reader's */
 };
 
-/* Words that are stored one by one: the reader may look at the same time. */
+/* Words that are stored one by one: the reader may look at the same time. Written out: compilers leave a loop of four as a loop. */
 static inline void thrumi_slot_store(struct thrumi_slot *slot, const uint64_t *words) {
-  for (int i = 0; i < THRUMI_RING_WORDS; i++) thrumi_store_relaxed(&slot->word[i], words[i]);
+  thrumi_store_relaxed(&slot->word[0], words[0]);
+  thrumi_store_relaxed(&slot->word[1], words[1]);
+  thrumi_store_relaxed(&slot->word[2], words[2]);
+  thrumi_store_relaxed(&slot->word[3], words[3]);
 }
 
 static inline void thrumi_slot_load(const struct thrumi_slot *slot, uint64_t *words) {
-  for (int i = 0; i < THRUMI_RING_WORDS; i++) words[i] = thrumi_load_relaxed(&slot->word[i]);
+  words[0] = thrumi_load_relaxed(&slot->word[0]);
+  words[1] = thrumi_load_relaxed(&slot->word[1]);
+  words[2] = thrumi_load_relaxed(&slot->word[2]);
+  words[3] = thrumi_load_relaxed(&slot->word[3]);
 }
 
 /* False: it was full, which was counted. By the producer. */

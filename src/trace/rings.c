@@ -97,6 +97,18 @@ static void put(uint32_t at, const struct thrumi_event *events, int count) {
   if (at == STRANGERS) thrumi_spin_unlock(&lock);
 }
 
+/* The hot path: one event, by a worker that has its ring. */
+static inline void put_one(uint32_t at, const struct thrumi_event *event) {
+  struct thrumi_ring *ring = thrumi_load(&rings[at]);
+  if (thrumi_unlikely(!ring || at == STRANGERS)) {
+    put(at, event, 1);
+    return;
+  }
+  uint64_t words[THRUMI_RING_WORDS];
+  memcpy(words, event, sizeof words);
+  thrumi_ring_put(ring, words);
+}
+
 static inline bool is_ordered(enum thrumi_event_kind kind) { return kind < 64 && THRUMI_ORDERED >> kind & 1; }
 
 /* The worker that the caller holds. A kernel thread that is outside has at most one that may be taken from it. */
@@ -138,7 +150,7 @@ void thrumi_rings_hook(enum thrumi_event_kind kind, uint64_t thread, uint64_t ob
   uint32_t at = other ? (uint32_t)detail - 1 : own_ring(), note = other ? 0 : (uint32_t)detail;
   if (kind == THRUMI_EVENT_PARK) note = thrumi_string_number((const char *)(uintptr_t)detail);
   struct thrumi_event event = event_at(at, kind, thread, object, note, stamp);
-  put(at, &event, 1);
+  put_one(at, &event);
 }
 
 uint64_t thrumi_rings_stamp(void) { return thrumi_stamp(false); }

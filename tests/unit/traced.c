@@ -212,6 +212,20 @@ static void a_go_takes_what_was_there(void) {
   close(d.file.fd);
 }
 
+/* Few events wait for more; the fullest ring says how full it is. */
+static void a_look_says_when_a_go_is_due(void) {
+  enum { ENOUGH = THRUMI_RING_MIN / 16 };
+  bool enough;
+  CHECK(thrumi_rings_begin(1, THRUMI_RING_MIN, false));
+  CHECK_EQ(thrumi_drain_look(&enough), 0);
+  CHECK(!enough);
+  for (uint64_t n = 1; n <= ENOUGH; n++) {
+    put(thrumi_ring_at(0), n);
+    CHECK_EQ(thrumi_drain_look(&enough), n * 256 / THRUMI_RING_MIN);
+    CHECK_EQ(enough, n == ENOUGH);
+  }
+}
+
 int main(void) {
   a_recorders_ring_is_full_and_counts();
   a_flight_recorders_ring_keeps_the_end();
@@ -223,5 +237,6 @@ int main(void) {
   lines();
   stamps_follow_the_clock();
   a_go_takes_what_was_there();
+  a_look_says_when_a_go_is_due();
   return 0;
 }
