@@ -19,14 +19,17 @@ typedef int command_fn(int argc, char **argv);
 
 command_fn dis_command, doctor_command, dump_command, new_command, run_command, timeline_command, top_command;
 
-/* Whether there is a form of timelines for that path's suffix. */
-int timeline_can_write(const char *path);
+/* Why no timeline can be written to that path, in words that stay until the next call: its suffix. NULL: one can. */
+const char *timeline_objection(const char *path);
 
 /* Prints "thrum NAME: message" and a newline on standard error; always STATUS_FAILED. NAME is the running command's. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same for a warning after which the command goes on. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* How many letters must be changed, added or dropped to make one name the other; SIZE_MAX for names of more than 63. */
+size_t letters_apart(const char *a, const char *b);
 
 /* A file that is whole or not there at all: written beside its place under a name of its own, and moved there at the end. A
  * path of "-" is standard output. */

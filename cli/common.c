@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +33,26 @@ void warn(const char *format, ...) {
 int wants_colour(FILE *stream) {
   const char *no = getenv("NO_COLOR");
   return isatty(fileno(stream)) && !(no && *no);
+}
+
+/* ---- Names that are nearly right ------------------------------------------------------------------------------ */
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+size_t letters_apart(const char *a, const char *b) {
+  size_t row[64], la = strlen(a), lb = strlen(b);
+  if (la > 63 || lb > 63) return SIZE_MAX;
+  for (size_t j = 0; j <= lb; j++) row[j] = j;
+  for (size_t i = 1; i <= la; i++) {
+    size_t before = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= lb; j++) {
+      size_t changed = before + (a[i - 1] != b[j - 1]);
+      before = row[j];
+      row[j] = smaller(changed, smaller(row[j], row[j - 1]) + 1);
+    }
+  }
+  return row[lb];
 }
 
 /* ---- Output ------------------------------------------------------------------------------------------------- */

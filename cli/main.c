@@ -49,6 +49,25 @@ static const struct command *find(const char *name) {
   return NULL;
 }
 
+/* The one that was meant, if a slip or two make it that: NULL. */
+static const struct command *nearest(const char *name) {
+  const struct command *best = NULL;
+  size_t least = 3;
+  for (const struct command *c = commands; c->name; c++) {
+    size_t d = letters_apart(c->name, name);
+    if (d < least && d < strlen(c->name)) best = c, least = d;
+  }
+  return best;
+}
+
+static int unknown(const char *name) {
+  const struct command *meant = nearest(name);
+  fprintf(stderr, "thrum: there is no command `%s`", name);
+  if (meant) fprintf(stderr, "; is `%s` meant?", meant->name);
+  fprintf(stderr, "%s`thrum --help` lists them\n", meant ? " " : "; ");
+  return STATUS_USAGE;
+}
+
 static int run(const struct command *c, int argc, char **argv) {
   char name[40];
   snprintf(name, sizeof name, "thrum %s", c->name);
@@ -57,21 +76,27 @@ static int run(const struct command *c, int argc, char **argv) {
   return c->run(argc, argv);
 }
 
+/* thrum help COMMAND is thrum COMMAND --help. */
+static int help(const char *name) {
+  const struct command *c = name ? find(name) : NULL;
+  if (name && !c) return unknown(name);
+  char option[] = "--help", *args[] = {NULL, option, NULL};
+  if (c) return run(c, 2, args);
+  print_help(stdout);
+  return STATUS_OK;
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) {
     print_help(stderr);
     return STATUS_USAGE;
   }
-  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-    print_help(stdout);
-    return STATUS_OK;
-  }
+  if (strcmp(argv[1], "help") == 0) return help(argv[2]);
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help(NULL);
   if (strcmp(argv[1], "--version") == 0) {
     puts("thrum " VERSION);
     return STATUS_OK;
   }
   const struct command *c = find(argv[1]);
-  if (c) return run(c, argc - 1, argv + 1);
-  fprintf(stderr, "thrum: there is no command `%s`; `thrum --help` lists them\n", argv[1]);
-  return STATUS_USAGE;
+  return c ? run(c, argc - 1, argv + 1) : unknown(argv[1]);
 }

@@ -12,7 +12,7 @@
 
 enum { OUTPUTS_MAX = 16, WIDTH = 100, WIDTH_MAX = 1000, THREADS = 40, THREADS_MAX = 100000 };
 
-enum { OPTION_STATS = 256, OPTION_CHECK, OPTION_PARTIAL, OPTION_JSON, OPTION_WIDTH };
+enum { OPTION_STATS = 256, OPTION_CHECK, OPTION_PARTIAL, OPTION_WIDTH };
 
 struct request {
   const char *trace, *outputs[OUTPUTS_MAX];
@@ -50,7 +50,16 @@ static const struct format *format_of(const char *path) {
   return NULL;
 }
 
-int timeline_can_write(const char *path) { return format_of(path) != NULL; }
+const char *timeline_objection(const char *path) {
+  static char objection[100];
+  if (format_of(path)) return NULL;
+  strcpy(objection, "no form has that suffix; there are");
+  for (const struct format *f = formats; f->suffix; f++) {
+    strcat(objection, " ");
+    strcat(objection, f->suffix);
+  }
+  return objection;
+}
 
 static int write_from_events(const struct format *f, const struct request *r, struct output *out) {
   struct trace t;
@@ -119,7 +128,7 @@ static const struct argp_option options[] = {
      "ui.perfetto.dev), .pftrace (Perfetto's). May be given several times",
      0},
     {"stats", OPTION_STATS, 0, 0, "Print tables: threads, locks, the critical path", 1},
-    {"json", OPTION_JSON, 0, 0, "Print the tables as JSON", 1},
+    {"json", 'j', 0, 0, "Print the tables as JSON", 1},
     {"check", OPTION_CHECK, 0, 0, "Print what contradicts itself in the trace; status 1 if anything does", 1},
     {"partial", OPTION_PARTIAL, 0, 0,
      "Show what comes before the damage in a file that is cut off or damaged", 2},
@@ -137,14 +146,8 @@ static long number_in(struct argp_state *state, const char *text, const char *wh
 
 static void add_output(struct argp_state *state, struct request *r, const char *path) {
   if (r->output_count == OUTPUTS_MAX) argp_error(state, "more than %d outputs", OUTPUTS_MAX);
-  if (!format_of(path)) {
-    char known[100] = "";
-    for (const struct format *f = formats; f->suffix; f++) {
-      strcat(known, " ");
-      strcat(known, f->suffix);
-    }
-    argp_error(state, "%s: no form has that suffix; there are%s", path, known);
-  }
+  const char *objection = timeline_objection(path);
+  if (objection) argp_error(state, "%s: %s", path, objection);
   r->outputs[r->output_count++] = path;
 }
 
@@ -155,7 +158,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   case 'n': r->text.threads = (size_t)number_in(state, arg, "--threads", 1, THREADS_MAX); return 0;
   case OPTION_WIDTH: r->text.width = (int)number_in(state, arg, "--width", 20, WIDTH_MAX); return 0;
   case OPTION_STATS: r->stats = true; return 0;
-  case OPTION_JSON: r->json = true; return 0;
+  case 'j': r->json = true; return 0;
   case OPTION_CHECK: r->check = true; return 0;
   case OPTION_PARTIAL: r->partial = true; return 0;
   case ARGP_KEY_ARG:

@@ -16,10 +16,10 @@ struct options {
   bool json, list_calls, no_source;
 };
 
-enum { OPTION_JSON = 256, OPTION_CALLS, OPTION_NO_SOURCE };
+enum { OPTION_CALLS = 256, OPTION_NO_SOURCE };
 
 static const struct argp_option option_list[] = {
-    {"json", OPTION_JSON, NULL, 0, "Print JSON", 0},
+    {"json", 'j', NULL, 0, "Print JSON", 0},
     {"no-source", OPTION_NO_SOURCE, NULL, 0, "Leave the text of source lines out", 0},
     {"list-calls", OPTION_CALLS, NULL, 0, "Print what is known of calls: which park, which block", 0},
     {0},
@@ -39,7 +39,7 @@ static const char documentation[] =
 static error_t parse(int key, char *argument, struct argp_state *state) {
   struct options *o = state->input;
   switch (key) {
-  case OPTION_JSON: o->json = true; return 0;
+  case 'j': o->json = true; return 0;
   case OPTION_CALLS: o->list_calls = true; return 0;
   case OPTION_NO_SOURCE: o->no_source = true; return 0;
   case ARGP_KEY_ARG:

@@ -62,32 +62,13 @@ static size_t collect(const struct image *image, match_fn *matches, const char *
 
 /* ---- Near names ------------------------------------------------------------------------------------------------------- */
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* How many letters must be changed, added or dropped; names of at most 63. */
-static size_t distance(const char *a, const char *b) {
-  size_t row[64], la = strlen(a), lb = strlen(b);
-  if (la > 63 || lb > 63) return SIZE_MAX;
-  for (size_t j = 0; j <= lb; j++) row[j] = j;
-  for (size_t i = 1; i <= la; i++) {
-    size_t before = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= lb; j++) {
-      size_t changed = before + (a[i - 1] != b[j - 1]);
-      before = row[j];
-      row[j] = smaller(changed, smaller(row[j], row[j - 1]) + 1);
-    }
-  }
-  return row[lb];
-}
-
 struct suggestion {
   const char *name;
   size_t distance;
 };
 
 static size_t how_near(const char *symbol, const char *name) {
-  size_t d = distance(symbol, name);
+  size_t d = letters_apart(symbol, name);
   if (d > 1 && strlen(name) >= 3 && strstr(symbol, name)) d = 1;
   return d;
 }

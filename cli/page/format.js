@@ -1,7 +1,7 @@
 /* How values read: times, counts, and names that may hold anything. Small helpers for the document. */
 
 const NOBODY = -1;
-const STATES = ["running", "runnable", "blocked", "in a call"];
+const STATES = ["running", "ready", "waiting", "in a call"];
 const RUN = 0, READY = 1, BLOCKED = 2, CALL = 3;
 const REASONS = ["the trace ended", "it yielded", "it was preempted", "it parked", "it blocked in a call", "it ended"];
 

@@ -6,8 +6,8 @@
  * however long the trace. Pixels are written into memory and handed to the canvas in one go: as many small rectangles would take
  * ten times as long.
  *
- * States are told apart by height and pattern as well as by colour: running is full height, runnable hatched and lower, a call that
- * blocks striped, blocked a thin line at the bottom. */
+ * States are told apart by height and pattern as well as by colour: running is full height, ready hatched and lower, a call that
+ * blocks striped, waiting a thin line at the bottom. */
 
 const TOP = [0, 0.4, 0.84, 0.4]; /* where a state's bar begins, as a share of its lane's height */
 

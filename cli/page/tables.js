@@ -134,7 +134,7 @@ class Table {
 
 /* ---- What is in them -------------------------------------------------------------------------------------------------- */
 
-/* For each thread what it was blocked on for longest: {words, time}. */
+/* For each thread what it waited for longest: {words, time}. */
 function mainWaits(trace, words) {
   const { from, to, state, object, what } = trace.intervals, sums = new Map();
   return trace.threads.map(({ first, size }) => {
@@ -158,10 +158,10 @@ function threadTable(trace, words, chosen) {
     { title: "thread", kind: "text", get: (t) => clean(t.name) },
     { title: "lived", kind: "time", get: (t) => t.ended - t.born },
     { title: "running", kind: "time", get: total(RUN) },
-    { title: "runnable", kind: "time", get: total(READY), hint: "It wanted a worker and had none" },
-    { title: "blocked", kind: "time", get: total(BLOCKED) },
+    { title: "ready", kind: "time", get: total(READY), hint: "It wanted a worker and had none" },
+    { title: "waiting", kind: "time", get: total(BLOCKED) },
     { title: "mostly on", kind: "text", get: (t) => waits[t.index].words },
-    { title: "for", kind: "time", get: (t) => waits[t.index].time, hint: "Blocked on what the column before says" },
+    { title: "for", kind: "time", get: (t) => waits[t.index].time, hint: "Waited for what the column before says" },
     { title: "in calls", kind: "time", get: total(CALL), hint: "In calls that block, its worker given to others" },
     { title: "runs", kind: "count", get: (t) => t.runs },
     { title: "yields", kind: "count", get: (t) => t.switches[1] },

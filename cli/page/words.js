@@ -33,8 +33,8 @@ class Words {
   state(i) {
     const { state, worker } = this.trace.intervals;
     if (state[i] === RUN) return `running on ${this.worker(worker[i])}`;
-    if (state[i] === READY) return "runnable: it wants a worker";
-    return state[i] === CALL ? "in a call that blocks, its worker given to others" : `blocked on ${this.waitsFor(i)}`;
+    if (state[i] === READY) return "ready: it wants a worker";
+    return state[i] === CALL ? "in a call that blocks, its worker given to others" : `waiting for ${this.waitsFor(i)}`;
   }
 
   /* The interval before i without a gap between them, of the same thread; NOBODY. */
@@ -43,7 +43,7 @@ class Words {
     return i > 0 && thread[i - 1] === thread[i] && to[i - 1] === from[i] ? i - 1 : NOBODY;
   }
 
-  /* The wait that led to i: i itself, or the one before the runnable times before it; NOBODY. */
+  /* The wait that led to i: i itself, or the one before the ready times before it; NOBODY. */
   waitOf(i) {
     const { state } = this.trace.intervals;
     if (state[i] === RUN) i = this.before(i);

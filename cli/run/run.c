@@ -68,8 +68,17 @@ static void add_argument(struct argp_state *state, struct run *run, const char *
 }
 
 #ifdef HAVE_TIMELINE
-static const char *timeline_objection(const char *out) {
-  return strcmp(out, "-") == 0 || timeline_can_write(out) ? NULL : "there is no form for that suffix";
+static const char *objection_to(const char *out) {
+  return strcmp(out, "-") == 0 ? NULL : timeline_objection(out);
+}
+
+/* Said before the program runs, which may take long and not do twice what it does. */
+static int check_timeline(const char *out) {
+  struct output attempt;
+  if (!out || strcmp(out, "-") == 0) return 0;
+  if (output_open(&attempt, out)) return STATUS_FAILED;
+  output_discard(&attempt);
+  return 0;
 }
 
 static int show_timeline(const char *trace, const char *out) {
@@ -81,9 +90,14 @@ static int show_timeline(const char *trace, const char *out) {
   return timeline_command(as_text ? 2 : 4, args);
 }
 #else
-static const char *timeline_objection(const char *out) {
+static const char *objection_to(const char *out) {
   (void)out;
   return "this `thrum` was built without `thrum timeline`";
+}
+
+static int check_timeline(const char *out) {
+  (void)out;
+  return 0;
 }
 
 static int show_timeline(const char *trace, const char *out) {
@@ -93,7 +107,7 @@ static int show_timeline(const char *trace, const char *out) {
 #endif
 
 static void set_timeline(struct argp_state *state, struct run *run, const char *out) {
-  const char *objection = timeline_objection(out);
+  const char *objection = objection_to(out);
   if (objection) argp_error(state, "--timeline=%s: %s", out, objection);
   run->timeline = out;
 }
@@ -167,10 +181,9 @@ int run_command(int argc, char **argv) {
   struct run run = {0};
   int ended = 0;
   argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &run);
-  int status = check_sources(&run.build.sources);
-  if (status) return status;
+  if (check_sources(&run.build.sources) || check_timeline(run.timeline)) return STATUS_FAILED;
   process_begin();
-  status = build_program(&run.build);
+  int status = build_program(&run.build);
   if (!status && run.keep) status = build_keep(&run.build, run.keep);
   if (!status) status = run_and_show(&run, &ended);
   free(run.build.program);

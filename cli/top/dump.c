@@ -12,11 +12,11 @@ enum {
 }; /* seconds; a thread that does not answer takes 0.3 of them, and a page may have many */
 
 static const char doc[] =
-    "Print what each thread of a program does: what it waits for and since when, who holds that, and its stack."
+    "Prints what each thread of a program does: what it waits for and since when, who holds that, and its stack."
     "\vPID or NAME is a running program, with THRUM_INSPECT=1 in its environment, or that has called "
     "thrum_inspect(true). CORE is a core file, PROGRAM what left it; that needs gdb, and the debug information of "
     "libthrum.\n\n"
-    "Examples:\n\n"
+    "Examples:\n"
     "  thrum dump 4711\n"
     "  thrum dump server --json | jq '.threads[].name'\n"
     "  thrum dump core.4711 ./server";
@@ -102,7 +102,7 @@ static int print_running(const struct arguments *a) {
 
 int dump_command(int argc, char **argv) {
   static const struct argp_option options[] = {
-      {"json", 'j', NULL, 0, "as JSON, one object", 0},
+      {"json", 'j', NULL, 0, "Print it as JSON, one object", 0},
       {0},
   };
   static const struct argp argp = {options, read_option, "PID|NAME\nCORE PROGRAM", doc, NULL, NULL, NULL};

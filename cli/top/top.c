@@ -13,15 +13,15 @@
 #include <unistd.h>
 
 static const char doc[] =
-    "Watch the threads of a running program: which run and how much of a CPU they use, which wait, for what, since when, "
+    "Shows the threads of a running program: which run and how much of a CPU they use, which wait, for what, since when, "
     "and for whom; who owns locks; how full queues are."
     "\vThe program has THRUM_INSPECT=1 in its environment, or has called thrum_inspect(true). Without PID or NAME it is "
     "the only one that there is. Press h for what keys do.\n\n"
-    "Examples:\n\n"
+    "Examples:\n"
     "  THRUM_INSPECT=1 ./server &\n"
     "  thrum top server\n"
     "  thrum top 4711 --once\n"
-    "  thrum top 4711 --json --once | jq '.threads[] | select(.state == \"waiting\") | .name'";
+    "  thrum top 4711 --json --once | jq '.threads[].name'";
 
 struct arguments {
   const char *program;
@@ -171,10 +171,10 @@ static int print_looks(struct client *c, const struct arguments *a) {
 
 int top_command(int argc, char **argv) {
   static const struct argp_option options[] = {
-      {"interval", 'd', "SECONDS", 0, "look so often; 1 unless it is given", 0},
-      {"json", 'j', NULL, 0, "print JSON, one object a line at each look", 0},
-      {"once", 'o', NULL, 0, "print what two looks have found, and end", 0},
-      {"sort", 's', "COLUMN", 0, "sort by cpu (as it is without), id, name, state or wait", 0},
+      {"interval", 'd', "SECONDS", 0, "Look so often; 1 unless it is given", 0},
+      {"json", 'j', NULL, 0, "Print JSON, one object a line at each look", 0},
+      {"once", 'o', NULL, 0, "Print what two looks have found, and end", 0},
+      {"sort", 's', "COLUMN", 0, "Sort by cpu (as it is without), id, name, state or wait", 0},
       {0},
   };
   static const struct argp argp = {options, read_option, "[PID|NAME]", doc, NULL, NULL, NULL};

@@ -136,7 +136,7 @@ static void put_state(struct chrome *c, const struct interval *i) {
     if (what)
       put_string(c, what);
     else
-      ROWS_TEXT(r, "\"parked\"");
+      ROWS_TEXT(r, "\"waiting\"");
     ROWS_TEXT(r, ",\"cname\":\"thread_state_sleeping\"");
   }
   }

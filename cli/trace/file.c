@@ -19,21 +19,23 @@ enum {
   STRING_NUMBER_MAX = 1 << 24, /* one more would be a damage, and an array of gigabytes */
 };
 
+static const char *advice(const struct trace *t) {
+  return t->partial ? "" : "; record it again, or see what comes before that by --partial";
+}
+
 int trace_damaged(const struct trace *t, uint64_t offset, const char *format, ...) {
   char what[160];
   va_list args;
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  return fail("%s: damaged at offset %llu: %s; record it again, or see what comes before that by --partial",
-              t->path, (unsigned long long)offset, what);
+  return fail("%s: damaged at offset %llu: %s%s", t->path, (unsigned long long)offset, what, advice(t));
 }
 
 static int cut_off(const struct trace *t, uint64_t offset, const char *within) {
   return fail(
-      "%s: cut off at offset %llu, within %s: the program was killed while it wrote, or the copy is not whole; record "
-      "it again, or see what comes before that by --partial",
-      t->path, (unsigned long long)offset, within);
+      "%s: cut off at offset %llu, within %s: the program was killed while it wrote, or the copy is not whole%s",
+      t->path, (unsigned long long)offset, within, advice(t));
 }
 
 static int no_memory(const struct trace *t) { return fail("%s: no memory", t->path); }

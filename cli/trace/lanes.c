@@ -196,7 +196,7 @@ static void draw_scale(const struct drawing *d) {
   int space = d->columns - 1 - (int)strlen(length);
   fprintf(d->to, "  %*s 0%*s%s\n  %*s %s\n", d->names, "", space > 0 ? space : 1, "", length, d->names, "",
           text);
-  fprintf(d->to, "  # runs  : runs for less than half of it  - ready  . parked  = in a call\n");
+  fprintf(d->to, "  # runs  : runs for less than half of it  - ready  . waiting  = in a call\n");
 }
 
 void print_warnings(const struct model *m, FILE *to) {

@@ -132,7 +132,7 @@ static int put_beginning(struct perfetto *p) {
   static const char *const names[] = {[NAME_RUN] = "run",
                                       [NAME_READY] = "ready",
                                       [NAME_CALL] = "in a call",
-                                      [NAME_PARKED] = "parked",
+                                      [NAME_PARKED] = "waiting",
                                       [NAME_WAKES] = "wakes"};
   static const char *const groups[] = {"workers", "threads", "spans", "counters"};
   Pf__DebugAnnotationName until = PF__DEBUG_ANNOTATION_NAME__INIT, *annotations[] = {&until};

@@ -115,7 +115,7 @@ static int put_threads(const struct model *m, FILE *to, size_t at_most) {
   struct waits w = {0};
   int status = 0;
   fprintf(to, "  %-*s %8s %8s %8s %8s %7s %7s %7s %7s %6s  %s\n", NAME_COLUMNS, "thread", "run", "ready",
-          "blocked", "in calls", "runs", "parks", "yields", "preempt", "calls", "waits for");
+          "waiting", "in calls", "runs", "parks", "yields", "preempt", "calls", "waits for");
   for (size_t i = 0; i < m->thread_count && i < at_most && !status; i++) {
     status = waits_of(m, &m->threads[i], &w);
     if (!status) put_thread(to, &m->threads[i], &w);
@@ -170,7 +170,7 @@ static void put_objects(const struct model *m, FILE *to, bool locks) {
 
 static int put_critical(const struct model *m, FILE *to) {
   static const char *const words[STATES] = {"running", "waiting for a worker",
-                                            "parked until a time or for input", "in calls"};
+                                            "waiting for a time or for input", "in calls"};
   struct critical c;
   char ns[UNITS_ROOM];
   if (critical_shares(m, &c)) return STATUS_FAILED;

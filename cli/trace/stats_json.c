@@ -4,7 +4,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 
-static const char *const state_names[STATES] = {"run", "ready", "blocked", "call"};
+static const char *const state_names[STATES] = {"run", "ready", "waiting", "call"};
 static const char *const reason_names[REASONS] = {"open", "yield", "preempt", "park", "call", "end"};
 
 static void put(json_object *o, const char *key, int64_t value) {

@@ -118,8 +118,8 @@ static int warn_of_locks(struct model *m) {
     const char *name = *m->strings[o->name] ? m->strings[o->name] : unnamed;
     char longest[UNITS_ROOM];
     if (say(m,
-            "%.0f %% of the time in which threads wanted to work was lost waiting for %s: %u waits, the longest one %s",
-            share, name, o->waits, units_time(o->longest, longest)))
+            "%.0f %% of the time in which threads wanted to work was lost waiting for %s: %u wait%s, the longest one %s",
+            share, name, o->waits, o->waits == 1 ? "" : "s", units_time(o->longest, longest)))
       return STATUS_FAILED;
     said++;
   }

@@ -166,8 +166,8 @@ class Page(unittest.TestCase):
           const { trace: { intervals: i, threads }, words } = timeline;
           return threads.map((t) => Array.from({ length: t.size }, (_, k) => [i.from[t.first + k], i.to[t.first + k], words.state(t.first + k)]));""")
         main = told[self.js("return timeline.trace.threads.findIndex((t) => t.name === 'MainThread')")]
-        self.assertIn([5000, 9000, "blocked on lock `table`"], main)
-        self.assertIn([10000, 20000, "blocked on the end of thread writer"], main)
+        self.assertIn([5000, 9000, "waiting for lock `table`"], main)
+        self.assertIn([10000, 20000, "waiting for the end of thread writer"], main)
         self.assertIn([21000, 22000, "running on worker 0"], main)
         self.assertEqual(self.element("name").text, "two.trace")
         self.assert_quiet()
@@ -285,7 +285,7 @@ class Page(unittest.TestCase):
         self.assertEqual(self.js("return timeline.state.thread"), 1)
         self.js("const s = document.getElementById('search'); s.value = 'TABLE'; s.dispatchEvent(new Event('input'))")
         self.element("next").click()
-        self.assertIn("blocked on lock `table`", self.element("spoken").get_attribute("textContent"))
+        self.assertIn("waiting for lock `table`", self.element("spoken").get_attribute("textContent"))
         self.js("const s = document.getElementById('search'); s.value = 'parse'; s.dispatchEvent(new Event('input'))")
         self.element("next").click()
         self.assertIn("parse", self.element("spoken").get_attribute("textContent"))
@@ -418,7 +418,7 @@ class Page(unittest.TestCase):
         buttons[0].click()
         self.assertEqual(self.js("return timeline.state.thread"), 2)
         buttons[1].click()
-        self.assertIn("blocked on lock `table`", self.element("spoken").get_attribute("textContent"))
+        self.assertIn("waiting for lock `table`", self.element("spoken").get_attribute("textContent"))
 
     def test_lost_events_are_told(self):
         self.open("lost")

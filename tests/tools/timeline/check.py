@@ -39,7 +39,7 @@ class Consistent(Timeline):
         t.run(120, 1, 0)
         t.event(200, END, 1, 0, 0)
         main = self.thread(self.good(t), "main")
-        self.assertEqual(main["ns"], {"run": 200, "ready": 0, "blocked": 0, "call": 0})
+        self.assertEqual(main["ns"], {"run": 200, "ready": 0, "waiting": 0, "call": 0})
         self.assertEqual(main["runs"], 1)
 
     def test_woken_before_it_sleeps(self):
@@ -49,7 +49,7 @@ class Consistent(Timeline):
         t.unpark(112, 1, 2, 1)
         t.run(120, 1, 0)
         t.event(200, END, 1, 0, 0)
-        self.assertEqual(self.ns(self.good(t), "main"), {"run": 190, "ready": 8, "blocked": 2, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "main"), {"run": 190, "ready": 8, "waiting": 2, "call": 0})
 
     def test_a_waker_that_is_slow_to_say_so(self):
         t = begun()
@@ -61,7 +61,7 @@ class Consistent(Timeline):
         t.unpark(300, 1, 2, 1)
         t.run(310, 1, 0)
         t.event(400, END, 1, 0, 0)
-        self.assertEqual(self.ns(self.good(t), "main"), {"run": 290, "ready": 10, "blocked": 100, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "main"), {"run": 290, "ready": 10, "waiting": 100, "call": 0})
 
     def test_a_park_that_was_none_and_no_run(self):
         t = begun()
@@ -81,7 +81,7 @@ class Consistent(Timeline):
         t.run(300, 1, 1)
         t.event(350, END, 1, 0, 1)
         s = self.good(t)
-        self.assertEqual(self.ns(s, "main"), {"run": 150, "ready": 0, "blocked": 200, "call": 0})
+        self.assertEqual(self.ns(s, "main"), {"run": 150, "ready": 0, "waiting": 200, "call": 0})
         self.assertEqual(s["critical_path"]["ns"]["run"], 200)
 
     def test_a_host_that_says_that_it_parks(self):
@@ -91,7 +91,7 @@ class Consistent(Timeline):
         t.event(300, END, 2, 0, 0)
         t.run(300, 1, 0)
         t.event(350, END, 1, 0, 0)
-        self.assertEqual(self.ns(self.good(t), "main"), {"run": 150, "ready": 0, "blocked": 200, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "main"), {"run": 150, "ready": 0, "waiting": 200, "call": 0})
 
     def test_back_from_a_call_before_the_monitor_says_so(self):
         t = begun()
@@ -99,7 +99,7 @@ class Consistent(Timeline):
         t.event(110, LEASE, 1)
         t.run(120, 1, 0)
         t.event(200, END, 1, 0, 0)
-        self.assertEqual(self.ns(self.good(t), "main"), {"run": 180, "ready": 20, "blocked": 0, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "main"), {"run": 180, "ready": 20, "waiting": 0, "call": 0})
 
     def test_a_foreign_thread(self):
         t = begun()
@@ -111,7 +111,7 @@ class Consistent(Timeline):
         t.event(200, END, 1, 0, 0)
         foreign = self.thread(self.good(t), "foreign")
         self.assertTrue(foreign["outside"])
-        self.assertEqual(foreign["ns"], {"run": 100, "ready": 0, "blocked": 50, "call": 0})
+        self.assertEqual(foreign["ns"], {"run": 100, "ready": 0, "waiting": 50, "call": 0})
 
     def test_in_the_midst_of_lives(self):
         t = Trace(workers=2)
@@ -125,16 +125,16 @@ class Consistent(Timeline):
         t.run(260, 3, 0)
         t.event(300, YIELD, 2, 0, 1)
         s = self.good(t)
-        self.assertEqual(self.ns(s, "runs"), {"run": 100, "ready": 200, "blocked": 0, "call": 0})
-        self.assertEqual(self.ns(s, "parked"), {"run": 50, "ready": 100, "blocked": 0, "call": 0})
-        self.assertEqual(self.ns(s, "in a call"), {"run": 40, "ready": 60, "blocked": 0, "call": 0})
+        self.assertEqual(self.ns(s, "runs"), {"run": 100, "ready": 200, "waiting": 0, "call": 0})
+        self.assertEqual(self.ns(s, "parked"), {"run": 50, "ready": 100, "waiting": 0, "call": 0})
+        self.assertEqual(self.ns(s, "in a call"), {"run": 40, "ready": 60, "waiting": 0, "call": 0})
         self.assertTrue(all(thread["born_before"] for thread in s["threads"]))
 
     def test_an_offer_that_was_taken_back(self):
         t = begun()
         t.event(50, END, 2, 0, 0)
         t.event(60, END, 1, 0, 0)
-        self.assertEqual(self.ns(self.good(t), "two"), {"run": 0, "ready": 40, "blocked": 0, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "two"), {"run": 0, "ready": 40, "waiting": 0, "call": 0})
 
     def test_last_rites(self):
         t = begun()
@@ -147,7 +147,7 @@ class Consistent(Timeline):
         t.run(20, 2, 1)
         t.park(50, 1, 0, LOCK, "lock")
         t.event(100, END, 2, 0, 1)
-        self.assertEqual(self.ns(self.good(t), "main"), {"run": 50, "ready": 0, "blocked": 50, "call": 0})
+        self.assertEqual(self.ns(self.good(t), "main"), {"run": 50, "ready": 0, "waiting": 50, "call": 0})
 
     def test_what_was_lost_explains_it(self):
         t = begun()

@@ -33,7 +33,7 @@ class Recorded(Timeline):
         self.assertGreater(reader["ns"]["call"], 10 * MS)
         self.assertGreaterEqual(reader["runs_ended_by"]["call"], 1)
         writer = self.thread(s, "writer")
-        self.assertGreaterEqual(writer["ns"]["blocked"] + writer["ns"]["ready"], 100 * MS)
+        self.assertGreaterEqual(writer["ns"]["waiting"] + writer["ns"]["ready"], 100 * MS)
         for i in range(3):
             self.assertEqual(self.thread(s, f"user-{i}")["runs_ended_by"]["open"], 0)
         table = next(o for o in s["objects"] if o.get("name", "").endswith("`table`"))

@@ -29,16 +29,16 @@ class Views(Timeline):
   the "user"? | ----:##........-------:####====---############:               |
                0                                                       80.0 ms
                a column is 1.27 ms
-  # runs  : runs for less than half of it  - ready  . parked  = in a call
+  # runs  : runs for less than half of it  - ready  . waiting  = in a call
 """)
 
     def test_stats(self):
         s = self.stats(story())
         main, hog, user = s["threads"]
         self.assertEqual(user["name"], 'the "user"?')
-        self.assertEqual(main["ns"], {"run": 50 * MS, "ready": 0, "blocked": 30 * MS, "call": 0})
-        self.assertEqual(hog["ns"], {"run": 55 * MS, "ready": 4 * MS, "blocked": 0, "call": 0})
-        self.assertEqual(user["ns"], {"run": 23 * MS, "ready": 20 * MS, "blocked": 10 * MS, "call": 5 * MS})
+        self.assertEqual(main["ns"], {"run": 50 * MS, "ready": 0, "waiting": 30 * MS, "call": 0})
+        self.assertEqual(hog["ns"], {"run": 55 * MS, "ready": 4 * MS, "waiting": 0, "call": 0})
+        self.assertEqual(user["ns"], {"run": 23 * MS, "ready": 20 * MS, "waiting": 10 * MS, "call": 5 * MS})
         self.assertEqual(user["runs_ended_by"], {"open": 0, "yield": 0, "preempt": 0, "park": 1, "call": 1, "end": 1})
         self.assertEqual(user["waits"], [{"what": "lock `table`", "count": 1, "ns": 10 * MS}])
         self.assertEqual((main["born"], main["ended"], main["born_before"], main["lives_on"]), (0, 80 * MS, True, False))
@@ -65,7 +65,7 @@ class Views(Timeline):
         main at 60 ms."""
         c = self.stats(story())["critical_path"]
         self.assertEqual(c["all"], 80 * MS)
-        self.assertEqual(c["ns"], {"run": 60 * MS, "ready": 15 * MS, "blocked": 0, "call": 5 * MS})
+        self.assertEqual(c["ns"], {"run": 60 * MS, "ready": 15 * MS, "waiting": 0, "call": 5 * MS})
         self.assertEqual(c["threads"], [{"name": "MainThread", "ns": 40 * MS}, {"name": 'the "user"?', "ns": 40 * MS}])
 
     def test_table_text(self):
@@ -132,7 +132,7 @@ class Warnings(Timeline):
         t.run(30 * MS, 1, 0)
         t.event(40 * MS, END, 1, 0, 0)
         self.assertEqual(self.warnings(t), ["29 % of the time in which threads wanted to work was lost waiting for lock `table`: "
-                                            "1 waits, the longest one 20.0 ms"])
+                                            "1 wait, the longest one 20.0 ms"])
 
     def test_main_before_its_threads(self):
         t = Trace(workers=2)
@@ -317,7 +317,7 @@ class Streams(Timeline):
             t.unpark(i * 100 + 50, 1, 2, 1)
             t.run(i * 100 + 100, 1, 0)
         s = self.stats(t)
-        self.assertEqual(s["threads"][0]["ns"]["blocked"], 3000 * 50)
+        self.assertEqual(s["threads"][0]["ns"]["waiting"], 3000 * 50)
         self.assertEqual(self.contradictions(t), [])
 
     def test_a_pipe(self):
