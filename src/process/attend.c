@@ -334,12 +334,14 @@ static void stop(struct thrumi_attendant *a) {
   struct thrumi_process_pool *p = a->pool;
   thrum_lock_acquire(&p->lock);
   thrumi_attendant_set(a, THRUMI_ATTENDANT_BUSY);
+  a->stops = true;
   bool starts = thrumi_processes_need(p);
   thrum_lock_release(&p->lock);
   if (starts) thrumi_processes_start(p);
   thrumi_post_stop(&a->post);
   thrumi_attendant_dismiss(a);
   thrum_lock_acquire(&p->lock);
+  a->stops = false;
   thrumi_attendant_set(a, THRUMI_ATTENDANT_READY);
   thrum_lock_release(&p->lock);
 }
@@ -377,7 +379,7 @@ static void unlink_attendant(struct thrumi_attendant *a) {
   *(a->prev ? &a->prev->next : &p->attendants) = a->next;
   p->count--;
   p->others++;
-  p->deaths = 0; /* of its processes; for what is submitted from now on there is another try */
+  if (!p->count) p->deaths = 0;
 }
 
 /* Under the lock: if nobody is left to work on what is queued. */

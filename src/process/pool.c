@@ -51,10 +51,24 @@ void thrumi_processes_wake_some(struct thrumi_process_pool *p) {
   while (p->idle && p->queue.count > p->ready) wake(p->idle);
 }
 
+/* Its process lives well enough: it has begun what it was given first, or is through with all and ends. */
+static bool is_sound(const struct thrumi_attendant *a) {
+  const struct thrumi_work *first = a->outstanding.first;
+  const struct thrumi_errand *errand = first ? first->place : NULL;
+  return a->stops || (errand && thrumi_load(&errand->record.state) == THRUMI_RECORD_BEGUN);
+}
+
+/* After a process that died before it did anything one attendant at a time finds out whether the next one does, too. */
+static bool finds_out(const struct thrumi_process_pool *p) {
+  uint32_t sound = 0;
+  if (!p->deaths) return false;
+  for (const struct thrumi_attendant *a = p->attendants; a; a = a->next) sound += is_sound(a);
+  return sound < p->count;
+}
+
 bool thrumi_processes_need(struct thrumi_process_pool *p) {
   thrumi_processes_wake_some(p);
-  bool doubtful = p->deaths && p->count;
-  if (p->queue.count <= p->ready || p->count >= p->limit || p->broken || doubtful) return false;
+  if (p->queue.count <= p->ready || p->count >= p->limit || p->broken || finds_out(p)) return false;
   p->count++;
   p->ready++;
   p->pins++;

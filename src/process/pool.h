@@ -55,6 +55,7 @@ struct thrumi_attendant {
   uint32_t seat; /* for its CPU */
   uint64_t sent; /* works, to this process, that were not taken back */
   bool alone;    /* what is outstanding is a parcel: nothing is sent behind it */
+  bool stops;    /* its process was told to end */
 
   /* The attendant's own. */
   struct thrumi_post post;
@@ -77,9 +78,8 @@ struct thrumi_process_pool {
   thrum_cond ended; /* count and others are 0 */
   struct thrumi_works queue;
   uint32_t count, ready; /* attendants */
-  uint32_t
-      deaths; /* in a row, of processes that had done nothing; more attendants are not started meanwhile */
-  uint32_t others; /* threads that run callbacks, and attendants that leave */
+  uint32_t deaths;       /* in a row, of processes that had done nothing, as long as there are attendants */
+  uint32_t others;       /* threads that run callbacks, and attendants that leave */
   struct thrumi_attendant *attendants, *idle;
   uint64_t submitted, finished, cancelled, started, number, pins;
   bool shut, dropping, broken, held;

@@ -60,7 +60,7 @@ static void only_its_own_task_fails(int processes, const thrum_task *task, int h
 static char path[] = "/tmp/thrum-pool-XXXXXX";
 
 static void write_lives(int n) {
-  int fd = open(path, O_RDWR | O_TRUNC);
+  int fd = open(path, O_RDWR | O_TRUNC | O_CREAT, 0600);
   CHECK(fd >= 0);
   CHECK_EQ(write(fd, "xxxxxxxx", (size_t)n), n);
   close(fd);
@@ -123,18 +123,29 @@ static void an_idle_one_is_replaced(void) {
   end_pool(x);
 }
 
-THRUM_TASK(dies_at_once) { return die_of(SIGTERM); }
+/* None dies before the file is there. */
+THRUM_TASK(dies_at_once) {
+  while (access(in, F_OK) != 0) usleep(1000);
+  return size ? die_of(SIGTERM) : 0;
+}
 
-/* Where none lives long enough to do anything what is queued fails, and the executor can still be used. */
-static void processes_that_never_live_are_said(void) {
+/* Where none lives long enough to do anything what is queued fails, and the executor can still be used: ten deaths are enough, and one more
+ * of each of the others that are there. */
+static void processes_that_never_live_are_said(int processes) {
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
-  o.processes = 2;
+  o.processes = processes;
   o.initializer = &dies_at_once;
+  o.initializer_in = path;
+  o.initializer_size = sizeof path;
   thrum_executor *x = processes_with(o);
   for (int round = 0; round < 2; round++) {
     thrum_future *f[20];
+    uint64_t before = stats_of(x).started;
     for (int i = 0; i < 20; i++) f[i] = submit_number(x, &twice, i);
+    write_lives(1);
     for (int i = 0; i < 20; i++) take_failure(f[i], -EPIPE, "was killed by signal 15");
+    CHECK(stats_of(x).started - before <= (uint64_t)(10 + processes - 1));
+    unlink(path);
   }
   end_pool(x);
 }
@@ -280,7 +291,7 @@ int main(int argc, char **argv) {
   a_map_fails_where_it_died();
   an_idle_one_is_replaced();
   one_that_says_stop_dies_alone();
-  processes_that_never_live_are_said();
+  for (int processes = 1; processes <= 3; processes++) processes_that_never_live_are_said(processes);
   nothing_is_lost_under_a_killer(0);
   nothing_is_lost_under_a_killer(1000);
   AWAIT(open_descriptors() <= before);
