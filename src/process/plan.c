@@ -25,7 +25,7 @@ static void put_string(struct text *t, const char *string) {
 
 static uint32_t put_variables(struct text *t, const char *const *environment) {
   uint32_t n = 0;
-  for (; environment[n] && n < VARIABLES_MOST; n++) put_string(t, environment[n]);
+  for (; environment && environment[n] && n < VARIABLES_MOST; n++) put_string(t, environment[n]);
   return n;
 }
 
@@ -36,10 +36,12 @@ static void write_text(struct text *t, struct thrumi_plan *plan) {
   put(t, plan->input, plan->head.input_size);
   put(t, plan->affinity, plan->head.affinity_size);
   for (int i = 0; i < WORDS; i++) put_string(t, words[i] ? words[i] : "");
-  plan->head.variables = put_variables(t, plan->environment);
+  plan->head.variables =
+      put_variables(t, plan->environment ? plan->environment : (const char *const *)environ);
 }
 
-/* Another thread may set variables meanwhile: what was measured may have grown by the time that it is copied. */
+/* Another thread may set variables meanwhile: what was measured may have grown by the time that it is copied. (And `environ` may be
+ * another array by the next time that the plan is sent.) */
 static int make_text(struct text *t, struct thrumi_plan *plan) {
   for (write_text(t, plan); t->size > t->room; write_text(t, plan)) {
     if (t->at) thrumi_os.free(t->at);
@@ -90,8 +92,6 @@ static int send_with(int channel, const struct thrumi_plan *plan, const char *te
 int thrumi_plan_send(int channel, struct thrumi_plan *plan) {
   plan->head.magic = THRUMI_PLAN_MAGIC;
   plan->head.size = sizeof plan->head;
-  static const char *const nothing[] = {NULL};
-  if (!plan->environment) plan->environment = environ ? (const char *const *)environ : nothing;
   struct text text = {0};
   int file = -1, error = make_text(&text, plan);
   if (error) return error;

@@ -22,7 +22,6 @@
 #define _GNU_SOURCE
 #include <core/sanitize.h>
 #include <fcntl.h>
-#include <io/backoff.h>
 #include <os/descriptors.h>
 #include <os/quietly.h>
 #include <poll.h>
@@ -124,24 +123,13 @@ static int ask(struct thrumi_flight *f) {
   return error;
 }
 
-static int ask_once(struct thrumi_flight *f) {
+int thrumi_server_ask(struct thrumi_flight *f) {
   int refused = thrum_lock_acquire_for(&server.lock, THRUM_FOREVER); /* its holder may wait for the server */
   if (refused) return refused;
   thrumi_rely_on(&server); /* libtsan sees who uses the socket, and not the lock, which is inline here */
   int error = ask(f);
   thrumi_announce(&server);
   thrum_lock_release(&server.lock);
-  return error;
-}
-
-/* As with plans: others' descriptors are received meanwhile. */
-int thrumi_server_ask(struct thrumi_flight *f) {
-  struct thrumi_backoff backoff = {0};
-  thrum_time patience = thrum_after(THRUM_S(10));
-  int error;
-  while ((error = ask_once(f)) == -ETOOMANYREFS)
-    if ((error = thrumi_back_off(&backoff, patience)) != 0)
-      return error == -ETIMEDOUT ? -ETOOMANYREFS : error;
   return error;
 }
 

@@ -96,16 +96,24 @@ static int greet(struct thrum_process *p) {
   return error;
 }
 
-/* The plan goes ahead of who is to read it. The kernel limits how many descriptors a user has under way in sockets: others are
- * received meanwhile. */
+/* The plan goes ahead of who is to read it. */
 static int open_channel(struct start *s) {
+  int error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
+  return error ? error : thrumi_plan_send(s->flight.fds[THRUMI_FLIGHT_CHANNEL], &s->plan);
+}
+
+/* The kernel limits how many descriptors a user has under way in sockets: others' are received meanwhile. Who is refused takes its own
+ * back first, with the channel: of two whose plans lie there, and whose requests are refused, each would wait for the other's. */
+static int try_in_turn(struct start *s, int (*try)(struct start *)) {
   struct thrumi_backoff backoff = {0};
   thrum_time patience = thrum_after(THRUM_S(10));
-  int error = thrumi_flight_pair(&s->flight, THRUMI_FLIGHT_CHANNEL);
-  if (error) return error;
-  while ((error = thrumi_plan_send(s->flight.fds[THRUMI_FLIGHT_CHANNEL], &s->plan)) == -ETOOMANYREFS)
+  int error;
+  while ((error = try(s)) == -ETOOMANYREFS) {
+    thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL);
+    thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
     if ((error = thrumi_back_off(&backoff, patience)) != 0)
       return error == -ETIMEDOUT ? -ETOOMANYREFS : error;
+  }
   return error;
 }
 
@@ -196,7 +204,7 @@ static int ask_once(struct start *s) {
 
 static int start_by_server(struct start *s) {
   int error = -EPIPE;
-  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = ask_once(s);
+  for (int i = 0; i < TRIES && error == -EPIPE; i++) error = try_in_turn(s, ask_once);
   return error;
 }
 
@@ -204,7 +212,7 @@ static int start_by_server(struct start *s) {
 
 static int start_by_spawn(struct start *s) {
   struct thrumi_launch l = {0};
-  int error = open_channel(s);
+  int error = try_in_turn(s, open_channel);
   if (!error) error = thrumi_launch_self(&l, "child", s->flight.fds[THRUMI_FLIGHT_CHANNEL + 1]);
   thrumi_flight_close(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
   if (error) return error;

@@ -5,12 +5,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <os/os.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 static void restore(void) { thrumi_os = thrumi_os_linux; }
 
@@ -146,10 +149,11 @@ static void a_result_waits_for_a_descriptor(void) {
 
 /* ---- Too many descriptors under way ------------------------------------------------------------------------------------ */
 
-/* Every other message that has any is refused, in this process and in those that it starts. */
-static ssize_t refuse_every_other(int fd, const struct msghdr *message, int flags) {
+/* Every third message that has any is refused, in this process and in those that it starts: a plan, or the request that follows it, which
+ * takes the plan back. */
+static ssize_t refuse_every_third(int fd, const struct msghdr *message, int flags) {
   static _Atomic unsigned n;
-  if (message->msg_controllen && atomic_fetch_add(&n, 1) % 2 == 0) return -ETOOMANYREFS;
+  if (message->msg_controllen && atomic_fetch_add(&n, 1) % 3 == 1) return -ETOOMANYREFS;
   return thrumi_os_linux.sendmsg(fd, message, flags);
 }
 
@@ -160,7 +164,7 @@ static void what_cannot_be_sent_is_sent_later(void) {
   static char bytes[200000];
   const void *data;
   size_t size = 0;
-  thrumi_os.sendmsg = refuse_every_other;
+  thrumi_os.sendmsg = refuse_every_third;
   for (int i = 0; i < 3; i++) {
     thrum_process *p = must_return(THRUM_FORKSERVER, &writes_zeros, 100000);
     CHECK_EQ(thrum_process_result(p, &data, &size), 0);
@@ -175,6 +179,93 @@ static void what_cannot_be_sent_is_sent_later(void) {
     thrum_future_release(f);
   }
   end_pool(x);
+  restore();
+}
+
+enum { LIMIT = 256, HANDED = 150, STARTERS = 8, EACH = 3, NOBODY = 65534 };
+
+static intptr_t start_some(void *unused) {
+  int handed[HANDED];
+  for (int i = 0; i < HANDED; i++) handed[i] = STDOUT_FILENO;
+  for (int i = 0; i < EACH; i++) {
+    thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+    thrum_process *p;
+    int zero = 0, code = -1;
+    o.method = i % 2 ? THRUM_SPAWN : THRUM_FORKSERVER;
+    o.descriptors = handed;
+    o.descriptor_count = HANDED;
+    CHECK_EQ(thrum_process_start(&p, &o, &returns_at_once, &zero, sizeof zero), 0);
+    CHECK_EQ(thrum_process_join(p, &code), 0);
+    CHECK_EQ(code, 0);
+    thrum_process_release(p);
+  }
+  return (intptr_t)unused;
+}
+
+/* The kernel does not count root's. Nobody still may start this program. */
+static bool become_nobody(void) {
+  if (geteuid() != 0) return true;
+  return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+         setresuid(NOBODY, NOBODY, NOBODY) == 0 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 &&
+         access("/proc/self/exe", X_OK) == 0;
+}
+
+/* In the child of a fork, before thrum has started. Two starts hand over more than the kernel has under way for one user: they come one
+ * after the other, and none fails. */
+static int many_starts_share_the_limit(void) {
+  struct rlimit limit = {LIMIT, LIMIT};
+  thrum_thread t[STARTERS];
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (!become_nobody()) return 0;
+  for (int i = 0; i < STARTERS; i++) t[i] = must_spawn(start_some, NULL);
+  for (int i = 0; i < STARTERS; i++) CHECK_EQ(must_join(t[i]), 0);
+  return 0;
+}
+
+static void in_a_process_of_its_own(int (*test)(void)) {
+  int status = -1;
+  pid_t child = fork();
+  if (child == 0) exit(test());
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+}
+
+enum { VARIABLES = 500 };
+
+static void set_variables(int (*set)(const char *name)) {
+  for (int i = 0; i < VARIABLES; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "THRUM_TESTS_VARIABLE_%d", i);
+    CHECK_EQ(set(name), 0);
+  }
+}
+
+static int set_to_1(const char *name) { return setenv(name, "1", 1); }
+
+/* As if another thread set them while the starter waits. */
+static ssize_t refuse_and_set(int fd, const struct msghdr *message, int flags) {
+  if (message->msg_controllen) {
+    thrumi_os.sendmsg = thrumi_os_linux.sendmsg;
+    set_variables(set_to_1);
+    return -ETOOMANYREFS;
+  }
+  return thrumi_os_linux.sendmsg(fd, message, flags);
+}
+
+THRUM_TASK(has_variables) {
+  for (int i = 0; i < VARIABLES; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "THRUM_TESTS_VARIABLE_%d", i);
+    if (!getenv(name)) return -ENOENT;
+  }
+  return size ? number_in(in) : 0;
+}
+
+static void the_environment_is_that_of_the_last_try(void) {
+  set_variables(unsetenv);
+  thrumi_os.sendmsg = refuse_and_set;
+  thrum_process_release(must_return(THRUM_FORKSERVER, &has_variables, 0));
+  set_variables(unsetenv);
   restore();
 }
 
@@ -400,8 +491,10 @@ static void make_names(void) {
 }
 
 int main(int argc, char **argv) {
-  if (getenv("THRUM_TESTS_REFUSE")) thrumi_os.sendmsg = refuse_every_other; /* a child */
+  if (getenv("THRUM_TESTS_REFUSE")) thrumi_os.sendmsg = refuse_every_third; /* a child */
   CHECK_EQ(thrum_process_main(argc, argv), 0);
+  if (!TESTS_SANITIZED)
+    in_a_process_of_its_own(many_starts_share_the_limit); /* their libraries may be out of nobody's reach */
   CHECK_EQ(setenv("THRUM_TESTS_REFUSE", "1", 1), 0);
   make_names();
   an_idle_one_takes_over();
@@ -409,6 +502,7 @@ int main(int argc, char **argv) {
   a_task_that_runs_has_been_started();
   a_result_waits_for_a_descriptor();
   what_cannot_be_sent_is_sent_later();
+  the_environment_is_that_of_the_last_try();
   one_that_was_ready_has_been_started();
   what_cannot_be_captured_is_not_started();
   there_is_another_try();
