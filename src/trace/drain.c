@@ -135,7 +135,7 @@ void thrumi_drain_events(struct thrumi_drain *d) {
   begin_go(d);
   for (uint32_t i = 0; i < THRUMI_RINGS && !d->file.error; i++) {
     struct thrumi_ring *ring = thrumi_ring_at(i);
-    if (!ring || !d->ring[i].end) continue; /* it came meanwhile */
+    if (!ring) continue; /* of one that came meanwhile nothing is taken yet */
     drain_ring(d, ring, i);
   }
   if (!d->flight) d->former = d->line, d->line.from = d->line.to;

@@ -200,7 +200,10 @@ static void a_go_takes_what_was_there(void) {
   thrumi_drain_begin(&d);
   thrumi_drain_open(&d, memfd_create("go", 0));
   uint64_t there = thrumi_ring_at(0)->head;
+  thrumi_store(&thrumi_ring_at(THRUMI_RINGS - 1)->lost,
+               3); /* of workers that have no ring; it holds nothing itself */
   thrumi_drain_events(&d);
+  CHECK_EQ(d.file.lost, 3);
   CHECK_EQ(d.file.error, 0);
   CHECK_EQ(thrumi_ring_at(0)->tail, there);
   thrumi_ring_begin(thrumi_ring_at(0), true); /* as one that was made while a flight recorder was on */
