@@ -19,6 +19,7 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct thrumi_self_process thrumi_this_process = {.life = -1, .channel = -1};
@@ -27,12 +28,16 @@ struct thrumi_self_process thrumi_this_process = {.life = -1, .channel = -1};
 
 static bool has_other_ids(void) { return getuid() != geteuid() || getgid() != getegid(); }
 
+/* Which all have that execute it. */
+static bool has_capable_file(void) { return getxattr("/proc/self/exe", "security.capability", NULL, 0) > 0; }
+
 /* What a child is to be, and which objects it opens, is said by whoever holds the other end of a socket. That is the caller of a program
  * that runs with other privileges than his (set-user-ID): such a one takes no part, and so starts none. (The kernel says AT_SECURE also
- * where a security module has changed the domain; that does not happen again when children are started, which are served.) */
+ * where a security module has changed the domain; that does not happen again when children are started, which are served. To those of a file
+ * with capabilities it does.) */
 int thrum_process_main(int argc, char **argv) {
   bool privileged = getauxval(AT_SECURE);
-  thrumi_this_process.main_called = !(privileged && has_other_ids());
+  thrumi_this_process.main_called = !(privileged && (has_other_ids() || has_capable_file()));
   thrumi_this_process.argv = argv;
   if (argc != 3 || strcmp(argv[1], THRUMI_ROLE_MARK) != 0) return 0;
   int type = 0;

@@ -275,7 +275,7 @@ int thrumi_without_main(void) {
   bool no = false;
   if (thrumi_cas(&said, &no, true))
     thrumi_log(getauxval(AT_SECURE)
-                   ? "tasks in processes of a set-user-ID program need THRUM_FORK"
+                   ? "tasks in processes of a program with other privileges than its caller's need THRUM_FORK"
                    : "tasks in processes need thrum_process_main(argc, argv) as the first call of main, or "
                      "THRUM_FORK");
   return -ENOTSUP;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 THRUM_TASK(unused) { return 0; }
 
@@ -116,38 +117,69 @@ static void methods(void) {
   CHECK_EQ(thrum_process_set_start_method(THRUM_FORKSERVER), 0);
 }
 
+/* A copy of this program that all may execute, with these permissions. False: privileges of files count for nothing here. */
+static bool make_copy(char *path, int mode) {
+  struct statvfs about;
+  char command[256];
+  int fd = mkstemp(path);
+  CHECK(fd >= 0 && close(fd) == 0);
+  snprintf(command, sizeof command, "cp /proc/%d/exe %s && chmod %o %s", (int)getpid(), path, (unsigned)mode,
+           path);
+  return getuid() == 0 && statvfs(path, &about) == 0 && !(about.f_flag & ST_NOSUID) && !TESTS_SANITIZED &&
+         system(command) == 0;
+}
+
+/* By nobody, with the socket as its descriptor 3. */
+static pid_t execute(const char *path, const char *const args[], int socket) {
+  pid_t child = fork();
+  if (child) return child;
+  int quiet = open("/dev/null", O_WRONLY);
+  bool ready = dup2(quiet, 2) == 2 && dup2(socket, 3) == 3 && setgid(65534) == 0 && setuid(65534) == 0;
+  if (ready) execv(path, (char *const *)(uintptr_t)args);
+  _exit(1);
+}
+
+static void must_say(pid_t child, int wanted) {
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), wanted);
+}
+
 /* Its caller holds the other end of the socket: a program with the set-user-ID bit is no child of his. Exit code 2: refused. */
 static void privileged(void) {
-  char path[] = "/tmp/thrum-suid-XXXXXX", command[256];
-  struct statvfs about;
-  int code = 0, ends[2], fd = mkstemp(path);
-  CHECK(fd >= 0 && close(fd) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
-  bool can = getuid() == 0 && statvfs(path, &about) == 0 && !(about.f_flag & ST_NOSUID) && !TESTS_SANITIZED;
-  snprintf(command, sizeof command, "cp /proc/%d/exe %s && chmod 4755 %s", (int)getpid(), path, path);
-  if (can && system(command) == 0) {
-    pid_t child = fork();
-    if (child == 0) {
-      const char *const args[] = {"it", "--thrum-process", "child", NULL};
-      int quiet = open("/dev/null", O_WRONLY);
-      bool ready = dup2(quiet, 2) == 2 && dup2(ends[1], 3) == 3 && setgid(65534) == 0 && setuid(65534) == 0;
-      close(ends[0]);
-      if (ready) execv(path, (char *const *)(uintptr_t)args);
-      _exit(1);
-    }
-    close(ends[0]); /* without the refusal it finds no plan, and says 127 */
-    CHECK_EQ(waitpid(child, &code, 0), child);
-    CHECK(WIFEXITED(code));
-    CHECK_EQ(WEXITSTATUS(code), 2);
-  } else {
-    close(ends[0]);
-  }
+  const char *const args[] = {"it", "--thrum-process", "child", NULL};
+  char path[] = "/tmp/thrum-suid-XXXXXX";
+  int ends[2];
+  bool can = make_copy(path, 04755);
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  pid_t child = can ? execute(path, args, ends[1]) : 0;
+  close(ends[0]); /* without the refusal it finds no plan, and says 127 */
+  if (can) must_say(child, 2);
   close(ends[1]);
   unlink(path);
+}
+
+/* Nor are those that it would start itself: capabilities of the file are theirs as well. */
+static void capable(void) {
+  static const uint32_t bind_service[] = {0x02000001, 1 << 10, 0, 0, 0}; /* a struct vfs_cap_data */
+  const char *const args[] = {"it", "capable", NULL};
+  char path[] = "/tmp/thrum-capable-XXXXXX";
+  bool can = make_copy(path, 0755) &&
+             setxattr(path, "security.capability", bind_service, sizeof bind_service, 0) == 0;
+  if (can) must_say(execute(path, args, STDIN_FILENO), 5);
+  unlink(path);
+}
+
+static int start_in_vain(void) {
+  thrum_process *p;
+  return thrum_process_start(&p, NULL, &unused, NULL, 0) == -ENOTSUP ? 5 : 6;
 }
 
 /* With only the default: a status of 0 says that nothing was wrong with the test itself. */
 int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
+  if (argc > 1 && strcmp(argv[1], "capable") == 0) return start_in_vain();
   options();
   descriptors();
   tasks();
@@ -155,6 +187,7 @@ int main(int argc, char **argv) {
   methods();
   handles();
   privileged();
+  capable();
   AWAIT(count_children(getpid(), true) == 0);
   return 0;
 }
