@@ -1,25 +1,25 @@
 /* What every thrum header shares: the platform check, time spans, the error convention, a safe errno.
  *
- * Errors. A call returns 0 (or a count that is not negative), or a negative errno. `errno` is never the
- * channel. One table serves the whole library:
+ * Errors. A call returns 0 (or a count that is not negative), or a negative errno; `errno` is never the channel. These mean the same
+ * in the whole library. Others are the kernel's (-EMFILE, -ENOENT, -ENOSPC, ...), or said by the header that has them:
  *
- *     -EACCES      the other end of a connection has another key
- *     -EAGAIN      a try form that would have had to wait
+ *     -EACCES      another key at the other end of a connection, or another user
+ *     -EAGAIN      a try form that would have had to wait; or no kernel thread to be had for now
  *     -EALREADY    a future that is done, or has been started
- *     -EBADF       not an open descriptor
+ *     -EBADF       not an open descriptor or connection, or closed meanwhile
  *     -EBADMSG     the stream ended in the midst of a message
- *     -EBUSY       threads wait for what was to go
- *     -ECANCELED   the calling thread was cancelled, or the future whose result it wants
+ *     -EBUSY       threads wait for what was to go; or it is in use, or on, already
+ *     -ECANCELED   the calling thread was cancelled, or the scope, or the future whose result it wants
  *     -ECONNABORTED  a connection's direction that was given up in the midst of a message
  *     -EDEADLK     waiting for oneself
  *     -EINVAL      an argument that cannot be right; the header says which
  *     -EMSGSIZE    a message that is longer than the buffer, or than the limit
  *     -ENOMEM      no memory, no room for one more stack, or the limit of live threads
- *     -ENOTSUP     not for this kind of thread
+ *     -ENOTSUP     not for this kind of thread, or of executor
  *     -EOVERFLOW   released, or said to be done, too often
- *     -EOWNERDEAD  in the child of a fork: who would have made it is the parent's
- *     -EPERM       not the owner
- *     -EPIPE       shut down, closed, or a broken barrier
+ *     -EOWNERDEAD  who held it, or would have made it, is gone: a lock of several processes, which is held now; a result
+ *     -EPERM       not the owner, or nothing is there to undo: not held, not pinned, not on
+ *     -EPIPE       shut down, closed, stopped, no more to come, or a broken barrier
  *     -EPROTO      what comes is not what both ends should speak
  *     -ESRCH       a handle whose thread was joined or detached, or that never was one
  *     -ETIMEDOUT   the time given ran out

@@ -91,7 +91,7 @@ THRUM_API int thrum_executor_statistics(thrum_executor *executor, thrum_executor
 
 /* Queues fn(arg) and stores its future in *out. With out == NULL nobody will ask for the result: a failure goes to the hook of
  * thrum_on_uncaught. Does not wait (an inline executor: runs it). -EPIPE: shut down or broken. -ENOMEM, and -EAGAIN for a bound one: no thread is
- * to be had for it; nothing was submitted. -EINVAL. -ENOTSUP: an executor whose tasks run in another process. */
+ * to be had for it; nothing was submitted. -EINVAL: fn is NULL. -ENOTSUP: an executor whose tasks run in another process. */
 THRUM_API int thrum_submit(thrum_executor *executor, thrum_future **out, thrum_fn *fn, void *arg);
 
 /* ---- Tasks: bytes in, bytes out ------------------------------------------------------------------------------- */

@@ -5,8 +5,8 @@
  *
  * From outside: THRUM_WORKERS (a number, 1 for concurrency without parallelism), THRUM_INTERVAL ("5ms",
  * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound); THRUM_CHECK and THRUM_PROFILE ("locks", trace.h);
- * THRUM_STATS ("1": the counters of thrum_statistics are printed on standard error when the program ends); THRUM_TRACE (a file,
- * trace.h). A value that cannot be right is named on standard error and ignored. */
+ * THRUM_STATS ("1": the counters of thrum_statistics are printed on standard error when the program ends); THRUM_TRACE (a file)
+ * and THRUM_INSPECT ("1"), both in trace.h. A value that cannot be right is named on standard error and ignored. */
 #ifndef THRUM_RUNTIME_H
 #define THRUM_RUNTIME_H
 

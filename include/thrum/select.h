@@ -88,7 +88,7 @@ static inline thrum_case thrum_case_event(thrum_event *event) {
 }
 
 /* Happens when a get of the item *next would not have to wait; nothing is got. Status: 0, -EPIPE or -EINVAL, as that get's. For
- * a watch: when there is a version newer than *seen. */
+ * a watch: when there is a version newer than *seen. The number stays as it is until the select has ended. */
 static inline thrum_case thrum_case_broadcast(thrum_broadcast *b, const uint64_t *next) {
   return thrumi_case(b ? THRUMI_CASE_BROADCAST : THRUMI_CASE_NEVER, b, (void *)(uintptr_t)next, 0, 0);
 }

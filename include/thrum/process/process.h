@@ -116,7 +116,7 @@ THRUM_API int thrum_process_start_method(void);
 /* ---- Waiting for the end --------------------------------------------------------------------------------------- */
 
 /* Waits until the process has ended, and stores its exit code in *exit_code (unless NULL): what it gave to exit, or minus the number of
- * the signal that killed it. Any number of threads, any number of times. Switches; a cancellation point; never ends early.
+ * the signal that killed it. Any number of threads, any number of times. Switches; a cancellation point (thrum_join is none): -ECANCELED.
  * -ECHILD: it has ended, and how cannot be known: somebody else has reaped it; or the fork server was killed while it ran, it was
  * killed as well, and reaped before thrum looked, and the kernel keeps no record (before Linux 6.15). Also in the child of a fork, whose
  * child it is not.
