@@ -142,7 +142,7 @@ static intptr_t attend(void *arg) {
   struct thrumi_session *s = (struct thrumi_session *)arg;
   thrum_thread writer;
   int error = begin(s);
-  if (!error) error = thrum_scope_spawn_named(s->server->scope, &writer, write_replies, s, "manager-writer");
+  if (!error) error = thrumi_servant_in(s->server->scope, &writer, write_replies, s, "manager-writer");
   if (!error) {
     read_requests(s);
     end(s, writer);
@@ -175,7 +175,7 @@ static void begin_session(thrumi_server *server, thrum_conn *c) {
   thrumi_ring_init(&s->replies);
   thrumi_ring_init(&s->flight);
   thrumi_ring_init(&s->held);
-  if (thrum_scope_spawn_named(server->scope, NULL, attend, s, "manager-session") != 0) free_session(s);
+  if (thrumi_servant_in(server->scope, NULL, attend, s, "manager-session") != 0) free_session(s);
 }
 
 /* ---- The server ----------------------------------------------------------------------------------------------------------- */
@@ -196,7 +196,7 @@ static intptr_t serve(void *arg) {
   thrum_scope scope;
   thrum_scope_open(&scope, NULL);
   server->scope = &scope;
-  server->error = thrum_scope_spawn_named(&scope, NULL, thrumi_server_clock, server, "manager-clock");
+  server->error = thrumi_servant_in(&scope, NULL, thrumi_server_clock, server, "manager-clock");
   thrum_event_set(&server->started);
   if (!server->error) accept_all(server);
   thrum_scope_cancel(&scope);

@@ -13,6 +13,7 @@
 #include <process/manager.h>
 #include <sched/part.h>
 #include <sched/sched.h>
+#include <sched/servant.h>
 #include <string.h>
 
 enum { CALL_COST = 16 * 1024 }; /* the call, its thread, and what of a stack is used at least */
@@ -109,7 +110,7 @@ static const thrum_task *find(const thrumi_server *server, const struct thrumi_r
 }
 
 static int start(struct thrumi_call *call) {
-  int error = thrum_scope_spawn_named(call->server->scope, &call->thread, run, call, "%s", call->task->name);
+  int error = thrumi_servant_in(call->server->scope, &call->thread, run, call, call->task->name);
   if (!error) thrum_detach(call->thread); /* it is alive as long as the call is linked */
   return error;
 }

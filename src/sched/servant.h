@@ -5,6 +5,7 @@
 #define THRUMI_SERVANT_H
 
 #include <sched/stack.h>
+#include <thrum/scope.h>
 #include <thrum/thread.h>
 
 /* For thrum_spawn_with. */
@@ -14,6 +15,14 @@ static inline thrum_options thrumi_servant(const char *name, int daemon) {
   options.stack_size = thrumi_stack_default(); /* a size that is asked for is had at once */
   options.daemon = daemon;
   return options;
+}
+
+/* One that belongs to a scope. */
+static inline int thrumi_servant_in(thrum_scope *scope, thrum_thread *out, thrum_fn *fn, void *arg,
+                                    const char *name) {
+  thrum_options options = thrumi_servant(name, THRUM_INHERIT);
+  options.scope = scope;
+  return thrum_spawn_with(out, &options, fn, arg);
 }
 
 #endif

@@ -260,8 +260,8 @@ THRUM_API void thrum_manager_keys_free(thrum_manager_keys *keys);
 
 /* Calls a task of the options' by its name: it runs in a light thread of the manager's, beside others. Its result, in memory that the
  * caller frees with free(3). If the task fails, that is the error, and *data the sentence that came with it, or "", to be freed too. With
- * an error of the call's own *data is NULL: -ENOENT: no such task; -EMSGSIZE. If the call ends early (-ECANCELED, -ETIMEDOUT, and when
- * the client is gone) the task is cancelled, as a thread is: what it has done by then is done. */
+ * an error of the call's own *data is NULL: -ENOENT: no such task; -EMSGSIZE; -ENOMEM, also the manager's. If the call ends early
+ * (-ECANCELED, -ETIMEDOUT, and when the client is gone) the task is cancelled, as a thread is: what it has done by then is done. */
 THRUM_API THRUM_MUST_CHECK int thrum_manager_call(thrum_manager *m, const char *task, const void *in,
                                                   size_t in_size, void **data, size_t *size,
                                                   thrum_duration timeout);
