@@ -49,33 +49,32 @@ static void present(struct thrumi_attendant *a, thrum_process *process) {
   if (killed) thrum_process_signal(process, killed);
 }
 
-static void close_end(struct thrumi_attendant *a, thrum_conn *ends[2], int which) {
-  if (ends[which]) thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST + which);
-  thrum_conn_close(ends[which]);
+static void close_own_end(struct thrumi_attendant *a, thrum_conn *own) {
+  if (own) thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST);
+  thrum_conn_close(own);
 }
 
-static int open_ends(struct thrumi_attendant *a, thrum_conn *ends[2]) {
+/* The other end is the process's alone, and in the flight until it has that. */
+static int open_own_end(struct thrumi_attendant *a, thrum_conn **own) {
   int error = thrumi_flight_streams(&a->flight, THRUMI_FLIGHT_POST);
-  for (int i = 0; i < 2 && !error; i++) {
-    thrumi_descriptor_made(a->flight.fds[THRUMI_FLIGHT_POST + i], THRUMI_FD_UNKNOWN);
-    error = thrum_conn_open(&ends[i], a->flight.fds[THRUMI_FLIGHT_POST + i], THRUM_CONN_BOTH);
-  }
-  return error;
+  if (error) return error;
+  thrumi_descriptor_made(a->flight.fds[THRUMI_FLIGHT_POST], THRUMI_FD_UNKNOWN);
+  return thrum_conn_open(own, a->flight.fds[THRUMI_FLIGHT_POST], THRUM_CONN_BOTH);
 }
 
 static int start_with(struct thrumi_attendant *a, int memory, struct thrumi_board *board) {
-  thrum_conn *ends[2] = {NULL, NULL};
+  thrum_conn *own = NULL;
   thrum_process *process = NULL;
-  int error = open_ends(a, ends);
+  int error = open_own_end(a, &own);
   int descriptors[THRUMI_HAND_FDS] = {
       [THRUMI_HAND_BOARD] = memory, [THRUMI_HAND_CONN] = a->flight.fds[THRUMI_FLIGHT_POST + 1]};
   if (!error) error = start(a, descriptors, &process);
-  close_end(a, ends, 1);
+  thrumi_flight_close(&a->flight, THRUMI_FLIGHT_POST + 1);
   if (error) {
-    close_end(a, ends, 0);
+    close_own_end(a, own);
     return error;
   }
-  thrumi_post_open(&a->post, board, 0, ends[0]);
+  thrumi_post_open(&a->post, board, 0, own);
   present(a, process);
   return 0;
 }
