@@ -182,7 +182,7 @@ static void what_cannot_be_sent_is_sent_later(void) {
   restore();
 }
 
-enum { LIMIT = 256, HANDED = 150, STARTERS = 8, EACH = 3, NOBODY = 65534 };
+enum { LIMIT = 256, HANDED = 150, STARTERS = 6, EACH = 2, NOBODY = 65534 };
 
 static intptr_t start_some(void *unused) {
   int handed[HANDED];
