@@ -51,6 +51,7 @@ static void forked(void) {
   thrumi_flight_fork();
   thrumi_register_fork();
   thrumi_warden_fork();
+  thrumi_launchers_fork();
   thrumi_server_fork();
   thrumi_life_fork();
   thrumi_prepare_fork();

@@ -6,7 +6,7 @@
  * blocked from before the clone on, those of libc too: a handler would run in both. Each is given its default action before any is
  * unblocked.
  *
- * PR_SET_PDEATHSIG means the death of the kernel thread that has made the child. That is the warden, which ends with the
+ * PR_SET_PDEATHSIG means the death of the kernel thread that has made the child. That is a launcher, which ends with the
  * process only. If the process ended before the call, the parent is another one by then, and the child ends itself. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -179,7 +179,7 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define clone __clone
 #endif
 
-/* On the warden. 0, or a negative errno: nobody is left. */
+/* On a launcher. 0, or a negative errno: nobody is left. */
 int thrumi_launch(struct thrumi_launch *l, char *stack, size_t stack_size) {
   uint64_t before;
   int pidfd = -1;

@@ -114,14 +114,20 @@ int thrumi_pidfd_signal(int pidfd, int signo);
 
 /* ---- The warden: a kernel thread ---------------------------------------------------------------------------------- */
 
-enum thrumi_launch_how { THRUMI_LAUNCH_COMMAND, THRUMI_LAUNCH_SELF };
+int thrumi_warden_start(void);
+int thrumi_warden_prepare(int source); /* a pipe will be watched: 0, or why it cannot be */
+void thrumi_warden_watch(const struct thrum_process *p);
+void thrumi_warden_watch_on(uint64_t serial, int which, int source);
+void thrumi_warden_fork(void);
 
-/* An exec, by the warden. */
+/* ---- Launchers: kernel threads -------------------------------------------------------------------------------------- */
+
+/* An exec, by a launcher. */
 struct thrumi_launch {
   struct thrumi_launch *next;
   const char *path; /* of this program; NULL: argv[0] is looked for in PATH */
   const char *const *argv;
-  const char **script;            /* room for the shell's arguments, of thrumi_warden_launch */
+  const char **script;            /* room for the shell's arguments, of thrumi_launch_start */
   const char *const *environment; /* NULL: this process's */
   const char *directory;          /* NULL: this process's */
   const void *affinity;
@@ -136,16 +142,16 @@ struct thrumi_launch {
   thrumi_futex done;
 };
 
-/* Starts it and waits for the exec. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel thread only. */
-int thrumi_warden_launch(struct thrumi_launch *launch);
-int thrumi_warden_start(void);
-int thrumi_warden_prepare(int source); /* a pipe will be watched: 0, or why it cannot be */
-void thrumi_warden_watch(const struct thrum_process *p);
-void thrumi_warden_watch_on(uint64_t serial, int which, int source);
-void thrumi_warden_fork(void);
+/* Starts it and waits for the exec; the warden runs from then on. 0: pid and pidfd are there. A negative errno. Parks the thread's kernel
+ * thread only. */
+int thrumi_launch_start(struct thrumi_launch *launch);
+void thrumi_launchers_fork(void);
 
-/* launch.c: the child's end, on the warden. */
+/* launch.c: the child's end, on a launcher. */
 int thrumi_launch(struct thrumi_launch *launch, char *stack, size_t stack_size);
+
+/* Of a kernel thread that is to run no handler of the program's. */
+void thrumi_block_all_signals(void);
 
 /* ---- The fork server ------------------------------------------------------------------------------------------------ */
 

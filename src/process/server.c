@@ -70,7 +70,7 @@ int thrumi_launch_self(struct thrumi_launch *l, const char *role, int fd) {
   l->from = from;
   l->to = to;
   l->count = 4;
-  int error = thrumi_warden_launch(l);
+  int error = thrumi_launch_start(l);
   close(null);
   return error;
 }
