@@ -136,7 +136,7 @@ static void at_random(void) {
   uint64_t kills = 0;
   int64_t end = wall_now() + FOR_MS * INT64_C(1000000);
   for (intptr_t i = 0; i < STARTERS; i++) starters[i] = must_spawn(starter, (void *)(i + 1));
-  while (wall_now() < end) {
+  while (wall_now() < end || kills < KILLS_LEAST || LOAD(whole) < WHOLE_LEAST) {
     pid_t pid;
     int server = server_pidfd(&pid); /* may be that of a server that somebody has started since */
     thrum_sleep(THRUM_US(draw(&random, 8000)));
