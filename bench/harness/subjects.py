@@ -202,6 +202,7 @@ EXECUTORS = ("executor", "executor-1us", "executor-100us")
 FILES = ("file-read", "file-pread")
 PROCESSES = ("pipe",)
 SHARED = ("shared-lock", "process-queue")
+MANAGERS = ("manager-call", "manager-queue")
 POOLS = ("processes", "processes-chunked")
 TRACED = ("trace-event", "echo-traced", "pingpong-traced", "skynet-traced")
 STARTS = ("process-forkserver", "process-spawn", "process-fork", "process-exec")
@@ -221,7 +222,7 @@ SUBJECTS = [
         "light",
         "thrum, 32 KiB stacks where a million wait",
         thrum_program,
-        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *POOLS, *SHARED, *TRACED),
+        words(*ALL, *SCOPES, *FORKS, *LOOPS, *SYNC, "gil-convoy", *QUEUES, *FILLS, *SELECTS, *TIMERS, *EXECUTORS, "executor-map", *IO, *PROCESSES, *STARTS, *POOLS, *SHARED, *MANAGERS, *TRACED),
     ),
     Subject("thrum-256k", "light", "thrum, default stacks", thrum_program, {"parked": "parked-default"}),
     Subject(
@@ -314,7 +315,7 @@ SUBJECTS = [
         python_program("threads.py"),
         {
             family: family
-            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS, *POOLS, *SHARED)
+            for family in (*ALL, "lock", "cond", "sem", "barrier", "event", "gil-convoy", *QUEUES, *FILLS, *EXECUTORS, "executor-map", *PROCESSES, *STARTS, *POOLS, *SHARED, *MANAGERS)
             if family not in KERNEL_THREAD_EACH
         },
         {

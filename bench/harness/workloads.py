@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 MILLION = 1_000_000
 SIZES = (10, 1000, MILLION)
 # Whose n is no number of threads.
-NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce", "pipe", "process")
+NO_THREADS = ("slice", "queue", "timers", "file", "executor", "nqueens", "uts", "matmul", "for-", "reduce", "pipe", "process", "manager")
 
 
 @dataclass(frozen=True)
@@ -226,6 +226,8 @@ WORKLOADS = [
     locks("shared-lock", 1, (1,), "one process takes and releases a lock in shared memory; once"),
     locks("shared-lock", 2, (1,), "two processes take one lock in shared memory; once"),
     *(messages(size) for size in (64, 4 << 10, 1 << 20)),
+    Workload("manager-call", "manager-call", 64, (1, 2), "a task of a manager's is called with 64 B, and gives them back"),
+    Workload("manager-queue", "manager-queue", 64, (1, 2), "64 B put into a queue of a manager's, and got"),
     Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
     Workload("trace-event", "trace-event", 1, (1,), "an event of a recording; and the same call while nothing is recorded", {"trace-event": "trace-event", "trace-off": "trace-off"}, "traced"),
     traced("pingpong", "pingpong", 2, (1, 2), {"pingpong": "pingpong"}),

@@ -58,6 +58,8 @@ LIGHT(timers)
 LIGHT(timers_random)
 LIGHT(echo)
 LIGHT(idle_connection)
+LIGHT(manager_call)
+LIGHT(manager_queue)
 LIGHT(file_read)
 LIGHT(file_pread)
 LIGHT(executor)
@@ -118,6 +120,8 @@ int main(int argc, char **argv) {
                                          {"queue-fill", queue_fill_light},
                                          {"queue-priority", queue_priority_light},
                                          {"pingpong", pingpong_light},
+                                         {"manager-call", manager_call_light},
+                                         {"manager-queue", manager_queue_light},
                                          {"pipe", pipe_run},
                                          {"shared-lock", shared_lock_run},
                                          {"process-queue", process_queue_run},

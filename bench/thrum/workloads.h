@@ -21,6 +21,8 @@ void processes_chunked_run(long chunk);
 void convoy_run(long hogs);
 void convoy_malloc_run(long hogs);
 void gil_convoy_run(long hogs);
+void manager_call_run(long size);
+void manager_queue_run(long size);
 void pipe_run(long size);          /* in main: it forks first */
 void shared_lock_run(long n);      /* likewise */
 void process_queue_run(long size); /* likewise */

@@ -8,6 +8,7 @@ from time import perf_counter_ns
 
 import executors
 import locks
+import managers
 import measure
 import pipes
 import process_pools
@@ -231,6 +232,7 @@ if __name__ == "__main__":
             **queues.WORKLOADS,
             **executors.WORKLOADS,
             **process_pools.WORKLOADS,
+            **managers.WORKLOADS,
             **pipes.WORKLOADS,
             **processes.WORKLOADS,
             **shared.WORKLOADS,
