@@ -119,6 +119,8 @@ THRUM_TASK(correspond) {
     if (thrum_conn_send(c, buffer, (size_t)n) != 0) break;
     answers++;
   }
+  thrum_conn_close(c);
+  thrum_shared_memory_close(m);
   return thrum_out_write(out, &answers, sizeof answers);
 }
 

@@ -57,8 +57,9 @@ static thrum_shared_memory *new_memory(struct memory **m) {
   return shared;
 }
 
+/* For as long as the process lives. */
 static struct memory *inherited_memory(void) {
-  thrum_shared_memory *shared;
+  static thrum_shared_memory *shared;
   CHECK_EQ(thrum_shared_memory_attach_fd(&shared, thrum_inherited_fd(0)), 0);
   return (struct memory *)thrum_shared_memory_data(shared);
 }
