@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-#if TESTS_ASAN
+#if TESTS_ASAN && !defined(TESTS_FORKED_ELSEWHERE) /* which all files but one of a program define */
 static pid_t forked_from;
 __attribute__((constructor)) static void note_who_forks(void) { forked_from = getpid(); }
 int __lsan_is_turned_off(void);

@@ -1,4 +1,5 @@
 /* The activities that need nothing shared: executors, tasks, commands, and a family, which is a household below this one. */
+#define TESTS_FORKED_ELSEWHERE /* in processes.c */
 #include "household.h"
 
 #include <signal.h>

@@ -1,5 +1,6 @@
 /* The activities whose processes share something: a queue and a lock in memory, and a manager's objects. Each message is got once at most,
  * and none is lost but with a process that was killed when it had it. */
+#define TESTS_FORKED_ELSEWHERE /* in processes.c */
 #include "household.h"
 
 enum { IDS = 1 << 16, RING = 1 << 16, WORDS = 3000, SHARERS = 6, CLIENTS = 4, CAPACITY = 20 };
