@@ -111,18 +111,17 @@ void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me) {
   if (thrumi_unlikely(sentence || thrum_failed(work->future.result))) keep_failure(work, me, sentence);
 }
 
-static void finish(thrum_future *f) {
-  if (!thrumi_future_finish(f)) return;
-  if (thrumi_future_tell(f)) thrumi_future_call_back(f);
-  thrum_future_release(f);
+void thrumi_work_tell(struct thrumi_work *work) {
+  if (thrumi_future_tell(&work->future)) thrumi_future_call_back(&work->future);
+  thrum_future_release(&work->future);
 }
 
-void thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence) {
+bool thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence) {
   work->future.result = failure;
   work->future.sentence = thrumi_os.allocate(THRUMI_SENTENCE_MAX);
   if (work->future.sentence) strncpy(work->future.sentence, sentence, THRUMI_SENTENCE_MAX - 1);
   if (work->unheard) thrumi_tell_uncaught(thrumi_me(), failure, sentence);
-  finish(&work->future);
+  return thrumi_future_finish(&work->future);
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------------------------------- */
@@ -167,7 +166,7 @@ static int inline_submit(struct thrum_executor *executor, struct thrumi_work *wo
   thrumi_future_begin(&work->future);
   thrumi_work_run(work, thrumi_me());
   thrumi_add(&x->finished, (uint64_t)1);
-  finish(&work->future); /* the task may have handed its future to others */
+  if (thrumi_future_finish(&work->future)) thrumi_work_tell(work); /* the task may have handed it to others */
   return 0;
 }
 

@@ -70,8 +70,9 @@ intptr_t thrumi_task_call(struct thrumi_thread *me, thrum_fn *fn, void *arg);
 /* Runs it in the calling thread, me, and stores the result in its future, which begins and is finished elsewhere. */
 void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me);
 
-/* Fails it, which has begun, without having run it; finishes, tells and calls back. */
-void thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence);
+/* Fails it, which has begun, without having run it. True: it is to be told and called back still, by thrumi_work_tell. */
+bool thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence);
+void thrumi_work_tell(struct thrumi_work *work);
 
 /* What a task with bytes has written so far. */
 struct thrum_out {

@@ -37,6 +37,11 @@ static void resign(struct thrumi_pool *p, struct thrumi_member *me) {
   me->waiting = true;
 }
 
+static void start_one(struct thrumi_pool *p, struct thrumi_need need) {
+  int error = need.start ? thrumi_pool_start(p, need) : 0;
+  if (error) thrumi_pool_forsake(p, error);
+}
+
 /* Who waits for the end is woken before the pin is given back: the pool is there until then. The thread ends behind the one
  * that left before it, so the last one's end is the end of all. What the thread runs
  * behind that, destructors of its locals, finds no member: this one's memory goes with the frame. */
@@ -54,8 +59,7 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_pool_wake(need);
   if (none_left) thrumi_pool_has_ended(p);
   thrumi_leave(k);
-  int error = need.start ? thrumi_pool_start(p, need) : 0;
-  if (error) thrumi_pool_forsake(p, error);
+  start_one(p, need);
   k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   bool last = thrumi_pool_unpin(p);
@@ -101,11 +105,6 @@ static void idle(struct thrumi_pool *p, struct thrumi_member *me) {
   p->idle_count++;
   thrumi_spin_unlock(&p->lock);
   thrumi_park(me->thread, me->ticket, INT64_MAX);
-}
-
-static void start_one(struct thrumi_pool *p, struct thrumi_need need) {
-  int error = need.start ? thrumi_pool_start(p, need) : 0;
-  (void)error; /* this member works on, so the queue is not forsaken */
 }
 
 /* The next task for one who has a place, was woken, or has just begun (`comes`). NULL: it is to leave. */

@@ -98,14 +98,19 @@ int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   p->coming--;
+  p->waiting++;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  return error;
+}
+
+/* Under the lock: the thread that was not to be had counts no more. True: none is left. */
+static bool uncount(struct thrumi_pool *p) {
+  p->waiting--;
   p->count--;
   p->started--;
   thrumi_pool_unpin(p); /* the caller has another */
-  bool none_left = p->count == 0;
-  thrumi_spin_unlock(&p->lock);
-  if (none_left) thrumi_pool_has_ended(p); /* somebody may have waited for that thread's end */
-  thrumi_leave(k);
-  return error;
+  return p->count == 0;
 }
 
 /* Under the lock: takes all out that is queued. Linked: those that the caller has claimed; others have been cancelled, and their
@@ -122,11 +127,14 @@ static struct thrumi_work *take_queue(struct thrumi_pool *p, bool (*claim)(thrum
   return mine;
 }
 
-/* Fails what is linked; the pool has a pin beside theirs. */
-static void fail_all(struct thrumi_pool *p, struct thrumi_work *work, int failure, const char *why) {
+/* Fails what is linked; the pool has a pin beside theirs. Linked: those that have still to be told. */
+static struct thrumi_work *fail_all(struct thrumi_pool *p, struct thrumi_work *work, int failure,
+                                    const char *why) {
+  struct thrumi_work *untold = NULL, **end = &untold;
   for (struct thrumi_work *next; work; work = next) {
     char sentence[THRUMI_SENTENCE_MAX];
     next = work->next;
+    work->next = NULL;
     snprintf(sentence, sizeof sentence, "executor %s %s", p->name, why);
     struct thrumi_kthread *k = thrumi_enter();
     thrumi_spin_lock(&p->lock);
@@ -134,10 +142,22 @@ static void fail_all(struct thrumi_pool *p, struct thrumi_work *work, int failur
     thrumi_pool_unpin(p);
     thrumi_spin_unlock(&p->lock);
     thrumi_leave(k);
-    thrumi_work_fail(work, failure, sentence);
+    if (!thrumi_work_fail(work, failure, sentence)) continue;
+    *end = work;
+    end = &work->next;
+  }
+  return untold;
+}
+
+static void tell_all(struct thrumi_work *work) {
+  for (struct thrumi_work *next; work; work = next) {
+    next = work->next;
+    thrumi_work_tell(work);
   }
 }
 
+/* Somebody may wait for the pool's end, and until it counts no more for that of the thread: by then all that counted on it has a result. Their
+ * callbacks are called behind that, since they may wait for the end themselves. */
 void thrumi_pool_forsake(struct thrumi_pool *p, int error) {
   struct thrumi_work *forsaken = NULL;
   struct thrumi_kthread *k = thrumi_enter();
@@ -145,7 +165,14 @@ void thrumi_pool_forsake(struct thrumi_pool *p, int error) {
   if (p->queued && !thrumi_pool_busy(p)) forsaken = take_queue(p, thrumi_future_begin);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
-  fail_all(p, forsaken, error, "has no thread for it");
+  forsaken = fail_all(p, forsaken, error, "has no thread for it");
+  k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  bool none_left = uncount(p);
+  thrumi_spin_unlock(&p->lock);
+  if (none_left) thrumi_pool_has_ended(p);
+  thrumi_leave(k);
+  tell_all(forsaken);
 }
 
 void thrumi_pool_break(struct thrumi_pool *p) {
@@ -155,7 +182,7 @@ void thrumi_pool_break(struct thrumi_pool *p) {
   struct thrumi_work *forsaken = take_queue(p, thrumi_future_begin);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
-  fail_all(p, forsaken, -EPIPE, "is broken: its initializer failed");
+  tell_all(fail_all(p, forsaken, -EPIPE, "is broken: its initializer failed"));
   thrumi_pool_wake_all(p);
 }
 
@@ -326,9 +353,8 @@ int thrumi_place_lend(struct thrumi_place *place) {
   k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   bool alone = p->queued && !thrumi_pool_busy(p);
-  if (alone) {
-    set_waiting(p, me, false);
-  }
+  if (alone) set_waiting(p, me, false);
+  uncount(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   if (alone) place->member = NULL;

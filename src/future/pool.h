@@ -86,7 +86,8 @@ static inline void thrumi_pool_wake(struct thrumi_need need) {
   if (need.wake) thrumi_make_ready(need.wake);
 }
 
-/* Outside: starts a thread that has been counted. An error: it is counted no more. */
+/* Outside: starts a thread that has been counted. An error: it counts as waiting, on whom nobody counts, until thrumi_pool_forsake, so that
+ * who waits for the pool's end does not go before it is seen what the error means for others. */
 int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need);
 
 /* Outside: its initializer has failed. */
@@ -95,7 +96,7 @@ void thrumi_pool_break(struct thrumi_pool *p);
 /* Outside: nobody stays idle. */
 void thrumi_pool_wake_all(struct thrumi_pool *p);
 
-/* Outside: if nobody is left to work on what is queued, that fails. */
+/* Outside: a thread was not to be had. If nobody is left to work on what is queued, that fails. */
 void thrumi_pool_forsake(struct thrumi_pool *p, int error);
 
 /* Under the lock: one pin less; true: the caller frees it once it has let go of the lock. */

@@ -178,10 +178,20 @@ static uint32_t sleeping_after(const struct node *node, unsigned actor) {
   return set;
 }
 
+/* One whose step commutes with all that others can do before it: nobody else has to be tried in its place. */
+static uint32_t those_to_try(uint32_t enabled) {
+  if (!model->no_kills || model->buffered) return enabled;
+  for (uint32_t set = enabled; set; set &= set - 1) {
+    enum explore_kind kind = threads[first_of(set)].kind;
+    if (kind == EXPLORE_LOCAL || kind == EXPLORE_FENCE) return 1u << first_of(set);
+  }
+  return enabled;
+}
+
 /* Who goes on. False: whatever happens from here on is like something walked before. */
 static bool decide(unsigned *actor) {
   struct node *node = next_node();
-  uint32_t enabled = is_repeated(node) ? node->enabled : enabled_actors();
+  uint32_t enabled = is_repeated(node) ? node->enabled : those_to_try(enabled_actors());
   if (!enabled) explore_fail("all threads that have not ended wait: a wake-up was lost");
   if (depth >= known) {
     *node = (struct node){.enabled = enabled, .sleeping = sleeping};
@@ -422,6 +432,12 @@ void explore_lock(_Atomic uint32_t *word) {
     wait_for_turn(&threads[current], EXPLORE_UPDATE, word);
   }
   atomic_store(word, 1);
+}
+
+/* While it is held nobody else makes a step at that word, so an unlock may come at once; but not before the stores ahead of it, and who is
+ * killed may be killed ahead of it. */
+void explore_point_of_unlock(_Atomic uint32_t *word) {
+  if (!model->no_kills || model->buffered) explore_point(EXPLORE_UPDATE, word);
 }
 
 uint64_t explore_load(const volatile void *word, size_t size) {

@@ -46,7 +46,8 @@ enum explore_kind {
 struct explore_model {
   const char *name;
   bool buffered;
-  bool by_name; /* takes minutes: walked when it is named, and to find mutations */
+  bool by_name;  /* takes minutes: walked when it is named, and to find mutations */
+  bool no_kills; /* no thread is killed: steps whose order with others' cannot matter are no decisions */
   unsigned
       patience; /* > 0: a schedule in which one thread makes so many steps while others could is given up */
   void (*reset)(void); /* before each schedule */
@@ -97,6 +98,7 @@ uint64_t explore_load(const volatile void *word, size_t size);
 void explore_store(volatile void *word, uint64_t value, size_t size);
 void explore_pause(void);
 void explore_lock(_Atomic uint32_t *word);
+void explore_point_of_unlock(_Atomic uint32_t *word);
 
 #undef thrumi_load
 #undef thrumi_load_relaxed
@@ -193,8 +195,13 @@ static inline bool thrumi_spin_try_lock(struct thrumi_spin *spin) {
   thrumi_spin_lock(spin); /* where it would fail the caller waits in any case */
   return true;
 }
+/* A model may look at what a lock guards when it becomes free. */
+__attribute__((weak)) void explore_unlocks(struct thrumi_spin *spin);
+
 static inline void thrumi_spin_unlock(struct thrumi_spin *spin) {
-  EXPLORE_UPDATED(&spin->word, atomic_store(&spin->word, 0));
+  explore_point_of_unlock(&spin->word);
+  if (explore_unlocks) explore_unlocks(spin);
+  atomic_store(&spin->word, 0);
 }
 #endif
 

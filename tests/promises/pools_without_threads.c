@@ -101,6 +101,51 @@ static void nobody_waits_for_who_never_came(void) {
   end(x);
 }
 
+/* ---- A shutdown that waits returns when all has a result, also what has counted on the thread that was refused -------------- */
+
+static bool told;
+
+/* Whoever waits for the end has every chance to go on meanwhile. */
+static void hear_of_failure(thrum_thread t, intptr_t failure, const char *sentence) {
+  (void)t, (void)sentence;
+  CHECK_EQ(failure, -ENOMEM);
+  for (int i = 0; i < 1000; i++) thrum_yield();
+  STORE(told, true);
+}
+
+static thrum_future *second;
+
+static intptr_t shut_and_look(void *x) {
+  CHECK_EQ(thrum_executor_shutdown(x, true, false), 0);
+  CHECK(LOAD(told));
+  CHECK(thrum_future_done(second));
+  check_numbers(x, 0, 0, 0);
+  return 0;
+}
+
+static void the_end_comes_behind_the_results(void) {
+  thrum_event hold = {0};
+  thrum_executor *x = pool_of(1);
+  thrum_on_uncaught(hear_of_failure);
+  STORE(refusal, -ENOMEM);
+  STORE(asked, false);
+  STORE(refused_at, &hold);
+  thrum_thread submitter = must_spawn(submit_one, x);
+  AWAIT(LOAD(asked));
+  CHECK_EQ(thrum_submit(x, NULL, five, NULL), 0); /* nobody asks for it, so the hook hears of its failure */
+  second = must_submit(x, five, NULL);
+  thrum_thread shutter = must_spawn(shut_and_look, x);
+  AWAIT(is_parked(shutter));
+  STORE(refused_at, NULL);
+  thrum_event_set(&hold);
+  CHECK_EQ(must_join(submitter), -ENOMEM);
+  CHECK_EQ(must_join(shutter), 0);
+  CHECK_EQ(take(second), -ENOMEM);
+  STORE(refusal, 0);
+  thrum_on_uncaught(NULL);
+  end(x);
+}
+
 /* ---- The last thread leaves, and nobody comes in its stead ------------------------------------------------------------------ */
 
 static thrum_event all_queued;
@@ -221,6 +266,7 @@ int main(void) {
   no_wait_without_a_thread(-ENOMEM);
   no_wait_without_a_thread(-EAGAIN);
   nobody_waits_for_who_never_came();
+  the_end_comes_behind_the_results();
   callbacks_of_the_forsaken_wait();
   destructors_wait();
   initializers_are_within();
