@@ -67,9 +67,13 @@ static bool stop(struct thrumi_scope *s, struct thrumi_thread *opener) {
   return true;
 }
 
-/* By thrum_cancel: it does not begin again, and the others do not wait for it. */
+/* By thrum_cancel: it does not begin again, and the others do not wait for it. Asked under its lock, so that `cancel` says so, too: else
+ * the -ECANCELED with which it stopped would count as a failure. */
 static bool is_cancelled_for_life(struct thrumi_thread *t) {
-  return thrumi_load(&t->life) & THRUMI_LIFE_CANCELLED;
+  thrumi_spin_lock(&t->tree);
+  bool cancelled = thrumi_load(&t->life) & THRUMI_LIFE_CANCELLED;
+  thrumi_spin_unlock(&t->tree);
+  return cancelled;
 }
 
 /* Under the lock, which is free in between. */

@@ -1,12 +1,15 @@
 /* Scopes: who is cancelled while threads join a scope, wait in it and end, while it and shields are opened and closed, in the
  * functions of sched/tree.c and sched/park.c. Nobody who is reached is missed, nobody is told who is not, and nobody touches a scope
- * that is closed or a record that is another thread's. */
+ * that is closed or a record that is another thread's. And restarts, in scope/restart.c: who fails begins again, alone or with all,
+ * while others fail, end, are spawned or cancelled; nobody stays stopped, nobody begins again who was cancelled before. */
 #include "explore.h"
 
 #include <core/parking.h>
 #include <errno.h>
+#include <scope/scope.h>
 #include <sched/self.h>
 #include <sched/tree.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OPENER, CHILD, OTHER, STRANGER, THREADS };
@@ -106,6 +109,7 @@ static void closer(void *unused) {
   closed_as = scope.failure;
   EXPECT(records[CHILD].life & THRUMI_FINISHED); /* to whom the close returns, it is not alive */
   EXPECT(!scope.told && !scope.untold);
+  free(scope.restarted_at);
   memset(&scope, 0xa5, sizeof scope);
   thrumi_spin_unlock(&me->tree);
 }
@@ -152,6 +156,123 @@ static void opens_scope(void *unused) {
   records[OTHER].life = FIRST;
   added = thrumi_scope_add(&childs, &records[OTHER]);
   wait_in(CHILD);
+}
+
+/* ---- Restarts ----------------------------------------------------------------------------------------------------------- */
+
+enum { MOST = 2, PERIOD = 10 };
+
+static int calls[THREADS];
+static bool is_cancelled_now,
+    was_cancelled[THREADS]; /* the cancellation has returned; before the last call did */
+static int64_t at, began_again[8];
+static _Atomic uint32_t roused;
+
+static int64_t now(void) { return at; }
+static void *allocate(size_t size) { return calloc(1, size); }
+void thrumi_locals_destroy(struct thrumi_thread *t) { began_again[calls[t - records] - 1] = at; }
+
+/* What a thread does, as sched/thread.c has it. */
+static void live(int i, intptr_t (*fn)(int i)) {
+  struct thrumi_thread *t = &records[i];
+  intptr_t result;
+  do {
+    EXPECT(!calls[i] || (!was_cancelled[i] && calls[i] < (int)(sizeof began_again / sizeof *began_again)));
+    calls[i]++;
+    result = fn(i);
+    was_cancelled[i] = is_cancelled_now;
+  } while (thrumi_scope_restarts(t, result));
+  if (thrum_failed(result) && !(result == -ECANCELED && thrumi_load(&t->cancel)))
+    thrumi_scope_fail(&scope, (int)result, NULL);
+  thrumi_scope_quit(t, THRUMI_FINISHED);
+}
+
+static intptr_t fail_first(int i) { return calls[i] == 1 ? -EIO : 0; }
+
+/* Three times. The period passes between two, or does not. */
+static intptr_t fail_often(int i) {
+  if (calls[i] > 3) return 0;
+  at += explore_choose(2) ? PERIOD : 1;
+  return -EIO;
+}
+
+/* First until it is told to stop. */
+static intptr_t wait_first(int i) {
+  if (calls[i] > 1) return 0;
+  wait_in(i);
+  EXPECT(outcome == THRUMI_CANCELLED);
+  return -ECANCELED;
+}
+
+static intptr_t end_at_once(int i) { return (void)i, 0; }
+
+/* First it fails, and then it waits for a cancellation. */
+static intptr_t fail_and_wait(int i) {
+  if (calls[i] == 1) return -EIO;
+  wait_in(i);
+  return -ECANCELED;
+}
+
+/* Until the opener has heard of the cancellation. */
+static intptr_t ignore(int i) {
+  (void)i;
+  explore_await(&roused);
+  return 0;
+}
+
+/* Spawned: if all are about to stop it is told so. */
+static intptr_t wait_if_stopped(int i) {
+  if (calls[i] > 1 || !records[i].cancel) return 0;
+  wait_in(i);
+  return 0;
+}
+
+#define LIVES(name, i, fn) \
+  static void name(void *unused) { \
+    (void)unused; \
+    live(i, fn); \
+  }
+LIVES(child_fails_first, CHILD, fail_first)
+LIVES(other_fails_first, OTHER, fail_first)
+LIVES(child_fails_often, CHILD, fail_often)
+LIVES(child_fails_and_waits, CHILD, fail_and_wait)
+LIVES(other_waits_first, OTHER, wait_first)
+LIVES(other_ends_at_once, OTHER, end_at_once)
+LIVES(other_ignores_it, OTHER, ignore)
+
+static void other_is_spawned(void *unused) {
+  (void)unused;
+  spawn_child(OTHER);
+  thrumi_store(&roused, 1u);
+  if (!added) live(OTHER, wait_if_stopped);
+}
+
+static void closes_behind_spawn(void *unused) {
+  explore_await(&roused);
+  closer(unused);
+}
+
+static void cancels(void *unused) {
+  canceller(unused);
+  is_cancelled_now = true;
+}
+
+static void cancels_other(void *unused) {
+  (void)unused;
+  int error = thrum_cancel((thrum_thread){FIRST | (OTHER + 1)});
+  EXPECT(error == 0 || error == -ESRCH);
+  is_cancelled_now = true;
+}
+
+/* The close looks when there is a cancellation, to say later whom it waits for. */
+static void closer_looks(void *unused) {
+  struct thrumi_thread *me = &records[OPENER];
+  thrumi_spin_lock(&me->tree);
+  while (!thrumi_causes_cancel(scope.cancelled) && thrumi_load_relaxed(&scope.count))
+    thrumi_scope_await(me, &scope, INT64_MAX, 0);
+  thrumi_spin_unlock(&me->tree);
+  thrumi_store(&roused, 1u);
+  closer(unused);
 }
 
 /* ---- Before and after ------------------------------------------------------------------------------------------------- */
@@ -205,6 +326,29 @@ static void reset_nested(void) {
   put_in(&inner, CHILD);
 }
 
+static void reset_restarts(int rule, int threads) {
+  reset();
+  scope.restart = (uint8_t)rule;
+  scope.restart_max = MOST;
+  scope.restart_period = PERIOD;
+  put_in(&scope, CHILD);
+  if (threads > 1) put_in(&scope, OTHER);
+  for (int i = CHILD; i <= OTHER; i++) records[i].scoped |= THRUMI_RESTARTS;
+  memset(calls, 0, sizeof calls);
+  memset(was_cancelled, 0, sizeof was_cancelled);
+  is_cancelled_now = false;
+  at = 0;
+  atomic_store(&roused, 0);
+  thrumi_os.now = now;
+  thrumi_os.free = free;
+  thrumi_os.allocate = allocate;
+}
+
+static void reset_one_alone(void) { reset_restarts(THRUM_RESTART_ONE, 1); }
+static void reset_one(void) { reset_restarts(THRUM_RESTART_ONE, 2); }
+static void reset_all(void) { reset_restarts(THRUM_RESTART_ALL, 2); }
+static void reset_all_alone(void) { reset_restarts(THRUM_RESTART_ALL, 1); }
+
 static bool is_told(int i) { return records[i].cancel && records[i].life & THRUMI_LIFE_TOLD; }
 
 static void check_spawn(void) {
@@ -243,11 +387,45 @@ static void check_opened(void) {
   EXPECT(childs.cancelled == THRUMI_CAUSE_OUTSIDE && !childs.visitors);
 }
 
+/* The third failure within a period counts. */
+static void check_often(void) {
+  check_closed();
+  EXPECT(calls[CHILD] == (closed_as ? 3 : 4));
+  EXPECT(closed_as == (at - began_again[0] < PERIOD ? -EIO : 0) || calls[CHILD] == 4);
+}
+
+static void check_restarted(int child, int other) {
+  check_closed();
+  EXPECT(closed_as == 0 && calls[CHILD] == child && calls[OTHER] == other);
+  EXPECT(records[OTHER].life & THRUMI_FINISHED);
+}
+
+static void check_one_again(void) { check_restarted(2, 1); }
+static void check_both_again(void) { check_restarted(2, 2); }
+
+/* Who ends before the other one fails does not begin again. */
+static void check_again(void) { check_restarted(2, calls[OTHER] == 1 ? 1 : 2); }
+
+static void check_cancelled(void) {
+  check_closed();
+  EXPECT(calls[CHILD] <= 2 && calls[OTHER] <= 2);
+}
+
+static void check_other_cancelled(void) {
+  check_cancelled();
+  EXPECT(closed_as == 0 && calls[CHILD] == 2 && records[OTHER].life & THRUMI_FINISHED);
+}
+
+static void check_spawned(void) {
+  EXPECT(added == 0);
+  check_restarted(2, calls[OTHER] == 1 ? 1 : 2);
+}
+
 #define AT(i, fn) \
   { .name = #fn, .run = fn, .self = &kthreads[i] }
 #define MODEL(text, before, after, ...) \
   { \
-    .name = "scope, " text, .reset = before, .check = after, .threads = { __VA_ARGS__ } \
+    .name = "scope, " text, .no_kills = true, .reset = before, .check = after, .threads = { __VA_ARGS__ } \
   }
 
 static const struct explore_model models[] = {
@@ -272,6 +450,26 @@ static const struct explore_model models[] = {
     MODEL("a scope within", reset_with_child, check_opened, AT(CHILD, opens_scope), AT(STRANGER, canceller)),
     MODEL("two cancellations, one within", reset_nested, check_nested, AT(OTHER, canceller),
           AT(STRANGER, inner_canceller)),
+    MODEL("one fails often", reset_one_alone, check_often, AT(OPENER, closer), AT(CHILD, child_fails_often)),
+    MODEL("one of two fails", reset_one, check_one_again, AT(OPENER, closer), AT(CHILD, child_fails_first),
+          AT(OTHER, other_ends_at_once)),
+    MODEL("one fails and is cancelled", reset_one_alone, check_cancelled, AT(OPENER, closer),
+          AT(CHILD, child_fails_and_waits), AT(STRANGER, cancels)),
+    MODEL("one fails, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
+          AT(CHILD, child_fails_first), AT(OTHER, other_waits_first)),
+    MODEL("two fail, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
+          AT(CHILD, child_fails_first), AT(OTHER, other_fails_first)),
+    MODEL("one fails as the other one ends", reset_all, check_again, AT(OPENER, closer),
+          AT(CHILD, child_fails_first), AT(OTHER, other_ends_at_once)),
+    MODEL("one fails as the other one is spawned", reset_all_alone, check_spawned,
+          AT(OPENER, closes_behind_spawn), AT(CHILD, child_fails_first), AT(OTHER, other_is_spawned)),
+    MODEL("all stop, and a cancellation", reset_all, check_cancelled, AT(OPENER, closer),
+          AT(CHILD, child_fails_and_waits), AT(OTHER, other_waits_first), AT(STRANGER, cancels)),
+    MODEL("all stop, and the opener hears of a cancellation", reset_all, check_cancelled,
+          AT(OPENER, closer_looks), AT(CHILD, child_fails_and_waits), AT(OTHER, other_ignores_it),
+          AT(STRANGER, cancels)),
+    MODEL("all stop, and one is cancelled for life", reset_all, check_other_cancelled, AT(OPENER, closer),
+          AT(CHILD, child_fails_first), AT(OTHER, other_waits_first), AT(STRANGER, cancels_other)),
     {0},
 };
 
