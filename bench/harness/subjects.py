@@ -271,7 +271,7 @@ SUBJECTS = [
         "light",
         "virtual threads",
         java_program,
-        {family: family for family in (*ALL, "echo") if family != "slice"},
+        {family: family for family in (*ALL, "echo", *EXECUTORS) if family != "slice"},
         {"slice": "virtual threads are not preempted"},
         arguments=java_arguments,
     ),
@@ -288,7 +288,7 @@ SUBJECTS = [
         "tasks",
         "Java's ForkJoinPool",
         java_program,
-        {"forkjoin": "forkjoin-pool"},
+        {family: f"{family}-pool" for family in ("forkjoin", *EXECUTORS)},
         arguments=java_arguments,
     ),
     Subject(
@@ -392,8 +392,8 @@ SUBJECTS = [
         "tbb",
         "tasks",
         "oneTBB's task_group",
-        compiled("tbb", ["tbb/tbb.cpp", "tbb/parallel.cpp"], ["-ltbb"], "oneapi/tbb/task_group.h"),
-        words("spawn", "forkjoin", "skynet", *FORKS, *LOOPS),
+        compiled("tbb", ["tbb/tbb.cpp", "tbb/parallel.cpp", "tbb/executor.cpp"], ["-ltbb"], "oneapi/tbb/task_group.h"),
+        words("spawn", "forkjoin", "skynet", *FORKS, *LOOPS, *EXECUTORS),
         TASKS_ONLY,
     ),
     Subject(

@@ -1,6 +1,7 @@
-// forkjoin, spawn and skynet with oneTBB's task_group. A TBB task cannot block or yield its worker, so there
+// forkjoin, spawn and skynet with oneTBB's task_group; the program of all its workloads. A TBB task cannot block or yield its worker, so there
 // is nothing here for the other workloads.
 #include "bench.h"
+#include "executor.h"
 #include "work_runs.h"
 
 #include <memory>
@@ -74,10 +75,18 @@ int setup(int workers) {
 } // namespace
 
 int main(int argc, char **argv) {
-  static const bench_workload table[] = {{"spawn", spawn_run},   {"forkjoin", forkjoin_run},
-                                         {"skynet", skynet_run}, {"nqueens", nqueens_run},
-                                         {"uts", uts_run},       {"matmul", matmul_run},
-                                         {"for", for_run},       {"for-uneven", for_uneven_run},
-                                         {"reduce", reduce_run}, {nullptr, nullptr}};
+  static const bench_workload table[] = {{"spawn", spawn_run},
+                                         {"forkjoin", forkjoin_run},
+                                         {"skynet", skynet_run},
+                                         {"executor", executor_run},
+                                         {"executor-1us", executor_1us_run},
+                                         {"executor-100us", executor_100us_run},
+                                         {"nqueens", nqueens_run},
+                                         {"uts", uts_run},
+                                         {"matmul", matmul_run},
+                                         {"for", for_run},
+                                         {"for-uneven", for_uneven_run},
+                                         {"reduce", reduce_run},
+                                         {nullptr, nullptr}};
   return bench_main(argc, argv, table, setup);
 }
