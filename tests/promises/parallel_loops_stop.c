@@ -74,10 +74,13 @@ static int positive(size_t begin, size_t end, void *arg) {
 
 enum when { BEFORE, BETWEEN, TOO_LATE };
 enum where {
-  ALONE,
-  IN_SCOPE,
-  IN_SHIELD
-}; /* the thread is cancelled, the scope is, or the thread is in vain */
+  ALONE,     /* the thread is cancelled */
+  IN_SCOPE,  /* the scope that it has open is */
+  IN_TIME,   /* ... by its deadline */
+  IN_MEMBER, /* the scope that it belongs to, by a failure */
+  IN_SHIELD, /* it is, in vain */
+  PLACES
+};
 
 struct loop {
   enum when when;
@@ -91,10 +94,15 @@ struct loop {
 static int cancelled; /* loops */
 
 static void cancel_caller(struct loop *l) {
-  if (l->scope)
-    thrum_scope_cancel(l->scope);
-  else
-    CHECK_EQ(thrum_cancel(l->caller), 0);
+  switch (l->where) {
+  case IN_SCOPE: thrum_scope_cancel(l->scope); break;
+  case IN_TIME:
+    thrum_scope_set_deadline(l->scope, thrum_now());
+    AWAIT(thrum_scope_cancelled(l->scope));
+    break;
+  case IN_MEMBER: CHECK_EQ(thrum_scope_fail(l->scope, -EPROTO, "a failure of another"), -EPROTO); break;
+  default: CHECK_EQ(thrum_cancel(l->caller), 0);
+  }
   STORE(l->cancelled, true);
 }
 
@@ -120,12 +128,32 @@ static int cancelled_loop(struct loop *l) {
 }
 
 static int loop_in_scope(struct loop *l) {
-  int error = -EINVAL;
-  THRUM_SCOPE(s) {
+  int error = -EINVAL, status = -EINVAL;
+  THRUM_SCOPE(s, .status = &status) {
     l->scope = &s;
     error = cancelled_loop(l);
   }
+  CHECK_EQ(status, l->where == IN_TIME ? -ETIMEDOUT : 0);
   return error;
+}
+
+static intptr_t loop_of_member(void *arg) {
+  struct loop *l = arg;
+  l->caller = thrum_current();
+  return cancelled_loop(l);
+}
+
+static int loop_in_member(struct loop *l) {
+  thrum_thread t;
+  intptr_t error = -EINVAL;
+  int status = -EINVAL;
+  THRUM_SCOPE(s, .status = &status) {
+    l->scope = &s;
+    CHECK_EQ(thrum_scope_spawn(&s, &t, loop_of_member, l), 0);
+    CHECK_EQ(thrum_join(t, &error), 0);
+  }
+  CHECK_EQ(status, -EPROTO);
+  return (int)error;
 }
 
 static int loop_in_shield(struct loop *l) {
@@ -139,9 +167,10 @@ static intptr_t run_loop(void *arg) {
   struct loop *l = arg;
   l->caller = thrum_current();
   STORE(begun, 0);
-  int error = l->where == IN_SHIELD  ? loop_in_shield(l)
-              : l->where == IN_SCOPE ? loop_in_scope(l)
-                                     : cancelled_loop(l);
+  int error = l->where == IN_SHIELD   ? loop_in_shield(l)
+              : l->where == IN_MEMBER ? loop_in_member(l)
+              : l->where == ALONE     ? cancelled_loop(l)
+                                      : loop_in_scope(l);
   bool stops = l->where != IN_SHIELD;
   if (stops && l->when == BEFORE) CHECK_EQ(LOAD(begun), 0);
   if (stops && l->when == BETWEEN && thrum_workers() == 1) CHECK_EQ(LOAD(begun), 1);
@@ -163,7 +192,7 @@ int main(void) {
   CHECK_EQ(thrum_parallel_for(0, 100, positive, &count), 0);
   CHECK_EQ(count, 100);
   for (int round = 0; round < ROUNDS; round++) {
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 3 * PLACES; i++) {
       struct loop l = {.when = (enum when)(i % 3), .where = (enum where)(i / 3)};
       CHECK_EQ(must_join(must_spawn(run_loop, &l)), 0);
     }
