@@ -423,10 +423,15 @@ static void check_spawned(void) {
 
 #define AT(i, fn) \
   { .name = #fn, .run = fn, .self = &kthreads[i] }
-#define MODEL(text, before, after, ...) \
+#define MODEL_OF(minutes, text, before, after, ...) \
   { \
-    .name = "scope, " text, .no_kills = true, .reset = before, .check = after, .threads = { __VA_ARGS__ } \
+    .name = "scope, " text, .by_name = minutes, .no_kills = true, .reset = before, .check = after, \
+    .threads = { \
+      __VA_ARGS__ \
+    } \
   }
+#define MODEL(...) MODEL_OF(false, __VA_ARGS__)
+#define LONG_MODEL(...) MODEL_OF(true, __VA_ARGS__)
 
 static const struct explore_model models[] = {
     MODEL("a spawn and a cancellation", reset, check_spawn, AT(OPENER, spawner), AT(OTHER, canceller)),
@@ -455,21 +460,22 @@ static const struct explore_model models[] = {
           AT(OTHER, other_ends_at_once)),
     MODEL("one fails and is cancelled", reset_one_alone, check_cancelled, AT(OPENER, closer),
           AT(CHILD, child_fails_and_waits), AT(STRANGER, cancels)),
-    MODEL("one fails, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
-          AT(CHILD, child_fails_first), AT(OTHER, other_waits_first)),
-    MODEL("two fail, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
-          AT(CHILD, child_fails_first), AT(OTHER, other_fails_first)),
-    MODEL("one fails as the other one ends", reset_all, check_again, AT(OPENER, closer),
-          AT(CHILD, child_fails_first), AT(OTHER, other_ends_at_once)),
-    MODEL("one fails as the other one is spawned", reset_all_alone, check_spawned,
-          AT(OPENER, closes_behind_spawn), AT(CHILD, child_fails_first), AT(OTHER, other_is_spawned)),
-    MODEL("all stop, and a cancellation", reset_all, check_cancelled, AT(OPENER, closer),
-          AT(CHILD, child_fails_and_waits), AT(OTHER, other_waits_first), AT(STRANGER, cancels)),
-    MODEL("all stop, and the opener hears of a cancellation", reset_all, check_cancelled,
-          AT(OPENER, closer_looks), AT(CHILD, child_fails_and_waits), AT(OTHER, other_ignores_it),
-          AT(STRANGER, cancels)),
-    MODEL("all stop, and one is cancelled for life", reset_all, check_other_cancelled, AT(OPENER, closer),
-          AT(CHILD, child_fails_first), AT(OTHER, other_waits_first), AT(STRANGER, cancels_other)),
+    LONG_MODEL("one fails, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
+               AT(CHILD, child_fails_first), AT(OTHER, other_waits_first)),
+    LONG_MODEL("two fail, and all begin again", reset_all, check_both_again, AT(OPENER, closer),
+               AT(CHILD, child_fails_first), AT(OTHER, other_fails_first)),
+    LONG_MODEL("one fails as the other one ends", reset_all, check_again, AT(OPENER, closer),
+               AT(CHILD, child_fails_first), AT(OTHER, other_ends_at_once)),
+    LONG_MODEL("one fails as the other one is spawned", reset_all_alone, check_spawned,
+               AT(OPENER, closes_behind_spawn), AT(CHILD, child_fails_first), AT(OTHER, other_is_spawned)),
+    LONG_MODEL("all stop, and a cancellation", reset_all, check_cancelled, AT(OPENER, closer),
+               AT(CHILD, child_fails_and_waits), AT(OTHER, other_waits_first), AT(STRANGER, cancels)),
+    LONG_MODEL("all stop, and the opener hears of a cancellation", reset_all, check_cancelled,
+               AT(OPENER, closer_looks), AT(CHILD, child_fails_and_waits), AT(OTHER, other_ignores_it),
+               AT(STRANGER, cancels)),
+    LONG_MODEL("all stop, and one is cancelled for life", reset_all, check_other_cancelled,
+               AT(OPENER, closer), AT(CHILD, child_fails_first), AT(OTHER, other_waits_first),
+               AT(STRANGER, cancels_other)),
     {0},
 };
 
