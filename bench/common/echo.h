@@ -97,26 +97,42 @@ static int echo_all_begun(const echo_pair *all, long n) {
   return 1;
 }
 
-/* Each connection has had its first answer, and all are busy for a while, before it counts. */
-void echo_run(long n) {
+typedef struct echo {
+  long n;
+  bench_times *times;
+  echo_pair *all;
+} echo;
+
+/* Until each connection has had its first answer. */
+static echo echo_begin(long n) {
   bench_times *times = bench_times_of(n);
-  echo_pair *all = echo_connect(n, times);
-  for (long i = 0; i < n; i++) thread_start(&all[i].asking, echo_ask, &all[i]);
-  while (!echo_all_begun(all, n)) nap(10000000);
+  echo e = {n, times, echo_connect(n, times)};
+  for (long i = 0; i < n; i++) thread_start(&e.all[i].asking, echo_ask, &e.all[i]);
+  while (!echo_all_begun(e.all, n)) nap(10000000);
+  return e;
+}
+
+static void echo_end(const echo *e) {
+  __atomic_store_n(&echo_stop, 1, __ATOMIC_RELAXED);
+  for (long i = 0; i < e->n; i++) {
+    thread_join(&e->all[i].asking);
+    thread_join(&e->all[i].serving);
+    bench_times_end(e->times, i, e->all[i].done);
+  }
+  bench_times_print(e->times, "echo-p99");
+  free(e->all);
+}
+
+/* All are busy for a while before it counts. */
+void echo_run(long n) {
+  echo e = echo_begin(n);
   nap(bench_budget() / 2);
   int64_t begun = bench_now();
-  long before = echo_done(all, n);
+  long before = echo_done(e.all, n);
   nap(2 * bench_budget());
-  long done = echo_done(all, n) - before;
+  long done = echo_done(e.all, n) - before;
   bench_print("echo", (double)done * 1e9 / (double)(bench_now() - begun), "/s");
-  __atomic_store_n(&echo_stop, 1, __ATOMIC_RELAXED);
-  for (long i = 0; i < n; i++) {
-    thread_join(&all[i].asking);
-    thread_join(&all[i].serving);
-    bench_times_end(times, i, all[i].done);
-  }
-  bench_times_print(times, "echo-p99");
-  free(all);
+  echo_end(&e);
 }
 
 /* Each connection has served once; then its thread waits for more. */

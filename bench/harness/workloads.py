@@ -230,6 +230,7 @@ WORKLOADS = [
     Workload("manager-queue", "manager-queue", 64, (1, 2), "64 B put into a queue of a manager's, and got"),
     Workload("pipe", "pipe", 64, (1, 2), "a message of 64 B there and back between two processes"),
     Workload("trace-event", "trace-event", 1, (1,), "an event of a recording; and the same call while nothing is recorded", {"trace-event": "trace-event", "trace-off": "trace-off"}, "traced"),
+    Workload("echo-64-overhead", "echo-overhead", 64, (1, 2), "how much longer a round trip takes while it is recorded, and of CPU time", {"echo-overhead": "echo-64-overhead", "echo-overhead-cpu": "echo-64-overhead-cpu"}, "traced"),
     traced("pingpong", "pingpong", 2, (1, 2), {"pingpong": "pingpong"}),
     traced("skynet", "skynet", MILLION, (2,), {"skynet": "skynet"}),
     traced("echo-64", "echo", 64, (1, 2), {"echo": "echo-64", "echo-p99": "echo-p99-64"}),

@@ -79,6 +79,7 @@ LIGHT(for)
 LIGHT(for_uneven)
 LIGHT(reduce)
 LIGHT(trace_event)
+LIGHT(echo_overhead)
 
 /* The same, recorded. */
 #define TRACED(name) \
@@ -144,6 +145,7 @@ int main(int argc, char **argv) {
                                          {"for-uneven", for_uneven_light},
                                          {"reduce", reduce_light},
                                          {"trace-event", trace_event_light},
+                                         {"echo-overhead", echo_overhead_light},
                                          {"echo-traced", echo_traced},
                                          {"pingpong-traced", pingpong_traced},
                                          {"skynet-traced", skynet_traced},

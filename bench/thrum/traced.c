@@ -19,16 +19,25 @@ static const char *trace_file(void) {
   return path;
 }
 
-void bench_traced(void (*run)(long n), long n) {
+void bench_trace_begin(void) {
   thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
   options.file = trace_file();
   bench_check(thrum_trace_start(&options), "thrum_trace_start");
-  run(n);
-  bench_check(thrum_trace_stop(), "thrum_trace_stop");
+}
+
+thrum_trace_stats bench_trace_end(void) {
   thrum_trace_stats stats = {.size = sizeof stats};
+  bench_check(thrum_trace_stop(), "thrum_trace_stop");
   bench_check(thrum_trace_statistics(&stats), "thrum_trace_statistics");
-  bench_print("trace-lost", 100.0 * (double)stats.lost / (double)(stats.lost + stats.recorded), "%");
   unlink(path);
+  return stats;
+}
+
+void bench_traced(void (*run)(long n), long n) {
+  bench_trace_begin();
+  run(n);
+  thrum_trace_stats stats = bench_trace_end();
+  bench_print("trace-lost", 100.0 * (double)stats.lost / (double)(stats.lost + stats.recorded), "%");
 }
 
 static double time_marks(void) {

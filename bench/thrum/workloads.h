@@ -35,5 +35,6 @@ void sieve_run(long primes);
 void timers_run(long n);
 void timers_random_run(long n);
 void trace_event_run(long n);
+void echo_overhead_run(long n);
 
 #endif
