@@ -171,10 +171,7 @@ static void capable(void) {
   unlink(path);
 }
 
-static int start_in_vain(void) {
-  thrum_process *p;
-  return thrum_process_start(&p, NULL, &unused, NULL, 0) == -ENOTSUP ? 5 : 6;
-}
+static int start_in_vain(void) { return thrum_process_start(&p, NULL, &unused, NULL, 0) == -ENOTSUP ? 5 : 6; }
 
 /* With only the default: a status of 0 says that nothing was wrong with the test itself. */
 int main(int argc, char **argv) {
