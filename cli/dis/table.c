@@ -33,8 +33,8 @@ const struct call_group call_groups[] = {
      "thrum_barrier_wait thrum_barrier_wait_for thrum_shared_barrier_wait thrum_shared_barrier_wait_for"},
     {CALL_PARKS, "waits if it is held, also by another process", NULL,
      "thrum_shared_lock_acquire thrum_shared_lock_acquire_for thrum_shared_rlock_acquire "
-     "thrum_shared_rlock_acquire_for thrum_shared_rwlock_read_acquire thrum_shared_rwlock_read_acquire_for "
-     "thrum_shared_rwlock_write_acquire thrum_shared_rwlock_write_acquire_for thrum_shared_sem_acquire "
+     "thrum_shared_rlock_acquire_for thrum_shared_rwlock_acquire_read thrum_shared_rwlock_acquire_read_for "
+     "thrum_shared_rwlock_acquire_write thrum_shared_rwlock_acquire_write_for thrum_shared_sem_acquire "
      "thrum_shared_sem_acquire_for"},
     {CALL_PARKS, "waits if the event is not set", NULL,
      "thrum_shared_event_wait thrum_shared_event_wait_for"},
@@ -169,9 +169,9 @@ const struct call_group call_groups[] = {
      "thrum_shared_memory_close thrum_shared_memory_create thrum_shared_memory_data "
      "thrum_shared_memory_fd thrum_shared_memory_name thrum_shared_memory_resize "
      "thrum_shared_memory_size thrum_shared_offset thrum_shared_pointer thrum_shared_rlock_recover "
-     "thrum_shared_rlock_release thrum_shared_rlock_try_acquire thrum_shared_rwlock_read_release "
-     "thrum_shared_rwlock_recover thrum_shared_rwlock_try_read_acquire "
-     "thrum_shared_rwlock_try_write_acquire thrum_shared_rwlock_write_release thrum_shared_sem_init "
+     "thrum_shared_rlock_release thrum_shared_rlock_try_acquire thrum_shared_rwlock_recover "
+     "thrum_shared_rwlock_release_read thrum_shared_rwlock_release_write thrum_shared_rwlock_try_acquire_read "
+     "thrum_shared_rwlock_try_acquire_write thrum_shared_sem_init "
      "thrum_shared_sem_release thrum_shared_sem_try_acquire thrum_shared_sem_value thrum_shared_used "
      "thrum_signal_catch thrum_signal_release thrum_spawn thrum_spawn_copy thrum_spawn_named "
      "thrum_spawn_with thrum_stack_size thrum_stack_used thrum_statistics thrum_switch_interval "

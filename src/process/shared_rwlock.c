@@ -169,10 +169,10 @@ static int read_acquire(thrum_shared_rwlock *lock, int64_t deadline, int flags) 
   return error == -EAGAIN ? read_in_turn(lock, me, deadline, flags) : error;
 }
 
-int thrum_shared_rwlock_read_acquire(thrum_shared_rwlock *lock) { return read_acquire(lock, INT64_MAX, 0); }
+int thrum_shared_rwlock_acquire_read(thrum_shared_rwlock *lock) { return read_acquire(lock, INT64_MAX, 0); }
 
 /* A writer that died is found by who asks for its lock. */
-int thrum_shared_rwlock_try_read_acquire(thrum_shared_rwlock *lock) {
+int thrum_shared_rwlock_try_acquire_read(thrum_shared_rwlock *lock) {
   thrumi_holder me;
   int error = thrumi_shared_me(thrumi_segment_of(lock), &me);
   if (!error) error = read_at_once(lock, me);
@@ -185,12 +185,12 @@ int thrum_shared_rwlock_try_read_acquire(thrum_shared_rwlock *lock) {
   return error;
 }
 
-int thrum_shared_rwlock_read_acquire_for(thrum_shared_rwlock *lock, thrum_duration timeout) {
-  if (timeout <= 0) return thrumi_shared_poll_failed(thrum_shared_rwlock_try_read_acquire(lock));
+int thrum_shared_rwlock_acquire_read_for(thrum_shared_rwlock *lock, thrum_duration timeout) {
+  if (timeout <= 0) return thrumi_shared_poll_failed(thrum_shared_rwlock_try_acquire_read(lock));
   return read_acquire(lock, thrum_after(timeout), THRUMI_CANCELLABLE);
 }
 
-int thrum_shared_rwlock_read_release(thrum_shared_rwlock *lock) {
+int thrum_shared_rwlock_release_read(thrum_shared_rwlock *lock) {
   thrumi_holder me;
   int error = thrumi_shared_me(thrumi_segment_of(lock), &me);
   thrumi_announce(lock);
@@ -208,23 +208,23 @@ static int write_drained(thrum_shared_rwlock *lock, int error, int64_t deadline,
   return error;
 }
 
-int thrum_shared_rwlock_write_acquire(thrum_shared_rwlock *lock) {
+int thrum_shared_rwlock_acquire_write(thrum_shared_rwlock *lock) {
   return write_drained(lock, thrum_shared_lock_acquire(&lock->writer), INT64_MAX, 0);
 }
 
-int thrum_shared_rwlock_try_write_acquire(thrum_shared_rwlock *lock) {
+int thrum_shared_rwlock_try_acquire_write(thrum_shared_rwlock *lock) {
   int error = write_drained(lock, thrum_shared_lock_try_acquire(&lock->writer), 0, 0);
   return error == -ETIMEDOUT ? -EAGAIN : error;
 }
 
-int thrum_shared_rwlock_write_acquire_for(thrum_shared_rwlock *lock, thrum_duration timeout) {
-  if (timeout <= 0) return thrumi_shared_poll_failed(thrum_shared_rwlock_try_write_acquire(lock));
+int thrum_shared_rwlock_acquire_write_for(thrum_shared_rwlock *lock, thrum_duration timeout) {
+  if (timeout <= 0) return thrumi_shared_poll_failed(thrum_shared_rwlock_try_acquire_write(lock));
   int64_t deadline = thrum_after(timeout);
   int error = thrumi_shared_lock_acquire(&lock->writer, deadline, THRUMI_CANCELLABLE);
   return write_drained(lock, error, deadline, THRUMI_CANCELLABLE);
 }
 
-int thrum_shared_rwlock_write_release(thrum_shared_rwlock *lock) {
+int thrum_shared_rwlock_release_write(thrum_shared_rwlock *lock) {
   thrumi_announce(lock);
   return thrum_shared_lock_release(&lock->writer);
 }

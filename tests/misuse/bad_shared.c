@@ -22,9 +22,9 @@ static intptr_t test_private_memory(void *arg) {
   CHECK_EQ(thrum_shared_lock_release(&private.lock), -EPERM);
   CHECK_EQ(thrum_shared_lock_holder(&private.lock), 0);
   CHECK_EQ(thrum_shared_rlock_acquire(&private.rlock), -EINVAL);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire(&private.rwlock), -EINVAL);
-  CHECK_EQ(thrum_shared_rwlock_try_write_acquire(&private.rwlock), -EINVAL);
-  CHECK_EQ(thrum_shared_rwlock_read_release(&private.rwlock), -EINVAL);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read(&private.rwlock), -EINVAL);
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_write(&private.rwlock), -EINVAL);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&private.rwlock), -EINVAL);
   CHECK_EQ(thrum_shared_cond_wait(&private.cond, &private.lock), -EPERM);
   return 0;
 }
@@ -34,8 +34,8 @@ static intptr_t test_not_held(void *arg) {
   CHECK_EQ(thrum_shared_lock_release(&s->lock), -EPERM);
   CHECK_EQ(thrum_shared_lock_recover(&s->lock), -EPERM);
   CHECK_EQ(thrum_shared_rlock_release(&s->rlock), -EPERM);
-  CHECK_EQ(thrum_shared_rwlock_read_release(&s->rwlock), -EPERM);
-  CHECK_EQ(thrum_shared_rwlock_write_release(&s->rwlock), -EPERM);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&s->rwlock), -EPERM);
+  CHECK_EQ(thrum_shared_rwlock_release_write(&s->rwlock), -EPERM);
   CHECK_EQ(thrum_shared_rwlock_recover(&s->rwlock), -EPERM);
   CHECK_EQ(thrum_shared_cond_wait(&s->cond, &s->lock), -EPERM);
   CHECK_EQ(thrum_shared_cond_wait_rlock_for(&s->cond, &s->rlock, 0), -EPERM);

@@ -34,20 +34,20 @@ static intptr_t read_and_write(void *arg) {
     int error = 0;
     bool writes = (i + (intptr_t)arg) % 5 == 0;
     if (i % 7 == 0)
-      while ((error = writes ? thrum_shared_rwlock_write_acquire_for(&s->lock, THRUM_US(100))
-                             : thrum_shared_rwlock_read_acquire_for(&s->lock, THRUM_US(100))) == -ETIMEDOUT)
+      while ((error = writes ? thrum_shared_rwlock_acquire_write_for(&s->lock, THRUM_US(100))
+                             : thrum_shared_rwlock_acquire_read_for(&s->lock, THRUM_US(100))) == -ETIMEDOUT)
         continue;
     else if (i % 7 == 1)
-      while ((error = writes ? thrum_shared_rwlock_try_write_acquire(&s->lock)
-                             : thrum_shared_rwlock_try_read_acquire(&s->lock)) == -EAGAIN)
+      while ((error = writes ? thrum_shared_rwlock_try_acquire_write(&s->lock)
+                             : thrum_shared_rwlock_try_acquire_read(&s->lock)) == -EAGAIN)
         thrum_yield();
     else
       error =
-          writes ? thrum_shared_rwlock_write_acquire(&s->lock) : thrum_shared_rwlock_read_acquire(&s->lock);
+          writes ? thrum_shared_rwlock_acquire_write(&s->lock) : thrum_shared_rwlock_acquire_read(&s->lock);
     CHECK_EQ(error, 0);
     writes ? write_it() : read_it();
     CHECK_EQ(
-        writes ? thrum_shared_rwlock_write_release(&s->lock) : thrum_shared_rwlock_read_release(&s->lock), 0);
+        writes ? thrum_shared_rwlock_release_write(&s->lock) : thrum_shared_rwlock_release_read(&s->lock), 0);
   }
   return 0;
 }
@@ -72,20 +72,20 @@ static void test_many(void) {
 
 static intptr_t test_forms(void *arg) {
   (void)arg;
-  CHECK_EQ(thrum_shared_rwlock_read_release(&s->lock), -EPERM);
-  CHECK_EQ(thrum_shared_rwlock_write_release(&s->lock), -EPERM);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_try_read_acquire(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_try_write_acquire(&s->lock), -EAGAIN);
-  CHECK_EQ(thrum_shared_rwlock_write_acquire_for(&s->lock, THRUM_MS(2)), -ETIMEDOUT);
-  CHECK_EQ(thrum_shared_rwlock_read_release(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_read_release(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_write_acquire(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_try_read_acquire(&s->lock), -EAGAIN);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire_for(&s->lock, 0), -ETIMEDOUT);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire_for(&s->lock, THRUM_MS(2)), -ETIMEDOUT);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&s->lock), -EPERM);
+  CHECK_EQ(thrum_shared_rwlock_release_write(&s->lock), -EPERM);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_read(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_write(&s->lock), -EAGAIN);
+  CHECK_EQ(thrum_shared_rwlock_acquire_write_for(&s->lock, THRUM_MS(2)), -ETIMEDOUT);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_acquire_write(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_read(&s->lock), -EAGAIN);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read_for(&s->lock, 0), -ETIMEDOUT);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read_for(&s->lock, THRUM_MS(2)), -ETIMEDOUT);
   CHECK_EQ(thrum_shared_rwlock_recover(&s->lock), -EPERM);
-  CHECK_EQ(thrum_shared_rwlock_write_release(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_release_write(&s->lock), 0);
   return 0;
 }
 
@@ -93,23 +93,23 @@ static intptr_t test_forms(void *arg) {
 
 static intptr_t read_and_stay(void *arg) {
   (void)arg;
-  if (thrum_shared_rwlock_read_acquire(&s->lock) != 0) return 1;
+  if (thrum_shared_rwlock_acquire_read(&s->lock) != 0) return 1;
   ADD(s->ready, 1);
   for (;;) thrum_sleep(THRUM_S(1));
 }
 
 static intptr_t write_and_die(void *arg) {
   (void)arg;
-  if (thrum_shared_rwlock_write_acquire(&s->lock) != 0) return 1;
+  if (thrum_shared_rwlock_acquire_write(&s->lock) != 0) return 1;
   die();
 }
 
 static intptr_t write_once(void *arg) {
   (void)arg;
   STORE(s->go, 1);
-  CHECK_EQ(thrum_shared_rwlock_write_acquire(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_acquire_write(&s->lock), 0);
   STORE(s->go, 2);
-  return thrum_shared_rwlock_write_release(&s->lock);
+  return thrum_shared_rwlock_release_write(&s->lock);
 }
 
 static void test_deaths(void) {
@@ -124,16 +124,16 @@ static void test_deaths(void) {
   CHECK_EQ(must_join(writer), 0);
 
   CHECK_EQ(end_of_child(start_child(write_and_die, NULL)), -SIGKILL);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire(&s->lock), -EOWNERDEAD); /* for writing */
-  CHECK_EQ(thrum_shared_rwlock_try_read_acquire(&s->lock), -EAGAIN);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read(&s->lock), -EOWNERDEAD); /* for writing */
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_read(&s->lock), -EAGAIN);
   CHECK_EQ(thrum_shared_rwlock_recover(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_write_release(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_read_acquire(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_read_release(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_release_write(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_acquire_read(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_release_read(&s->lock), 0);
   CHECK_EQ(end_of_child(start_child(write_and_die, NULL)), -SIGKILL);
-  CHECK_EQ(thrum_shared_rwlock_try_write_acquire(&s->lock), -EOWNERDEAD);
+  CHECK_EQ(thrum_shared_rwlock_try_acquire_write(&s->lock), -EOWNERDEAD);
   CHECK_EQ(thrum_shared_rwlock_recover(&s->lock), 0);
-  CHECK_EQ(thrum_shared_rwlock_write_release(&s->lock), 0);
+  CHECK_EQ(thrum_shared_rwlock_release_write(&s->lock), 0);
 }
 
 static void recover(void) {
@@ -145,7 +145,7 @@ static intptr_t go_on(void *arg) {
   while (!LOAD(s->stop)) {
     bool writes = (intptr_t)arg == 0;
     int error =
-        writes ? thrum_shared_rwlock_write_acquire(&s->lock) : thrum_shared_rwlock_read_acquire(&s->lock);
+        writes ? thrum_shared_rwlock_acquire_write(&s->lock) : thrum_shared_rwlock_acquire_read(&s->lock);
     if (error == -EOWNERDEAD) {
       recover();
       writes = true;
@@ -159,7 +159,7 @@ static intptr_t go_on(void *arg) {
       s->b--;
     }
     CHECK_EQ(
-        writes ? thrum_shared_rwlock_write_release(&s->lock) : thrum_shared_rwlock_read_release(&s->lock), 0);
+        writes ? thrum_shared_rwlock_release_write(&s->lock) : thrum_shared_rwlock_release_read(&s->lock), 0);
   }
   return 0;
 }

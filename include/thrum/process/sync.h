@@ -177,7 +177,7 @@ enum { THRUM_SHARED_READERS = 31 };
 /* Many readers, or one writer. Reads are held by a process, up to THRUM_SHARED_READERS processes at a time (further ones wait). Who waits to
  * write keeps new readers out: who reads must not begin to read once more. A reader's death gives its reads back. A writer's
  * death gives the next one, reader or writer, -EOWNERDEAD: it holds the lock *for writing* then, repairs, recovers, and releases it by
- * write_release. */
+ * release_write. */
 typedef struct thrum_shared_rwlock {
   thrum_shared_lock writer;
   uint64_t readers[THRUM_SHARED_READERS];
@@ -185,18 +185,18 @@ typedef struct thrum_shared_rwlock {
 
 /* 0, -EOWNERDEAD, -ENOTRECOVERABLE; -ETIMEDOUT, -ECANCELED; -EAGAIN as above. (With -EOWNERDEAD a timed form and a try may take longer,
  * until those who read have gone.) */
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_read_acquire(thrum_shared_rwlock *lock);
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_read_acquire_for(thrum_shared_rwlock *lock,
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_acquire_read(thrum_shared_rwlock *lock);
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_acquire_read_for(thrum_shared_rwlock *lock,
                                                                     thrum_duration timeout);
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_try_read_acquire(thrum_shared_rwlock *lock);
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_write_acquire(thrum_shared_rwlock *lock);
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_write_acquire_for(thrum_shared_rwlock *lock,
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_try_acquire_read(thrum_shared_rwlock *lock);
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_acquire_write(thrum_shared_rwlock *lock);
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_acquire_write_for(thrum_shared_rwlock *lock,
                                                                      thrum_duration timeout);
-THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_try_write_acquire(thrum_shared_rwlock *lock);
+THRUM_API THRUM_MUST_CHECK int thrum_shared_rwlock_try_acquire_write(thrum_shared_rwlock *lock);
 
-/* 0; -EPERM: the process holds none; write_release also -ENOTRECOVERABLE, as the lock's. */
-THRUM_API int thrum_shared_rwlock_read_release(thrum_shared_rwlock *lock);
-THRUM_API int thrum_shared_rwlock_write_release(thrum_shared_rwlock *lock);
+/* 0; -EPERM: the process holds none; release_write also -ENOTRECOVERABLE, as the lock's. */
+THRUM_API int thrum_shared_rwlock_release_read(thrum_shared_rwlock *lock);
+THRUM_API int thrum_shared_rwlock_release_write(thrum_shared_rwlock *lock);
 THRUM_API int thrum_shared_rwlock_recover(thrum_shared_rwlock *lock);
 
 #ifdef __cplusplus
