@@ -290,7 +290,7 @@ void thrumi_pool_has_ended(struct thrumi_pool *p) {
   thrumi_bucket_unlock(bucket);
 }
 
-/* Waits once for `count` to become 0. Inside. */
+/* Waits until somebody says that `count` is 0, as it was at some time: who came meanwhile may be there. Inside. */
 static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
   thrumi_spin_lock(&p->lock);
@@ -305,6 +305,15 @@ static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
       thrumi_await(bucket, &waiter, &p->count, "the end of executor", p, deadline, flags));
 }
 
+/* Inside. */
+static bool all_have_gone(struct thrumi_pool *p, thrum_thread *last) {
+  thrumi_spin_lock(&p->lock);
+  bool gone = p->count == 0;
+  *last = p->last_gone;
+  thrumi_spin_unlock(&p->lock);
+  return gone;
+}
+
 /* The end of a thread that has left its pool. With flags for a cancellation point: no longer than until then. */
 static int await_end(thrum_thread t, int64_t deadline, int flags) {
   int error = flags & THRUMI_CANCELLABLE ? thrum_wait_for(t, thrum_left(deadline)) : thrum_wait(t);
@@ -315,11 +324,10 @@ static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flag
   struct thrumi_pool *p = thrumi_pool_of(executor);
   struct thrumi_member *me = thrumi_member_current();
   if (me && me->pool == p) return -EDEADLK;
+  thrum_thread last_gone;
+  int error = 0;
   thrumi_enter();
-  int error = wait_once(p, deadline, flags);
-  thrumi_spin_lock(&p->lock);
-  thrum_thread last_gone = p->last_gone;
-  thrumi_spin_unlock(&p->lock);
+  while (!error && !all_have_gone(p, &last_gone)) error = wait_once(p, deadline, flags);
   thrumi_leave(thrumi_self());
   if (!error) error = await_end(last_gone, deadline, flags); /* it has left, and will end; as all before it */
   if (!error) thrumi_rely_on(p);
