@@ -9,6 +9,8 @@ enum { OTHERS = 3, INTERVALS = 100 };
 static thrum_gil gil;
 static bool stop;
 static int64_t of_hog, of_others; /* for how long they computed with it; guarded by the gil */
+static int64_t of_hog_wanted;     /* of the first, while one of the others waited */
+static int waiting;
 
 /* Of its kernel thread, which it keeps while it computes: what else the machine does is nobody's share. */
 static int64_t computed(void) {
@@ -22,9 +24,11 @@ static intptr_t compute(void *unused) {
   (void)unused;
   THRUM_GIL_LOCKED(&gil) {
     while (!LOAD(stop)) {
+      bool wanted = LOAD(waiting) > 0;
       int64_t begun = computed(), now = begun;
       while (now - begun < THRUM_US(2)) now = computed();
       of_hog += now - begun;
+      if (wanted) of_hog_wanted += now - begun;
       thrum_gil_check(&gil);
     }
   }
@@ -33,11 +37,15 @@ static intptr_t compute(void *unused) {
 
 static intptr_t come_again(void *unused) {
   (void)unused;
-  while (!LOAD(stop)) THRUM_GIL_LOCKED(&gil) {
+  while (!LOAD(stop)) {
+    ADD(waiting, 1);
+    THRUM_GIL_LOCKED(&gil) {
+      ADD(waiting, -1);
       int64_t begun = computed(), now = begun;
       while (now - begun < THRUM_US(300)) now = computed();
       of_others += now - begun;
     }
+  }
   return 0;
 }
 
@@ -55,9 +63,9 @@ int main(void) {
   STORE(stop, true);
   CHECK_EQ(must_join(hog), 0);
   for (int i = 0; i < OTHERS; i++) CHECK_EQ(must_join(others[i]), 0);
-  printf("the hog had it for %.1f ms, the others for %.1f ms\n", (double)of_hog / 1e6,
-         (double)of_others / 1e6);
+  printf("the hog had it for %.1f ms, %.1f of these wanted, the others for %.1f ms\n", (double)of_hog / 1e6,
+         (double)of_hog_wanted / 1e6, (double)of_others / 1e6);
   CHECK(of_hog * 20 >= of_others);
-  CHECK(of_others >= of_hog); /* they go first */
+  CHECK(of_others >= of_hog_wanted * 2); /* they go first, whenever the machine lets them */
   return 0;
 }
