@@ -132,8 +132,10 @@ static intptr_t receive(void *arg) {
 /* Whether all that woke it, from step `at` on, was input: a wait for that ends at times by itself, to look again. */
 static bool was_woken_once(uint32_t at, thrum_thread t) {
   int wakes = 0;
-  for (uint32_t i = at; i < LOAD(taken); i++)
+  for (uint32_t i = at; i < LOAD(taken); i++) {
+    while (!LOAD(noted[i])) thrum_yield();
     if (steps[i].kind == THRUMI_EVENT_UNPARK && steps[i].object == t.value) wakes += steps[i].detail ? 2 : 1;
+  }
   return wakes == 1;
 }
 
