@@ -2,6 +2,8 @@
  * sentence; and at the end nothing is left of anybody. */
 #include "process_pools.h"
 
+#include "../sum.h"
+
 #include <fcntl.h>
 #include <process/post.h>
 #include <sys/syscall.h>
@@ -183,13 +185,6 @@ static void one_that_says_stop_dies_alone(void) {
 /* ---- A killer --------------------------------------------------------------------------------------------------- */
 
 enum { LETTERS = TESTS_SANITIZED ? 500 : 2000 };
-
-static uint32_t sum(const void *data, size_t size) {
-  const unsigned char *bytes = data;
-  uint32_t s = 2166136261u;
-  for (size_t i = 0; i < size; i++) s = (s ^ bytes[i]) * 16777619u;
-  return s;
-}
 
 /* The bytes, and their sum; sometimes far more than fit into a record. */
 THRUM_TASK(letter) {

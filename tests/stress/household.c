@@ -2,6 +2,8 @@
 #define TESTS_FORKED_ELSEWHERE /* in processes.c */
 #include "household.h"
 
+#include "../sum.h"
+
 #include <signal.h>
 
 enum { LETTERS = 40, TEXT = 200000, LONG = 150000, ANSWERS = 8 };
@@ -41,13 +43,6 @@ bool ends_well(struct actor *a, thrum_process *p) {
 THRUM_TASK(enter_pool) {
   be_called("k-pool");
   return 0;
-}
-
-static uint32_t sum(const void *data, size_t size) {
-  const unsigned char *bytes = data;
-  uint32_t s = 2166136261u;
-  for (size_t i = 0; i < size; i++) s = (s ^ bytes[i]) * 16777619u;
-  return s;
 }
 
 /* Long ones take some milliseconds, in which somebody may be killed. */
