@@ -1,12 +1,11 @@
 /* Futures: somebody finishes, starts or cancels one, in every order with who waits for its result, runs out of time, adds a
  * callback, gives references back, or waits for several; in future/future.c, future/collect.c, sched/await.c, sched/park.c and
  * core/parking.c. It ends once; who waits hears of it, a callback runs once; it is freed once, and not touched afterwards. */
+#include "calling.h"
 #include "waiting.h"
 
-#include <future/case.h>
 #include <future/executor.h>
 #include <future/place.h>
-#include <sched/part.h>
 
 enum { BLOCKS = 16, SEVEN = 7 };
 
@@ -41,19 +40,8 @@ static void free_block(void *block) {
 
 static int64_t now(void) { return 0; }
 
-struct thrumi_thread *thrumi_me(void) {
-  return thrumi_self()->current;
-}
-char *thrumi_sentence_swap(struct thrumi_thread *me, char *sentence) {
-  return (void)me, (void)sentence, NULL;
-}
-void thrumi_tell_uncaught(struct thrumi_thread *me, intptr_t failure, const char *sentence) {
-  (void)me, (void)failure, (void)sentence;
-}
-intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) { return (void)me, fn(arg); }
 int thrumi_place_lend(struct thrumi_place *place) { return (void)place, 0; }
 void thrumi_place_take_back(struct thrumi_place *place) { (void)place; }
-void thrumi_case_start(void) {}
 void thrumi_work_give(struct thrumi_work *work) { (void)work; }
 
 /* An executor's canceller has nothing else to tell. */

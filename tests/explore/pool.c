@@ -1,18 +1,17 @@
 /* Pools of threads: tasks are submitted, cancelled and waited for while members come, run them, tell, go to sleep, are woken, lend their
  * places and leave, and while the pool is shut down or no thread is to be had, in every order; in future/pool.c, future/member.c and
- * future/executor.c, with sched/await.c, sched/park.c and core/parking.c. Each task gets one result, or is
- * cancelled; nobody waits for ever; no more run than the limit says; whoever has waited for the end finds that all has ended; the pool is freed
- * once, and not touched afterwards. The invariants P1 to P5 of pool.h are looked at whenever the pool's lock becomes free.
+ * future/executor.c, with sched/await.c, sched/park.c and core/parking.c. Each task gets one result, or is cancelled; nobody waits for
+ * ever; no more run than the limit says; whoever has waited for the end finds that all has ended; the pool is freed once, and not
+ * touched afterwards. The invariants P1 to P5 of pool.h are looked at whenever the pool's lock becomes free.
  *
  * A future is a word here that begins, is finished or cancelled in one step, in place of the real one, whose protocol is the model
- * of future.c; whoever waits for it lends its place as that does. A member is an actor that waits until it is spawned. A result is waited for before the shutdown, so that this does not wake
- * whom a submission has forgotten. */
+ * of future.c; whoever waits for it lends its place as that does. A member is an actor that waits until it is spawned. A result is
+ * waited for before the shutdown, so that this does not wake whom a submission has forgotten. */
+#include "calling.h"
 #include "waiting.h"
 
-#include <future/case.h>
 #include <future/place.h>
 #include <future/pool.h>
-#include <sched/part.h>
 
 enum { MEMBERS = 2, FIRST_MEMBER = CALLERS - MEMBERS, TASKS = 3, BLOCKS = 16, SEVEN = 7, POISON = 0xa5 };
 
@@ -70,17 +69,6 @@ static void check_memory(void) {
 
 /* ---- What these functions call ------------------------------------------------------------------------------------------ */
 
-struct thrumi_thread *thrumi_me(void) {
-  return thrumi_self()->current;
-}
-char *thrumi_sentence_swap(struct thrumi_thread *me, char *sentence) {
-  return (void)me, (void)sentence, NULL;
-}
-void thrumi_tell_uncaught(struct thrumi_thread *me, intptr_t failure, const char *sentence) {
-  (void)me, (void)failure, (void)sentence;
-}
-intptr_t thrumi_part_call(struct thrumi_thread *me, thrum_fn *fn, void *arg) { return (void)me, fn(arg); }
-void thrumi_case_start(void) {}
 struct thrumi_work *thrumi_work_take(void) {
   return allocate(sizeof(struct thrumi_work));
 }
