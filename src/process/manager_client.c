@@ -252,11 +252,10 @@ static int start_reader(thrum_manager *m) {
   return thrum_spawn_with(&m->reader, &o, read_replies, m);
 }
 
-/* One that is killed in the midst of it is gone, as later. */
 static int greet(thrum_manager *m, thrum_time deadline) {
   int error = hear_greeting(m, deadline);
   if (!error) error = say_hello(m, deadline);
-  return error == -EPIPE || error == -EBADMSG ? -ECONNRESET : error;
+  return thrumi_manager_gone(error);
 }
 
 /* A manager without a key does not challenge, but greets: who has a key takes that for nonsense. */

@@ -2,10 +2,16 @@
 #ifndef THRUMI_MANAGER_CLIENT_H
 #define THRUMI_MANAGER_CLIENT_H
 
+#include <errno.h>
 #include <process/manager_wire.h>
 #include <thrum/process/manager.h>
 #include <thrum/sync.h>
 #include <thrum/thread.h>
+
+/* How a connection says that a manager was killed in the midst of something: it is gone, by one name. */
+static inline int thrumi_manager_gone(int error) {
+  return error == -EPIPE || error == -EBADMSG ? -ECONNRESET : error;
+}
 
 /* A call, on its caller's stack. From when it is in the table until `done` is set its reply is the reader's to write. */
 struct thrumi_client_call {

@@ -153,12 +153,11 @@ static int start_process(thrum_process **p, const thrum_manager_options *o, thru
   return error;
 }
 
-/* Where it listens. -ECONNRESET: it was killed before it could say so. */
+/* Where it listens. */
 static int hear_where(thrum_conn *control, char answer[ANSWER_MAX]) {
   int32_t status;
   ssize_t n = thrum_conn_recv_for(control, answer, ANSWER_MAX, THRUM_S(START_PATIENCE_S));
-  if (n == -EPIPE || n == -EBADMSG) return -ECONNRESET;
-  if (n < 0) return (int)n;
+  if (n < 0) return thrumi_manager_gone((int)n);
   if (n < (ssize_t)sizeof status) return -EPROTO;
   memcpy(&status, answer, sizeof status);
   if (status) return status;
