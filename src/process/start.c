@@ -2,9 +2,9 @@
  *
  *   method       who makes the child       its parent in the kernel   how its end is learnt
  *   forkserver   the fork server, fork     the fork server            news, then what register.c says
- *   spawn        a launcher, exec         this process               waitid
+ *   spawn        a launcher, exec          this process               waitid
  *   fork         the caller, fork          this process               waitid
- *   a command    a launcher, exec         this process               waitid
+ *   a command    a launcher, exec          this process               waitid
  *
  * A start ends when the child has said READY, or why not, or has ended: a child of ours that died before that has been started all
  * the same, and its exit code says so. From its birth on its record is in the register, hidden, so that the warden reaps it also if the

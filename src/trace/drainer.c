@@ -54,8 +54,10 @@ static void drain_until_stopped(void) {
     bool enough;
     uint32_t fullest = thrumi_drain_look(&enough);
     int64_t now = thrumi_os.now();
-    if ((enough || now >= due) && !drain_once(false)) return;
-    if (enough || now >= due) due = now + GATHER;
+    if (enough || now >= due) {
+      if (!drain_once(false)) return;
+      due = now + GATHER;
+    }
     pause = next_pause(pause, fullest);
     thrumi_os.futex_wait(&thrumi_recorder.stopping, 0, thrumi_os.now() + pause);
   }

@@ -1,8 +1,9 @@
 /* Writes a trace file (format.h), block by block. Async-signal-safe but for thrumi_file_make. One at a time uses a file.
  *
  * Two blocks' worth of bytes are gathered: events, and what must come before them, such as the strings that they name. A block is written
- * when it is whole, in one call: the kernel takes 32 bytes in 10 ns where they come by 256 KiB, and in 30 where they come by 4. After the first error nothing is written any more, and what the kernel took of a block in part is cut off again where
- * that can be done: so the file ends behind a whole block.
+ * when it is whole, in one call: the kernel takes 32 bytes in 10 ns where they come by 256 KiB, and in 30 where they come by 4. After the
+ * first error nothing is written any more, and what the kernel took of a block in part is cut off again where that can be done: so the
+ * file ends behind a whole block.
  *
  * A pipe or a terminal is open without waiting. One that takes no bytes for THRUMI_FILE_PATIENCE while somebody waits is an error. */
 #ifndef THRUMI_TRACE_FILE_H

@@ -96,11 +96,11 @@ typedef struct thrum_process_options {
  * task will do.
  *
  * -EINVAL: options that cannot be; a task that is not the one that its name finds. -ENOTSUP: thrum_process_main was not called first in
- * main, or the program runs with other privileges than its caller's (set-user-ID, capabilities), where only THRUM_FORK starts tasks. -EPERM: this process is a daemon. -ENOENT: the child does not find the task; no such directory. -EBADF: a
- * descriptor that is not open. -EPIPE: the fork server has died again and again. -ETOOMANYREFS: too many descriptors are under
- * way to children that do not receive them. -ENOSPC: too many descriptors are watched for the
- * captured output to be. -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, and others of fork(2) and execve(2). Nothing runs then. A child
- * that was killed before it came to its task has been started: join tells. */
+ * main, or the program runs with other privileges than its caller's (set-user-ID, capabilities), where only THRUM_FORK starts tasks.
+ * -EPERM: this process is a daemon. -ENOENT: the child does not find the task; no such directory. -EBADF: a descriptor that is not open.
+ * -EPIPE: the fork server has died again and again. -ETOOMANYREFS: too many descriptors are under way to children that do not receive
+ * them. -ENOSPC: too many descriptors are watched for the captured output to be. -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, and others of fork(2)
+ * and execve(2). Nothing runs then. A child that was killed before it came to its task has been started: join tells. */
 THRUM_API int thrum_process_start(thrum_process **out, const thrum_process_options *options,
                                   const thrum_task *task, const void *in, size_t size);
 
