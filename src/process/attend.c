@@ -132,11 +132,12 @@ static void deliver(struct thrumi_attendant *a) {
 
 /* ---- Errands ---------------------------------------------------------------------------------------------------------- */
 
-/* Under the lock: so many works may be outstanding with it. */
+/* Under the lock: so many works may be outstanding with it. None is sent ahead as long as one more attendant may come: it would be counted
+ * on for what is queued next, and what was sent ahead stay behind a task that may take long. */
 static uint64_t allowance(const struct thrumi_attendant *a) {
   const struct thrumi_process_pool *p = a->pool;
   if (a->initializing || a->alone || thrumi_post_is_lost(&a->post)) return 0;
-  uint64_t n = 1 + p->queue.count / (p->count ? p->count : 1);
+  uint64_t n = p->count < p->limit ? 1 : 1 + p->queue.count / p->count;
   if (n > THRUMI_AHEAD) n = THRUMI_AHEAD;
   uint64_t left = p->tasks_per_process - a->sent + a->outstanding.count;
   return n < left ? n : left;
@@ -216,19 +217,20 @@ static void feed(struct thrumi_attendant *a) {
 /* Under the lock: whoever has nothing to do takes from who has most that waits. */
 static bool steal(struct thrumi_attendant *a) {
   struct thrumi_attendant *richest = NULL;
-  if (a->initializing || a->pool->tasks_per_process == a->sent) return false;
   for (struct thrumi_attendant *b = a->pool->attendants; b; b = b->next)
     if (b->outstanding.count > 1 && (!richest || b->outstanding.count > richest->outstanding.count))
       richest = b;
   return richest && thrumi_processes_take_back(richest, false);
 }
 
+/* Under the lock: who has nothing outstanding is not needed any more. */
+static bool is_over(const struct thrumi_process_pool *p) {
+  return p->broken || ((p->shut || thrumi_processes_end()) && !p->queue.count);
+}
+
 /* Under the lock. */
 static bool has_served(const struct thrumi_attendant *a) {
-  const struct thrumi_process_pool *p = a->pool;
-  if (a->outstanding.count) return false;
-  bool over = p->broken || ((p->shut || thrumi_processes_end()) && !p->queue.count);
-  return over || a->sent >= p->tasks_per_process;
+  return !a->outstanding.count && (is_over(a->pool) || a->sent >= a->pool->tasks_per_process);
 }
 
 /* Under the lock: there is something in the queue that it could send now. */
@@ -392,11 +394,11 @@ static struct thrumi_works forsake(struct thrumi_process_pool *p) {
   return forsaken;
 }
 
-/* Leaves, unless there is something to do after all. */
+/* Leaves, unless there is something to do after all: what it came for may have been sent ahead to another one meanwhile. */
 static bool leaves(struct thrumi_attendant *a, bool failed) {
   struct thrumi_process_pool *p = a->pool;
   thrum_lock_acquire(&p->lock);
-  bool leaves = failed || !p->queue.count;
+  bool leaves = failed || (!p->queue.count && (is_over(p) || !steal(a)));
   struct thrumi_works forsaken = {0};
   if (leaves) {
     unlink_attendant(a);
