@@ -1,5 +1,5 @@
 /* No thread of a manager's can get a stack: who calls is told, who connects is refused, and nobody waits for an answer that
- * does not come. Afterwards all goes on. */
+ * does not come. Afterwards all goes on. With one worker: another one would have stacks in hand. */
 #include "../promises/managers.h"
 
 #include <os/os.h>
@@ -72,6 +72,7 @@ static void is_hung_up_on(const char *address) {
 }
 
 int main(void) {
+  CHECK_EQ(setenv("THRUM_WORKERS", "1", 1), 0);
   if (TESTS_ASAN || !markers()) CHECK_SKIP("guards are mappings, and a stack is had without one");
   const thrum_task *tasks[] = {&nothing};
   thrum_manager_options options = THRUM_MANAGER_OPTIONS_INIT;
