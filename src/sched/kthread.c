@@ -16,8 +16,9 @@
 enum { SIGNAL_STACK = 64 * 1024, SPARES_KEPT = 4 };
 #define TRIM_EVERY THRUM_MS(100)
 
-_Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((tls_model("initial-exec")));
-_Thread_local uint32_t thrumi_mark_tls __attribute__((tls_model("initial-exec")));
+/* Read by assembly alone, which an optimiser of the whole program does not see. */
+_Thread_local struct thrumi_kthread *thrumi_self_tls __attribute__((used, tls_model("initial-exec")));
+_Thread_local uint32_t thrumi_mark_tls __attribute__((used, tls_model("initial-exec")));
 
 uintptr_t *__cxa_get_globals(void) __attribute__((weak));
 
