@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 /* ThreadSanitizer does not bear threads in the child of a fork with threads. */
@@ -30,6 +32,15 @@ static inline thrum_process *must_start_with(const thrum_process_options *o, con
 static inline thrum_process *must_start(int method, const thrum_task *task, const void *in, size_t size) {
   thrum_process_options o = with_method(method);
   return must_start_with(&o, task, in, size);
+}
+
+/* Since Linux 6.15, with its pidfd: before, nobody may know how one has ended that was killed when its fork server had been, too. */
+static inline bool kernel_keeps_ends(void) {
+  struct utsname kernel;
+  int major = 0, minor = 0;
+  CHECK_EQ(uname(&kernel), 0);
+  CHECK_EQ(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  return major > 6 || (major == 6 && minor >= 15);
 }
 
 /* Its exit code; the handle stays. */
