@@ -59,7 +59,7 @@ const struct call_group call_groups[] = {
     {CALL_PARKS, "waits for the result", NULL,
      "thrum_future_wait thrum_future_wait_for thrum_future_result thrum_future_result_for thrum_future_bytes "
      "thrum_future_bytes_for thrum_future_wait_many thrum_completion_next thrum_map_next thrum_map_next_bytes "
-     "thrum_map_end"},
+     "thrum_map_next_for thrum_map_next_bytes_for thrum_map_end"},
     {CALL_PARKS, "runs callbacks, which may park", NULL,
      "thrum_future_cancel thrum_future_add_done_callback thrum_future_set_result thrum_future_set_bytes "
      "thrum_future_fail thrum_executor_release"},

@@ -189,8 +189,14 @@ THRUM_API int thrum_map_start_task(thrum_map **out, thrum_executor *executor, co
  * pool's thread also -EAGAIN or -ENOMEM, as thrum_future_wait; the next call tries again. */
 THRUM_API int thrum_map_next(thrum_map *map, intptr_t *result);
 
+/* Waits for so long at most; 0: only what is there. -ETIMEDOUT: nothing came meanwhile, and the map goes on; unless it was the map's own time
+ * that is over, and then the next call says -EPIPE. */
+THRUM_API THRUM_MUST_CHECK int thrum_map_next_for(thrum_map *map, intptr_t *result, thrum_duration timeout);
+
 /* The same for a task with bytes; a failure of the item is the error. The bytes are borrowed until the next call with this map. */
 THRUM_API int thrum_map_next_bytes(thrum_map *map, const void **data, size_t *size);
+THRUM_API THRUM_MUST_CHECK int thrum_map_next_bytes_for(thrum_map *map, const void **data, size_t *size,
+                                                        thrum_duration timeout);
 
 /* The index of the item whose result was handed out last. Before the first one: SIZE_MAX. Of use for an unordered map, in which
  * results of one chunk are in order, and chunks come as they end. Does not switch. */

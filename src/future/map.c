@@ -214,20 +214,20 @@ static int64_t left_of(int64_t deadline) {
   return deadline == INT64_MAX ? THRUM_FOREVER : thrum_left(deadline);
 }
 
-static int await_oldest(struct thrum_map *m) {
+static int await_oldest(struct thrum_map *m, int64_t deadline) {
   m->place = m->taken % m->ring_size;
-  return thrum_future_wait_for(m->ring[m->place], left_of(m->deadline));
+  return thrum_future_wait_for(m->ring[m->place], left_of(deadline));
 }
 
-static int await_any(struct thrum_map *m) {
-  int error = thrumi_collector_wait(&m->collector, m->collector.taken + 1, false, m->deadline);
+static int await_any(struct thrum_map *m, int64_t deadline) {
+  int error = thrumi_collector_wait(&m->collector, m->collector.taken + 1, false, deadline);
   if (!error) m->place = thrumi_collector_take(&m->collector);
   return error;
 }
 
 /* Waits for the next chunk. -ECANCELED: the caller, or the chunk (*cancelled). */
-static int await_chunk(struct thrum_map *m, bool *cancelled) {
-  int error = m->unordered ? await_any(m) : await_oldest(m);
+static int await_chunk(struct thrum_map *m, int64_t deadline, bool *cancelled) {
+  int error = m->unordered ? await_any(m, deadline) : await_oldest(m, deadline);
   *cancelled = !error && thrum_future_cancelled(m->ring[m->place]);
   return *cancelled ? -ECANCELED : error;
 }
@@ -261,7 +261,8 @@ static void take_one(struct thrum_map *m) {
   release_chunk(f);
 }
 
-static int next(struct thrum_map *m) {
+static int next(struct thrum_map *m, thrum_duration timeout) {
+  int64_t own = timeout == THRUM_FOREVER ? INT64_MAX : thrum_after(timeout);
   bool cancelled = false;
   forget(&m->more);
   if (!m->over && m->submitted == m->taken && m->refused) {
@@ -269,22 +270,29 @@ static int next(struct thrum_map *m) {
     return m->refused;
   }
   if (m->over || m->taken == chunks_of(m)) return -EPIPE;
-  int error = m->at ? 0 : await_chunk(m, &cancelled);
-  if (error == -ETIMEDOUT || cancelled) finish(m);
+  int error = m->at ? 0 : await_chunk(m, own < m->deadline ? own : m->deadline, &cancelled);
+  bool out_of_time = error == -ETIMEDOUT && own >= m->deadline;
+  if (out_of_time || cancelled) finish(m);
   if (error) return error;
   take_one(m);
   if (!m->at && !m->over && !m->refused) m->refused = submit_more(m);
   return 0;
 }
 
-int thrum_map_next(thrum_map *m, intptr_t *result) {
-  int error = next(m);
+int thrum_map_next_for(thrum_map *m, intptr_t *result, thrum_duration timeout) {
+  int error = next(m, timeout);
   if (!error && result) *result = m->last;
   return error;
 }
 
+int thrum_map_next(thrum_map *m, intptr_t *result) { return thrum_map_next_for(m, result, THRUM_FOREVER); }
+
 int thrum_map_next_bytes(thrum_map *m, const void **data, size_t *size) {
-  int error = next(m);
+  return thrum_map_next_bytes_for(m, data, size, THRUM_FOREVER);
+}
+
+int thrum_map_next_bytes_for(thrum_map *m, const void **data, size_t *size, thrum_duration timeout) {
+  int error = next(m, timeout);
   if (!error && thrum_failed(m->last)) error = (int)m->last;
   if (error) return error;
   *data = m->more.bytes;

@@ -172,6 +172,42 @@ static void out_of_time(void) {
   give_back(x);
 }
 
+/* Who asks for so long only gets the result later. */
+static void asked_for_so_long(bool unordered) {
+  thrum_executor *x = must_make(1);
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  intptr_t result = 0, sum = 0, expected = 0;
+  o.unordered = unordered;
+  thrum_map *m = must_start(x, at_gate, &o);
+  CHECK_EQ(thrum_map_next_for(m, &result, 0), -ETIMEDOUT);
+  CHECK_EQ(thrum_map_next_for(m, &result, -1), -ETIMEDOUT);
+  CHECK_EQ(thrum_map_next_for(m, &result, THRUM_MS(2)), -ETIMEDOUT);
+  thrum_event_set(&gate);
+  for (int i = 0; i < N; i++) {
+    CHECK_EQ(thrum_map_next_for(m, &result, i % 2 ? THRUM_FOREVER : THRUM_S(TESTS_HANG_S)), 0);
+    sum += result;
+    expected += 3 * i;
+  }
+  CHECK_EQ(sum, expected);
+  CHECK_EQ(thrum_map_next_for(m, &result, 0), -EPIPE);
+  thrum_map_end(m);
+  give_back(x);
+}
+
+/* Both times: whichever ends first. */
+static void asked_beyond_its_time(void) {
+  thrum_executor *x = must_make(1);
+  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
+  intptr_t result;
+  o.timeout = THRUM_MS(5);
+  thrum_map *m = must_start(x, at_gate, &o);
+  CHECK_EQ(thrum_map_next_for(m, &result, THRUM_S(TESTS_HANG_S)), -ETIMEDOUT);
+  CHECK_EQ(thrum_map_next_for(m, &result, 0), -EPIPE);
+  thrum_event_set(&gate);
+  thrum_map_end(m);
+  give_back(x);
+}
+
 static void shut_meanwhile(void) {
   thrum_executor *x = must_make(1);
   thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
@@ -362,6 +398,9 @@ static intptr_t all_rules(void *unused) {
   a_failure_ends_it();
   or_not();
   out_of_time();
+  asked_for_so_long(false);
+  asked_for_so_long(true);
+  asked_beyond_its_time();
   shut_meanwhile();
   with_bytes();
   each_once();
