@@ -74,6 +74,11 @@ void thrumi_work_run(struct thrumi_work *work, struct thrumi_thread *me);
 bool thrumi_work_fail(struct thrumi_work *work, int failure, const char *sentence);
 void thrumi_work_tell(struct thrumi_work *work);
 
+/* From when children may be told of objects, the path of each that is opened is kept (task.c). The path of a task's, good from any directory;
+ * NULL: the linker's name of it is that. It stays until the object is closed. */
+extern _Atomic bool thrumi_task_places;
+const char *thrumi_task_place(const thrum_task *task);
+
 /* What a task with bytes has written so far. */
 struct thrum_out {
   char *data;

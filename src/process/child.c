@@ -39,6 +39,7 @@ int thrum_process_main(int argc, char **argv) {
   bool privileged = getauxval(AT_SECURE);
   thrumi_this_process.main_called = !(privileged && (has_other_ids() || has_capable_file()));
   thrumi_this_process.argv = argv;
+  thrumi_store(&thrumi_task_places, true);
   if (argc != 3 || strcmp(argv[1], THRUMI_ROLE_MARK) != 0) return 0;
   int type = 0;
   socklen_t size = sizeof type;

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <future/executor.h>
 #include <io/attempt.h>
 #include <io/backoff.h>
 #include <os/descriptors.h>
@@ -291,6 +292,8 @@ static int check_task(const thrum_task *task, const void *in, size_t size, int m
 
 const char *thrumi_object_of_task(const thrum_task *task) {
   Dl_info info;
+  const char *place = thrumi_task_place(task);
+  if (place) return place;
   return dladdr(task, &info) && info.dli_fname ? info.dli_fname : "";
 }
 

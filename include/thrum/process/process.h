@@ -92,8 +92,8 @@ typedef struct thrum_process_options {
  * point; if that came in the very moment of giving up, there is no result to be had of it (-EPIPE).
  * options may be NULL; out may be NULL: nobody will ask, and the program's end waits for it.
  *
- * The task is found by its name in the child, which loads the shared object that it is from, if need be. With THRUM_FORK any
- * task will do.
+ * The task is found by its name in the child, which loads the shared object that it is from, if need be: that may have been opened by a
+ * relative path. With THRUM_FORK any task will do.
  *
  * -EINVAL: options that cannot be; a task that is not the one that its name finds. -ENOTSUP: thrum_process_main was not called first in
  * main, or the program runs with other privileges than its caller's (set-user-ID, capabilities), where only THRUM_FORK starts tasks.
