@@ -7,6 +7,7 @@
 #include <future/executor.h>
 #include <process/errand.h>
 #include <sched/part.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -274,10 +275,27 @@ static int open_post(struct hand *hand) {
   return error;
 }
 
+static void do_nothing(int signo) { (void)signo; }
+
+/* A terminal sends these to every process of its group; what is to end then is for the program to say, and we die with it. A handler, since what
+ * a task execs would inherit that they are ignored. Light threads have them blocked: no call of a task's is cut short. A handler of the
+ * program's, which a fork has left, stays. */
+static void leave_terminal_to_program(void) {
+  static const int signos[] = {SIGINT, SIGHUP};
+  struct sigaction action;
+  for (size_t i = 0; i < sizeof signos / sizeof *signos; i++) {
+    if (sigaction(signos[i], NULL, &action) != 0 || action.sa_flags & SA_SIGINFO) continue;
+    if (action.sa_handler != SIG_DFL) continue;
+    action = (struct sigaction){.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    sigaction(signos[i], &action, NULL);
+  }
+}
+
 THRUM_TASK(thrumi_hand) {
   static struct hand hand;
   thrum_options options = THRUM_OPTIONS_INIT;
   thrum_thread t;
+  leave_terminal_to_program();
   memset(&hand, 0, offsetof(struct hand, names)); /* a forked process has its parent's */
   hand.hiring = thrumi_bytes_copy(in, size).data;
   int error = hand.hiring ? open_post(&hand) : -ENOMEM;

@@ -6,7 +6,10 @@
 
 #include <fcntl.h>
 #include <process/post.h>
+#include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 THRUM_TASK(twice) { return 2 * number_in(in); }
 
@@ -126,6 +129,95 @@ static void an_idle_one_is_replaced(void) {
 }
 
 /* None dies before the file is there. */
+/* ---- What a terminal sends ------------------------------------------------------------------------------------------- */
+
+/* Says that it is there, and stays until the file is gone. No sleep is cut short. */
+THRUM_TASK(stays_there) {
+  char mark[64];
+  memcpy(mark, in, size);
+  int fd = open(mark, O_WRONLY | O_APPEND | O_CLOEXEC), errors = 0;
+  if (fd < 0 || write(fd, "x", 1) != 1) return -EIO;
+  close(fd);
+  while (access(mark, F_OK) == 0) errors += usleep(1000) != 0;
+  return errors;
+}
+
+/* How a shell ends that sends itself SIGINT. */
+THRUM_TASK(executes) {
+  static char shell[] = "sh", option[] = "-c", command[] = "kill -INT $$; exit 3";
+  char *const argv[] = {shell, option, command, NULL};
+  posix_spawnattr_t attributes;
+  sigset_t none;
+  pid_t pid;
+  int status = -1;
+  sigemptyset(&none);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  int error = posix_spawn(&pid, "/bin/sh", NULL, &attributes, argv, environ);
+  posix_spawnattr_destroy(&attributes);
+  if (error || waitpid(pid, &status, 0) != pid) return -ECHILD;
+  return WIFSIGNALED(status) ? WTERMSIG(status) : -EPROTO;
+}
+
+THRUM_TASK(minds_interrupts) { return signal(SIGINT, SIG_DFL) == SIG_ERR ? -EINVAL : 0; }
+
+static off_t size_of(const char *mark) {
+  struct stat s;
+  return stat(mark, &s) == 0 ? s.st_size : -1;
+}
+
+static void send_to_each(thrum_executor *x, int signo) {
+  pid_t pids[8];
+  ssize_t n = thrum_executor_pids(x, pids, 8);
+  CHECK(n > 0 && n <= 8);
+  for (ssize_t i = 0; i < n; i++) CHECK_EQ(kill(pids[i], signo), 0);
+}
+
+static void a_terminal_harms_nobody(int method) {
+  enum { N = 2 };
+  char mark[] = "/tmp/thrum-pool-XXXXXX";
+  int fd = mkstemp(mark);
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  thrum_future *f[N];
+  CHECK(fd >= 0);
+  close(fd);
+  o.processes = N;
+  o.method = method;
+  thrum_executor *x = processes_with(o);
+  for (int i = 0; i < N; i++) f[i] = must_submit(x, &stays_there, mark, sizeof mark);
+  AWAIT(size_of(mark) == N);
+  for (int i = 0; i < 100; i++) {
+    send_to_each(x, i % 2 ? SIGINT : SIGHUP);
+    usleep(300);
+  }
+  unlink(mark);
+  for (int i = 0; i < N; i++) CHECK_EQ(take(f[i]), 0);
+  send_to_each(x, SIGINT); /* idle ones */
+  CHECK_EQ(take(must_submit(x, &executes, NULL, 0)), SIGINT);
+  CHECK_EQ(stats_of(x).started, N);
+  end_pool(x);
+}
+
+static void unless_they_want_it(void) {
+  char mark[] = "/tmp/thrum-pool-XXXXXX";
+  int fd = mkstemp(mark);
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  CHECK(fd >= 0);
+  close(fd);
+  o.processes = 1;
+  o.initializer = &minds_interrupts;
+  thrum_executor *x = processes_with(o);
+  thrum_future *f = must_submit(x, &stays_there, mark, sizeof mark);
+  AWAIT(size_of(mark) == 1);
+  send_to_each(x, SIGINT);
+  take_failure(f, -EOWNERDEAD, "was killed by signal 2");
+  unlink(mark);
+  end_pool(x);
+}
+
+/* ---- Those that never come to anything, and those that go mad --------------------------------------------------------- */
+
 THRUM_TASK(dies_at_once) {
   while (access(in, F_OK) != 0) usleep(1000);
   return size ? die_of(SIGTERM) : 0;
@@ -286,6 +378,9 @@ int main(int argc, char **argv) {
   a_map_fails_where_it_died();
   an_idle_one_is_replaced();
   one_that_says_stop_dies_alone();
+  for (int method = THRUM_FORKSERVER; method <= (TESTS_TSAN ? THRUM_SPAWN : THRUM_FORK); method++)
+    a_terminal_harms_nobody(method);
+  unless_they_want_it();
   for (int processes = 1; processes <= 3; processes++) processes_that_never_live_are_said(processes);
   nothing_is_lost_under_a_killer(0);
   nothing_is_lost_under_a_killer(1000);

@@ -21,6 +21,10 @@
  * task, begun or not, is lost or run twice, and another process takes its place when there is something to do. A task that was retried
  * may have done part of its work before.
  *
+ * SIGINT and SIGHUP, which a terminal sends to all processes of its group, do nothing to these processes, so that a program that ends in order on
+ * Ctrl-C gets the results of what runs; they die with the program. A task, or the initializer, may set another action. What a task
+ * execs has the default one.
+ *
  * While all processes are busy, short tasks are sent ahead to them, a few hundred at most for each: this is what makes them
  * fast. Such a task says that it runs (thrum_future_running), and cannot be cancelled by thrum_future_cancel; but a process that has
  * nothing to do takes it away from one that is busy, and thrum_executor_shutdown with `cancel_pending` cancels it. So tasks
@@ -68,7 +72,7 @@ THRUM_API int thrum_executor_processes(thrum_executor **out, const thrum_process
 THRUM_API ssize_t thrum_executor_pids(thrum_executor *executor, pid_t *out, size_t max);
 
 /* Shuts it down, cancels what has not begun, and sends the signal to each of its processes: what runs in those that it ends fails with
- * -EOWNERDEAD, and is not retried. Does not wait: thrum_executor_shutdown does. Again: the signal goes to those that are left. 0; -EINVAL: no
+ * -EOWNERDEAD, and is not retried. SIGINT and SIGHUP end none (see above). Does not wait: thrum_executor_shutdown does. Again: the signal goes to those that are left. 0; -EINVAL: no
  * signal; -ENOTSUP: not an executor of processes. */
 THRUM_API int thrum_executor_signal(thrum_executor *executor, int signo);
 
