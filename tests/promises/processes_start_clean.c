@@ -267,6 +267,21 @@ static void printed_once(int method) {
   fclose(file);
 }
 
+THRUM_TASK(writes_on) {
+  while (write(1, "more", 4) == 4) continue;
+  return -errno;
+}
+
+/* A forked one has what this program has made of SIGPIPE. */
+static void nobody_reads(int method) {
+  thrum_process_options o = with_method(method);
+  o.output = THRUM_STDIO_PIPE;
+  if (method == THRUM_FORK) return;
+  thrum_process *p = must_start_with(&o, &writes_on, NULL, 0);
+  CHECK_EQ(thrum_close(thrum_process_pipe(p, 1)), 0);
+  must_end_with(p, -SIGPIPE);
+}
+
 static void without_standard(void) {
   int kept[3], leak = 999;
   for (int i = 0; i < 3; i++) kept[i] = fcntl(i, F_DUPFD_CLOEXEC, 10), close(i);
@@ -289,6 +304,7 @@ static intptr_t all(void *unused) {
     surroundings(m);
     standard(m);
     printed_once(m);
+    nobody_reads(m);
   }
   return 0;
 }

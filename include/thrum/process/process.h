@@ -22,6 +22,9 @@
  * that are handed over and no others. The child ends when its task has returned and its threads that are no daemons have ended; atexit
  * functions run then (in a forked one the parent's too). A task that fails makes the exit code 1, and one line on standard error.
  *
+ * A child that writes to a pipe that nobody reads any more, its output for one, dies of SIGPIPE, whose action is the default one. With
+ * THRUM_FORK what is unflushed in a FILE other than stdout and stderr is written twice: the child has a copy, and ends by exit.
+ *
  * A child dies with its parent (SIGKILL, by the kernel, also when the parent is killed) unless it is to outlive it. When the program ends in
  * order it first joins those that are no daemons; daemons are terminated, and killed a second later.
  *
