@@ -13,9 +13,11 @@
  * Room. The ring holds so many bytes; a message takes its size and 8, rounded up to 8. One that the empty ring could not hold is
  * refused (-EMSGSIZE). Large ones lie better in memory of their own (thrum_shared_alloc), and the queue carries their offsets.
  *
- * Death. A process may be killed at any moment. In the midst of a put its message is not in the queue; in the midst of a get its
- * message stays, for another one; nothing else is lost, nobody waits for ever, and thrum_process_queue_deaths counts it. A
- * message that a get had returned is lost with the process, and stays unfinished: whoever notices the death may say task_done for it.
+ * Death. A process may be killed at any moment. A put has put its message then, whole, or not at all; a get has taken its message, or left
+ * it for another one; nothing else is lost, and nobody waits for a dead one to end its call. thrum_process_queue_deaths counts
+ * those that were killed while they held the queue, as calls do while they look at it or change it; not those that were killed while they
+ * waited, or between two calls. A message that a get had taken is lost with the process, and stays unfinished: whoever
+ * notices the death may say task_done for it, and until somebody does a join waits.
  *
  * Ending, task_done and join are as of thrum_queue. After a fork the child is another process, and may go on with the queue.
  *
@@ -82,7 +84,8 @@ THRUM_API ssize_t thrum_process_queue_next_size(thrum_process_queue *q);
 /* Each put counts as unfinished until somebody says task_done for it. -EOVERFLOW: said too often. Never -EPIPE. */
 THRUM_API int thrum_process_queue_task_done(thrum_process_queue *q);
 
-/* Waits until nothing is unfinished, also when it is shut down. */
+/* Waits until nothing is unfinished, also when it is shut down. What a process had got, and had not finished when it was killed, stays
+ * unfinished: the join waits until somebody says task_done for it. */
 THRUM_API int thrum_process_queue_join(thrum_process_queue *q);
 THRUM_API THRUM_MUST_CHECK int thrum_process_queue_join_for(thrum_process_queue *q, thrum_duration timeout);
 
@@ -93,7 +96,7 @@ THRUM_API THRUM_MUST_CHECK int thrum_process_queue_join_for(thrum_process_queue 
 THRUM_API int thrum_process_queue_shutdown(thrum_process_queue *q, bool now);
 THRUM_API bool thrum_process_queue_is_shutdown(const thrum_process_queue *q);
 
-/* As they are at this moment: messages in it; unfinished ones; processes that died in the midst of a call, so far. */
+/* As they are at this moment: messages in it; unfinished ones; how often its holder was found dead, so far (see Death). */
 THRUM_API size_t thrum_process_queue_size(const thrum_process_queue *q);
 THRUM_API size_t thrum_process_queue_unfinished(const thrum_process_queue *q);
 THRUM_API size_t thrum_process_queue_deaths(const thrum_process_queue *q);
