@@ -25,8 +25,10 @@
  * A child that writes to a pipe that nobody reads any more, its output for one, dies of SIGPIPE, whose action is the default one. With
  * THRUM_FORK what is unflushed in a FILE other than stdout and stderr is written twice: the child has a copy, and ends by exit.
  *
- * A child dies with its parent (SIGKILL, by the kernel, also when the parent is killed) unless it is to outlive it. When the program ends in
- * order it first joins those that are no daemons; daemons are terminated, and killed a second later.
+ * A child dies with its parent (SIGKILL, by the kernel, also when the parent is killed) unless it is to outlive it. That holds for a task as
+ * long as it has the descriptor by which it is told: not once it has called exec, or closed all descriptors, as closefrom(3) does; nor for
+ * what it makes by fork(2). And not for a command with raised privileges (set-user-ID), from which the kernel takes it. When the
+ * program ends in order it first joins those that are no daemons; daemons are terminated, and killed a second later.
  *
  * Nobody has to join: a child that has ended is reaped at once, by a kernel thread of thrum's, which also starts them. Nobody
  * else should: a program that waits for any child, waitpid(-1), or ignores SIGCHLD, may take an exit code away, and join says -ECHILD then.
