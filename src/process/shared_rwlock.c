@@ -7,6 +7,9 @@
  *   32      WANTED    a writer waits for the count to be 0        that writer; cleared with the count becoming 0
  *   33-63   count     reads that the process holds                its threads; a writer that finds the process dead makes it all 0
  *
+ * Legal: WANTED: with a count that is not 0; its writer may have given up or died meanwhile, which costs a call of the kernel. A count of 0
+ * leaves `holder` as it was: who had the word last.
+ *
  * Who reads counts itself in, and then looks whether anybody writes, or waits to; if so it counts itself out again and waits as writers do,
  * for the lock of the writer, and counts itself in while it holds that. Who writes takes that lock, and then waits until every count is
  * 0. Both change a word and then look at the other's, with a fence in between: so either the reader sees the writer, or the writer
