@@ -1,10 +1,13 @@
-/* What is free is taken, and what nobody waits for is given, by the code in the headers: no call goes out of line. Each name that
- * the headers have for that is counted by the linker's --wrap (meson.build has the same list), and then does what it does. */
+/* What is free is taken, and what nobody waits for is given, by the code in the headers. Each name that they call where that code
+ * does not do is counted by the linker's --wrap (meson.build has the same list), and then does what it does: no call goes there.
+ * One call is allowed: who takes a gil notes when, by thrumi_gil_begin, once each time; that reads the clock.
+ *
+ * Calls in any case, and not in this test: all of conditions and barriers, a once until it has run, what destroys or names. */
 #include "../support.h"
 
 enum { ROUNDS = 1000 };
 
-static long slow_calls; /* of this thread: nobody else uses an object meanwhile */
+static long slow_calls, gil_begins; /* of this thread: nobody else uses an object meanwhile */
 
 /* By the calling conventions of both architectures the arguments, at most four, are in registers, and so is the result. */
 #define COUNTED(name) \
@@ -48,6 +51,13 @@ COUNTED(gil_try)
 COUNTED(gil_for)
 COUNTED(gil_release)
 COUNTED(gil_check)
+
+void __real_thrumi_gil_begin(thrum_gil *gil);
+void __wrap_thrumi_gil_begin(thrum_gil *gil);
+void __wrap_thrumi_gil_begin(thrum_gil *gil) {
+  ADD(gil_begins, 1);
+  __real_thrumi_gil_begin(gil);
+}
 
 static thrum_lock lock;
 static thrum_rlock rlock;
@@ -107,11 +117,17 @@ static void use_others(void) {
   CHECK_EQ(thrum_waitgroup_wait_for(&group, THRUM_S(1)), 0);
   CHECK_EQ(thrum_once_call(&once, no_more, &once), 0); /* it was done */
   CHECK_EQ(thrum_once_call_for(&once, no_more, &once, THRUM_S(1)), 0);
+}
+
+static void use_gil(void) {
+  STORE(gil_begins, 0);
   thrum_gil_acquire(&gil);
   thrum_gil_check(&gil);
+  CHECK_EQ(gil_begins, 1);
   CHECK_EQ(thrum_gil_release(&gil) | thrum_gil_try_acquire(&gil), 0);
   CHECK_EQ(thrum_gil_release(&gil) | thrum_gil_acquire_for(&gil, THRUM_S(1)), 0);
   CHECK_EQ(thrum_gil_release(&gil), 0);
+  CHECK_EQ(gil_begins, 3); /* of three acquires; a check and a release call nothing */
 }
 
 static intptr_t free_ones(void *arg) {
@@ -124,6 +140,7 @@ static intptr_t free_ones(void *arg) {
     use_rlocks();
     use_rwlocks();
     use_others();
+    use_gil();
     if (slow_calls) check_failed(__FILE__, __LINE__, "%ld calls out of line in round %d", slow_calls, i);
   }
   return 0;
