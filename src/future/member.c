@@ -60,6 +60,10 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   if (none_left) thrumi_pool_has_ended(p);
   thrumi_leave(k);
   start_one(p, need);
+  if (thrumi_unlikely(me->forks != thrumi_forks)) { /* by a callback of what failed there */
+    me->thread->arg = NULL;
+    return;
+  }
   k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   bool last = thrumi_pool_unpin(p);
@@ -155,13 +159,20 @@ static void tell(struct thrumi_pool *p, struct thrumi_member *me, thrum_future *
   thrum_future_release(f);
 }
 
-/* False: this is the child of a fork by the task, and nothing of the pool's is here. */
-static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_work *work) {
+/* False: this is the child of a fork by the task or by a callback, and nothing of the pool's is here. */
+static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_work *work, intptr_t *result) {
   thrumi_work_run(work, me->thread);
+  *result = work->future.result;
   if (thrumi_unlikely(me->forks != thrumi_forks)) return false;
   thrumi_store(&me->finishing, 1u);
   if (thrumi_unlikely(thrumi_future_finish(&work->future))) tell(p, me, &work->future);
-  return true;
+  return me->forks == thrumi_forks;
+}
+
+/* In the child of a fork. */
+static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
+  me->thread->arg = NULL;
+  return result;
 }
 
 static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intptr_t failure) {
@@ -172,14 +183,9 @@ static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intp
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   thrumi_pool_break(p);
+  if (thrumi_unlikely(me->forks != thrumi_forks)) return forget_member(me, failure);
   leave_pool(p, me);
   return failure; /* goes to the hook, with its sentence */
-}
-
-/* In the child of a fork. */
-static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
-  me->thread->arg = NULL;
-  return result;
 }
 
 intptr_t thrumi_member_main(void *pool) {
@@ -191,8 +197,9 @@ intptr_t thrumi_member_main(void *pool) {
   if (thrum_failed(failure)) return break_pool(p, me, failure);
   me->initialized = true;
   bool comes = true;
+  intptr_t result;
   for (struct thrumi_work *work; (work = next_work(p, me, comes)); comes = false)
-    if (!run(p, me, work)) return forget_member(me, work->future.result);
+    if (!run(p, me, work, &result)) return forget_member(me, result);
   leave_pool(p, me);
   return 0;
 }

@@ -99,7 +99,10 @@ int thrumi_pool_start(struct thrumi_pool *p, struct thrumi_need need) {
   thrumi_spin_lock(&p->lock);
   p->coming--;
   p->waiting++;
+  bool idles = p->idle && !p->woken && p->queued && thrumi_pool_busy(p) < p->limit; /* since it was counted */
+  struct thrumi_need comes = {.wake = idles ? thrumi_pool_claim_idle(p) : NULL};
   thrumi_spin_unlock(&p->lock);
+  thrumi_pool_wake(comes);
   thrumi_leave(k);
   return error;
 }
@@ -149,10 +152,13 @@ static struct thrumi_work *fail_all(struct thrumi_pool *p, struct thrumi_work *w
   return untold;
 }
 
+/* All that wait go on before the first callback, which may wait for one of them. */
 static void tell_all(struct thrumi_work *work) {
+  for (struct thrumi_work *w = work; w; w = w->next) thrumi_future_tell(&w->future);
   for (struct thrumi_work *next; work; work = next) {
     next = work->next;
-    thrumi_work_tell(work);
+    thrumi_future_call_back(&work->future);
+    thrum_future_release(&work->future);
   }
 }
 

@@ -175,6 +175,10 @@ static void settle(struct thrumi_attendant *a, struct thrumi_works *written, str
     thrumi_works_remove(left, work);
     thrumi_processes_put_back(p, work);
   }
+  bool comes =
+      p->idle ||
+      p->count < p->limit; /* who fell idle, or left, could not see what was about to be sent ahead */
+  if (comes && a->outstanding.count > 1) thrumi_processes_take_back(a, false);
   if (p->dropping) dropped = thrumi_processes_drop(p);
   if (!a->outstanding.count) thrumi_attendant_set(a, THRUMI_ATTENDANT_READY);
   bool starts = thrumi_processes_need(p);
@@ -229,8 +233,11 @@ static bool is_over(const struct thrumi_process_pool *p) {
 }
 
 /* Under the lock. */
-static bool has_served(const struct thrumi_attendant *a) {
-  return !a->outstanding.count && (is_over(a->pool) || a->sent >= a->pool->tasks_per_process);
+static bool has_served(struct thrumi_attendant *a) {
+  struct thrumi_process_pool *p = a->pool;
+  if (a->outstanding.count) return false;
+  if (a->sent >= p->tasks_per_process) return true;
+  return is_over(p) && (p->broken || a->initializing || !steal(a));
 }
 
 /* Under the lock: there is something in the queue that it could send now. */
@@ -398,7 +405,7 @@ static struct thrumi_works forsake(struct thrumi_process_pool *p) {
 static bool leaves(struct thrumi_attendant *a, bool failed) {
   struct thrumi_process_pool *p = a->pool;
   thrum_lock_acquire(&p->lock);
-  bool leaves = failed || (!p->queue.count && (is_over(p) || !steal(a)));
+  bool leaves = failed || (!p->queue.count && (p->broken || !steal(a)));
   struct thrumi_works forsaken = {0};
   if (leaves) {
     unlink_attendant(a);

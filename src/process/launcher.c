@@ -52,6 +52,7 @@ static void *serve(void *kthread) {
   thrumi_os_name_thread("thrum-launcher");
   thrumi_kthread_adopt(kthread);
   thrumi_block_all_signals();
+  thrumi_os_short_slice(0); /* its children have what it has: not that of the worker that has made it */
   char *stack = launchers.stacks[thrumi_add(&launchers.numbers, 1u)];
   for (;;) {
     uint32_t seen = thrumi_load(&launchers.bell);

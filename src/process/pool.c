@@ -100,6 +100,7 @@ static void uncount(struct thrumi_process_pool *p, struct thrumi_attendant *a, i
   }
   p->count--;
   p->ready--;
+  p->others++; /* until what counted on it has a result: who waits for the end does not go before */
   thrumi_processes_wake_some(p);
   if (!p->count) forsaken = thrumi_processes_take_queue(p, thrumi_future_begin);
   p->finished += forsaken.count;
@@ -107,6 +108,7 @@ static void uncount(struct thrumi_process_pool *p, struct thrumi_attendant *a, i
   thrum_lock_release(&p->lock);
   thrumi_processes_fail(p, forsaken, error, "has no thread for it");
   thrum_lock_acquire(&p->lock);
+  p->others--;
   if (!p->count && !p->others) thrum_cond_notify_all(&p->ended);
   thrumi_processes_unpin(p); /* the caller has another */
   thrum_lock_release(&p->lock);

@@ -157,6 +157,8 @@ static ssize_t refuse_every_third(int fd, const struct msghdr *message, int flag
   return thrumi_os_linux.sendmsg(fd, message, flags);
 }
 
+THRUM_TASK(counts_bytes) { return (void)in, (void)out, (intptr_t)size; }
+
 /* Says how much it was given, and as much. */
 THRUM_TASK(gives_back) { return thrum_out_write(out, in, size); }
 
@@ -180,6 +182,26 @@ static void what_cannot_be_sent_is_sent_later(void) {
   }
   end_pool(x);
   restore();
+}
+
+/* A moment in which somebody has taken all descriptors costs no task whose argument needs one. */
+static int no_task_fails_for_a_moment_without_descriptors(void) {
+  enum { MANY_TASKS = 200, FILES = 256 };
+  static char bytes[40000];
+  thrum_future *f[MANY_TASKS];
+  int taken[FILES], n = 0;
+  struct rlimit few = {FILES, FILES};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  thrum_executor *x = processes_of(2);
+  thrum_future_release(must_submit(x, &gives_back, bytes, sizeof bytes));
+  AWAIT(stats_of(x).finished == 1);
+  while (n < FILES && (taken[n] = open("/dev/null", O_RDONLY)) >= 0) n++;
+  for (int i = 0; i < MANY_TASKS; i++) f[i] = must_submit(x, &counts_bytes, bytes, sizeof bytes);
+  thrum_sleep(THRUM_MS(20)); /* no more than a chance for them to fail */
+  while (n > 0) close(taken[--n]);
+  for (int i = 0; i < MANY_TASKS; i++) CHECK_EQ(take(f[i]), sizeof bytes);
+  end_pool(x);
+  return 0;
 }
 
 enum { LIMIT = 256, HANDED = 150, STARTERS = 6, EACH = 2, NOBODY = 65534 };
@@ -493,8 +515,10 @@ static void make_names(void) {
 int main(int argc, char **argv) {
   if (getenv("THRUM_TESTS_REFUSE")) thrumi_os.sendmsg = refuse_every_third; /* a child */
   CHECK_EQ(thrum_process_main(argc, argv), 0);
-  if (!TESTS_SANITIZED)
+  if (!TESTS_SANITIZED) {
     in_a_process_of_its_own(many_starts_share_the_limit); /* their libraries may be out of nobody's reach */
+    in_a_process_of_its_own(no_task_fails_for_a_moment_without_descriptors);
+  }
   CHECK_EQ(setenv("THRUM_TESTS_REFUSE", "1", 1), 0);
   make_names();
   an_idle_one_takes_over();

@@ -4,7 +4,11 @@
 #include "processes.h"
 
 #include <sys/resource.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+static uint64_t usual_slice; /* before there was a worker */
 
 static thrum_process *must_exec(const thrum_process_options *o, const char *const argv[]) {
   thrum_process *p = NULL;
@@ -192,8 +196,39 @@ static void errors(void) {
   CHECK(!p);
 }
 
+/* What the scheduler of the kernel is asked for, as of the attributes' version 0. */
+struct attributes {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime, deadline, period;
+};
+
+static struct attributes attributes_of_this(void) {
+  struct attributes a = {0};
+  CHECK_EQ(syscall(SYS_sched_getattr, 0, &a, sizeof a, 0), 0);
+  return a;
+}
+
+static int say_slice(void) {
+  printf("%llu", (unsigned long long)attributes_of_this().runtime);
+  return 0;
+}
+
+/* Workers ask for short ones; what is theirs alone is nothing for children. */
+static void slices_are_the_usual_ones(void) {
+  thrum_process_options o = capturing();
+  char self[PATH_MAX] = "", text[64], usual[64];
+  CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+  output_of(must_exec(&o, (const char *const[]){self, "say-slice", NULL}), 0, text, sizeof text);
+  snprintf(usual, sizeof usual, "%llu", (unsigned long long)usual_slice);
+  CHECK_STR(text, usual);
+}
+
 static intptr_t all(void *unused) {
   (void)unused;
+  slices_are_the_usual_ones();
   output();
   script_of_many_arguments();
   descriptors_keep_their_numbers();
@@ -207,10 +242,18 @@ static intptr_t all(void *unused) {
   return 0;
 }
 
-int main(int argc, char **argv) {
-  CHECK_EQ(thrum_process_main(argc, argv), 0);
+/* By a worker, which asks for short slices. */
+static intptr_t the_first_one(void *unused) {
   static const char *const yes[] = {"true", NULL};
   must_end_with(must_exec(NULL, yes), 0);
+  return (void)unused, 0;
+}
+
+int main(int argc, char **argv) {
+  CHECK_EQ(thrum_process_main(argc, argv), 0);
+  if (argc > 1 && strcmp(argv[1], "say-slice") == 0) return say_slice();
+  usual_slice = attributes_of_this().runtime;
+  CHECK_EQ(must_join(must_spawn(the_first_one, NULL)), 0);
   CHECK_EQ(thrum_poll_for(&(struct pollfd){.fd = 2, .events = POLLPRI}, 1, THRUM_MS(1)),
            -ETIMEDOUT); /* its own are open */
   int before = open_descriptors();

@@ -90,19 +90,36 @@ static void pending_ones_can_be_cancelled(void) {
   end_pool(x);
 }
 
-/* One process is busy for long, with tasks sent ahead to it: another one takes them over. */
-static void nothing_waits_behind_what_takes_long(void) {
+/* One process is busy for long, with tasks sent ahead to it: another one takes them over, also when no more can come. */
+static void nothing_waits_behind_what_takes_long(bool shut) {
   enum { N = 64 };
   make_file();
   thrum_executor *x = processes_of(2);
   thrum_future *f[N];
   for (int i = 0; i < N; i++)
     f[i] = i == 3 ? must_submit(x, &stays, path, sizeof path) : submit_number(x, &sleeps, 1);
+  if (shut) CHECK_EQ(thrum_executor_shutdown(x, false, false), 0);
   for (int i = 0; i < N; i++)
     if (i != 3) CHECK_EQ(take(f[i]), 1);
   CHECK(!thrum_future_done(f[3]));
   unlink(path);
   CHECK_EQ(take(f[3]), 3);
+  end_pool(x);
+}
+
+/* Both processes are through at about the same time, and one of them is sent a long task and one behind it: whichever way the other one looks,
+ * it takes that over. */
+static void who_is_idle_just_then_takes_over(void) {
+  thrum_executor *x = processes_of(2);
+  for (int i = 0; i < (TESTS_SANITIZED ? 30 : 200); i++) {
+    make_file();
+    thrum_future *busy[] = {submit_number(x, &sleeps, 1), submit_number(x, &sleeps, 1)};
+    thrum_future *stay = must_submit(x, &stays, path, sizeof path), *behind = submit_number(x, &twice, i);
+    CHECK_EQ(take(behind), 2 * i);
+    unlink(path);
+    CHECK_EQ(take(stay), 3);
+    for (int b = 0; b < 2; b++) CHECK_EQ(take(busy[b]), 1);
+  }
   end_pool(x);
 }
 
@@ -210,7 +227,9 @@ int main(int argc, char **argv) {
   pending_ones_are_cancelled_promptly();
   waits_have_timeouts();
   pending_ones_can_be_cancelled();
-  nothing_waits_behind_what_takes_long();
+  nothing_waits_behind_what_takes_long(false);
+  nothing_waits_behind_what_takes_long(true);
+  who_is_idle_just_then_takes_over();
   a_signal_ends_all();
   it_can_be_shut_down_at_any_moment();
   the_program_may_end(0);
