@@ -6,8 +6,9 @@
  *
  * The callback runs in a light thread of its own, named for it. So it may do all that a thread may: block, take locks, spawn, end
  * by thrum_exit; and however long it takes, it delays no other timer. A result that is a failure goes to thrum_on_uncaught. It
- * runs as soon as a woken thread would: never early, and late by less than 33 us plus what the scheduler needs. Of timers that
- * are due at the same time, callbacks begin in the order in which one thread started them, and run side by side.
+ * runs as soon as a woken thread would: never early, and late by less than 33 us plus what the scheduler needs. Callbacks of timers
+ * that are due at the same time run side by side. With one worker they begin in the order in which one thread started them, as
+ * long as none is preempted before its first step; with several they may begin in any order.
  *
  * The timer lies in the caller's memory; starting and cancelling allocate nothing and cost the same however many there are. It
  * must stay where it is while it is pending. A timer that is not pending may be started, or freed: also in its own callback,
