@@ -5,10 +5,13 @@
  *     while (thrum_queue_get(&jobs, &job) == 0) { ... }   // until it is shut down and empty
  *
  * Capacity. n items, from 1; THRUM_UNBOUNDED: as many as there is memory for, put never waits; THRUM_RENDEZVOUS: none, a
- * put waits for the get that takes its item, so each has met the other when both return.
+ * put waits for the get that takes its item, so each has met the other when both return. It is a size_t: a negative int is taken
+ * for a large number, -1 for THRUM_UNBOUNDED and -2 for THRUM_RENDEZVOUS.
  *
  * Order. THRUM_FIFO; THRUM_LIFO: the newest first; THRUM_PRIORITY: the least first by a comparator in the manner of qsort,
- * equal ones in the order of their puts. Threads that wait do so first come, first served, each kind for itself.
+ * equal ones in the order of their puts. Threads that wait do so first come, first served, each kind for itself. But where there is
+ * room and no memory for an item yet, as there may be behind a select that puts, or while the capacity is raised, all putters that
+ * wait line up anew, in the order in which they happen to run.
  *
  * Ending. thrum_queue_shutdown, or the last of the writers that were announced, shuts the queue down: puts say -EPIPE, gets
  * go on until it is empty and then say -EPIPE. What waits is woken and says the same.
@@ -20,12 +23,17 @@
  * Forms. x waits for ever, x_for(..., timeout) for so long, try_x not at all. Those that wait switch and are cancellation
  * points, also when they need not wait, and when they poll; the try forms are none. Light, bound and foreign threads may use all of
  * it, together; signal handlers nothing. What a putter did before its put is seen by whoever got that item.
+ * One thread at a time is at the items of a PRIORITY queue, and others wait for it: all puts and gets that find room or an item,
+ * also in their try and timed forms and in a select, shutdown with `now`, and set_capacity. Neither a timeout nor a cancellation
+ * ends that wait. It is as long as the comparisons take.
  *
  * Errors of all puts and gets: -EINVAL: `sizeof *(p)` is not the size of the queue's items, or the queue is not initialised;
- * -EPIPE; -ECANCELED; -ETIMEDOUT; -EAGAIN; of puts also -ENOMEM: the item is not queued. No memory is asked for by a
- * queue that has been as full before, nor by gets.
+ * -EPIPE; -ECANCELED; -ETIMEDOUT; -EAGAIN; of puts also -ENOMEM: the item is not queued.
  *
- * Items of more than 256 bytes are kept in blocks of their own: they are copied outside of any lock, and preemptibly.
+ * Memory. Gets ask for none. A bounded queue and a PRIORITY one keep what they have had, so in the long run their puts ask for
+ * none either. An unbounded FIFO or LIFO gives back what runs empty, all but some 8 KB, and may ask again. Items of more
+ * than 256 bytes are kept in blocks of their own, and copied outside of any lock, and preemptibly; of blocks that are free a queue
+ * keeps 64. The heap of a PRIORITY queue doubles, and is copied, when it is full: O(log n) is the cost of a put on average.
  *
  * After a fork nobody waits in the child. A queue that other threads were using at that moment may have lost an item, or
  * doubled it: make a new one. */
@@ -44,7 +52,10 @@ extern "C" {
 enum thrum_order { THRUM_FIFO, THRUM_LIFO, THRUM_PRIORITY };
 
 /* Negative if *a goes before *b, positive if after, 0 if they are equal. Runs in the thread that puts or gets, and may be
- * preempted and may wait; it must not use its queue (that aborts). One that is no order gives some order: nothing is lost. */
+ * preempted and may wait, while others wait for it. It must return: one that leaves by thrum_exit or an exception loses the item and leaves
+ * the queue locked for ever. Of its own queue it may ask what only looks (size, capacity and the like), and call nothing else: what comes
+ * to the items aborts and says so; what has to wait (also join) may wait for ever; the rest, as destroy, is not found out.
+ * One that is no order gives some order: nothing is lost. */
 typedef int thrum_queue_compare(const void *a, const void *b);
 
 /* Is handed each item that is discarded, in the thread that discards it. It may use the queue. */
@@ -61,7 +72,7 @@ typedef struct thrum_queue {
   uint64_t thrumi[28];
 } thrum_queue;
 
-/* For a FIFO of items of a type. A capacity of 0 makes every call say -EINVAL. */
+/* For a FIFO of items of a type. A capacity of 0 makes every call say -EINVAL; no other one is found out as by init. */
 #define THRUM_QUEUE_INIT(type, capacity) \
   { \
     (capacity) ? (uint32_t)sizeof(type) : 0, THRUM_FIFO, (capacity) == THRUM_RENDEZVOUS ? 0 : (capacity), 0, \
@@ -142,7 +153,8 @@ static inline THRUM_MUST_CHECK int thrum_queue_try_get_ptr(thrum_queue *q, void 
 
 /* n items from or to an array at p. Not one step: others' items may come in between, and each item counts for itself.
  * put_many waits until all are in; get_many waits for the first, and takes what else is there, up to n. The count, which
- * may be less than n if an error ended it, or the error if it is 0. n == 0 is 0. */
+ * may be less than n if an error ended it, or the error if it is 0. n == 0 is 0. Items are moved 64 at a time; those of a PRIORITY
+ * queue, and those of more than 256 bytes, one at a time. */
 #define thrum_queue_put_many(q, p, n) thrum_queue_put_many_sized(q, p, sizeof *(p), n, THRUM_FOREVER)
 #define thrum_queue_put_many_for(q, p, n, timeout) thrum_queue_put_many_sized(q, p, sizeof *(p), n, timeout)
 #define thrum_queue_get_many(q, p, n) thrum_queue_get_many_sized(q, p, sizeof *(p), n, THRUM_FOREVER)

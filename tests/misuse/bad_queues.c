@@ -29,6 +29,18 @@ static void cannot_be(void) {
   CHECK_EQ(init_with(o), -EINVAL);
 }
 
+/* A negative int is a large number. */
+static void negative_capacities(void) {
+  CHECK_EQ(thrum_queue_init(&q, sizeof(int), (size_t)-1, NULL), 0);
+  CHECK(thrum_queue_capacity(&q) == THRUM_UNBOUNDED);
+  CHECK_EQ(thrum_queue_set_capacity(&q, (size_t)-2), 0);
+  CHECK(thrum_queue_capacity(&q) == THRUM_RENDEZVOUS);
+  CHECK_EQ(thrum_queue_set_capacity(&q, (size_t)-3), -EINVAL);
+  CHECK(thrum_queue_capacity(&q) == THRUM_RENDEZVOUS);
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+  CHECK_EQ(thrum_queue_init(&q, 1, (size_t)-3, NULL), -EINVAL);
+}
+
 /* All-zero, destroyed, or of capacity 0. */
 static void not_initialised(thrum_queue *none) {
   int n = 1;
@@ -199,6 +211,7 @@ int main(int argc, char **argv) {
   free(child.out_text);
   free(child.err_text);
   cannot_be();
+  negative_capacities();
   not_initialised(&zero);
   not_initialised(&no_capacity);
   wrong_size();
