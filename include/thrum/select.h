@@ -12,6 +12,10 @@
  * A queue may be in several cases, to put and to get alike; a select never meets itself. A queue that is NULL makes a case
  * that never happens, and so does a case of all zeroes. Without any that can happen a select waits until it is cancelled.
  *
+ * A select with a PRIORITY queue that is ready waits while others are at that queue's items, also in its try and timed forms (see
+ * queue.h). There is no case for a thrum_timer or a thrum_ticker: thrum_case_at and _after are for times, and a callback or a
+ * thread that waits for ticks can put into a queue.
+ *
  * Cases may be used again for the next select; thrum_case_after counts from each anew. A case must not be used by two
  * threads at the same time, nor moved while a select waits. Cost: O(n log n) steps in the number of cases that wait. */
 #ifndef THRUM_SELECT_H

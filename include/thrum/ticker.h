@@ -9,7 +9,9 @@
  * tick goes to one thread: several that wait share them.
  *
  * A ticker costs nothing while nobody waits. It must stay where it is while threads use it. Threads of any kind may, several at
- * once. It goes on in the child of a fork. The clock is thrum_now's. */
+ * once. It goes on in the child of a fork. The clock is thrum_now's.
+ *
+ * A select has no case for a ticker: use thrum_case_at, or a thread that waits for the ticks and puts them into a queue. */
 #ifndef THRUM_TICKER_H
 #define THRUM_TICKER_H
 

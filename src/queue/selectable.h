@@ -1,4 +1,4 @@
-/* What can be a case of a select. A kind of thing plugs in here with four functions, listed in select.c.
+/* What can be a case of a select. A kind of thing plugs in here with five functions, listed in select.c.
  *
  * The wait of a select is one wait of one thread (core/wait.h), whose ticket is known wherever it has enlisted. Whoever makes
  * a thing ready claims that wait, as for any waiter; so at most one of them wins, and none needs to know of the others.
