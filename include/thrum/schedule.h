@@ -74,7 +74,9 @@ THRUM_API thrum_duration thrum_schedule_run_due(thrum_schedule *schedule);
 /* How many there are. */
 THRUM_API size_t thrum_schedule_size(const thrum_schedule *schedule);
 
-/* What is to come, in order. Returns how many events there are; if these are more than max, nothing is written. */
+/* What is to come, in order. Returns how many events there are; if these are more than max, nothing is written. It copies them all
+ * in one step, during which the thread is not preempted and others wait, O(n), and then sorts them, O(n log n): meant for
+ * looking at hundreds. */
 typedef struct thrum_schedule_entry {
   thrum_schedule_event *event;
   thrum_time time;
