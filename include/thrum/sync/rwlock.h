@@ -11,7 +11,8 @@
  *
  * For that reason who holds it for reading must not take it for reading again: with a writer waiting in between, the two would
  * wait for each other. A writer that takes it again, either way, waits for itself. The lock knows its writer, which
- * alone may release it; it counts its readers, and does not know them. What all objects have in common is said in sync.h. */
+ * alone may release it; it counts its readers, and does not know them. So a deadlock through one that readers hold is not found while
+ * others go on (docs/guide/deadlocks.md); THRUM_CHECK=locks finds the order of locks that leads to it. What all objects have in common is said in sync.h. */
 #ifndef THRUM_SYNC_RWLOCK_H
 #define THRUM_SYNC_RWLOCK_H
 
