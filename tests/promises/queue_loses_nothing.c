@@ -5,7 +5,14 @@
  *     queue_loses_nothing [ITEMS [KIND]]
  *
  * By hand with as many items as one likes, through every kind (of order and capacity, patient or not, and each way to end), or those of
- * KIND alone: fifo, big, lifo or priority. Big items are a fiftieth of ITEMS. It then says how many came through each. */
+ * KIND alone: fifo, big, lifo or priority. It then says of each row how many items came through. These are not always ITEMS:
+ *
+ *  - Of big items there are a fiftieth.
+ *  - Rows that are shut down are so once a quarter has been got. If putters were far ahead of getters (unbounded) all may have come
+ *    through by then, or soon after, and the shutdown had nothing to cut short.
+ *  - The capacity that is named is kept only where all are patient. Where they are not, it is the first of many: each 100 us another.
+ *
+ * By plain and timed calls; select, try and many are for stress-channels. */
 #include "queues.h"
 
 enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 16384 };
@@ -13,7 +20,7 @@ enum { PUTTERS_N = 4, GETTERS_N = 6, ITEMS = TESTS_SANITIZED ? 2000 : 16384 };
 static thrum_queue q;
 static uint8_t *put_ok, *got;
 static int room; /* numbers of each putter */
-static int got_n;
+static int got_n, dropped, out_of_time, cancelled;
 static bool stop_changing;
 static bool patient; /* nobody gives up or is cancelled */
 static size_t item_size;
@@ -21,6 +28,11 @@ static int item_count;
 static enum thrum_order order_now;
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+static void note(int error) {
+  if (error == -ETIMEDOUT) ADD(out_of_time, 1);
+  if (error == -ECANCELED) ADD(cancelled, 1);
+}
 
 /* Patience differs from call to call, none included. */
 static thrum_duration patience(uint32_t *random) {
@@ -38,6 +50,7 @@ static intptr_t put_all(void *arg) {
     memcpy(item, &n, sizeof n);
     item[item_size - 1] = (char)(item_size > sizeof n ? n : item[item_size - 1]);
     error = thrum_queue_put_sized_for(&q, item, item_size, patience(&random));
+    note(error);
     if (error == 0) put_ok[n]++;
     if (error == 0 || n % 3 == 0) n++; /* some are given up for good */
     CHECK(error == 0 || error == -ETIMEDOUT || error == -EPIPE || error == -ECANCELED);
@@ -63,6 +76,7 @@ static intptr_t get_all(void *arg) {
     memset(item, 0x55, sizeof n);
     error = thrum_queue_get_sized_for(&q, item, item_size, patience(&random));
     CHECK(error == 0 || error == -ETIMEDOUT || error == -EPIPE || error == -ECANCELED);
+    note(error);
     memcpy(&n, item, sizeof n);
     if (error) {
       CHECK_EQ(n, 0x55555555); /* nothing was copied for a get that failed */
@@ -105,7 +119,6 @@ static thrum_thread spawn_kind(thrum_fn *fn, size_t i) {
 
 enum ending { DRAIN, SHUT_IN_THE_MIDST, DROP_IN_THE_MIDST };
 
-static int dropped;
 static void drop(void *item, void *arg) {
   int n;
   (void)arg;
@@ -124,7 +137,7 @@ static void begin(size_t size, size_t capacity, enum thrum_order order, int item
   order_now = order;
   memset(put_ok, 0, (size_t)(PUTTERS_N * room));
   memset(got, 0, (size_t)(PUTTERS_N * room));
-  dropped = got_n = 0;
+  dropped = got_n = out_of_time = cancelled = 0;
   CHECK_EQ(thrum_queue_init(&q, size, capacity, &o), 0);
   STORE(stop_changing, false);
 }
@@ -228,8 +241,9 @@ static void each_way(const struct kind *k, int items, bool by_hand) {
     for (int ending = DRAIN; ending <= DROP_IN_THE_MIDST; ending++) {
       race(k->size, capacities[c], k->order, items, (enum ending)ending);
       if (by_hand)
-        thrum_print("%s, %s, %s, %s: %d got, %d discarded\n", k->name, what[c],
-                    patient ? "patient" : "impatient", ends[ending], got_n, dropped);
+        thrum_print("%s, %s%s, %s: %d got, %d discarded; out of time %d, cancelled %d\n", k->name, what[c],
+                    patient ? "" : " at first, then others; impatient", ends[ending], got_n, dropped,
+                    out_of_time, cancelled);
     }
 }
 
