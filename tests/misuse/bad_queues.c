@@ -135,6 +135,34 @@ static void waited_for(void) {
   CHECK_EQ(thrum_queue_destroy(&q), 0);
 }
 
+static intptr_t put_one(void *arg) {
+  int n = 45;
+  (void)arg;
+  ADD(begun, 1);
+  return thrum_queue_put(&q, &n);
+}
+
+static intptr_t select_one(void *arg) {
+  int n = 46;
+  thrum_case c = arg ? thrum_case_put(&q, &n) : thrum_case_get(&q, &n);
+  ADD(begun, 1);
+  int error = thrum_select(&c, 1);
+  return error ? error : c.status ? c.status : n;
+}
+
+/* By a putter, or a select that gets or puts. */
+static void waited_for_by(thrum_fn *fn, void *arg, bool puts, int result) {
+  int n = 44;
+  begun = 0;
+  CHECK_EQ(thrum_queue_init(&q, sizeof n, THRUM_RENDEZVOUS, NULL), 0);
+  thrum_thread waiter = must_spawn(fn, arg);
+  AWAIT(LOAD(begun) == 1 && thrum_native_id(waiter) == 0);
+  CHECK_EQ(thrum_queue_destroy(&q), -EBUSY);
+  CHECK_EQ(puts ? thrum_queue_get(&q, &n) : thrum_queue_put(&q, &n), 0);
+  CHECK_EQ(must_join(waiter), result);
+  CHECK_EQ(thrum_queue_destroy(&q), 0);
+}
+
 /* A select with a case that cannot be does nothing, also not what others of its cases could do. */
 static void bad_cases(void) {
   static thrum_queue zero;
@@ -217,6 +245,9 @@ int main(int argc, char **argv) {
   wrong_size();
   too_often();
   waited_for();
+  waited_for_by(put_one, NULL, true, 0);
+  waited_for_by(select_one, NULL, false, 44);
+  waited_for_by(select_one, &q, true, 46);
   bad_cases();
   no_order(at_random);
   no_order(always_less);
