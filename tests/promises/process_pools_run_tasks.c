@@ -2,7 +2,9 @@
  * size and however its processes are started. */
 #include "process_pools.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 
 enum { MANY = 3000, LARGE = 9 << 20 };
 
@@ -315,18 +317,81 @@ static void processes_end_after_their_tasks(void) {
   end_pool(x);
 }
 
-THRUM_TASK(cpus) {
-  cpu_set_t set;
-  CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
-  return CPU_COUNT(&set);
+/* Says by a byte in the file that it is there, and stays until the file is gone. */
+static void meet(const void *in, size_t size) {
+  char path[64];
+  memcpy(path, in, size);
+  int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+  CHECK_EQ(write(fd, "x", 1), 1);
+  close(fd);
+  while (access(path, F_OK) == 0) usleep(1000);
 }
 
+/* The one CPU that it may run on. */
+THRUM_TASK(own_cpu) {
+  cpu_set_t set;
+  int cpu = 0;
+  meet(in, size);
+  CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  CHECK_EQ(CPU_COUNT(&set), 1);
+  while (!CPU_ISSET(cpu, &set)) cpu++;
+  return cpu;
+}
+
+static off_t size_of(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 ? s.st_size : -1;
+}
+
+/* And different ones, as long as there are some. */
 static void pinned_ones_have_one_cpu(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  int fd = mkstemp(path);
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  thrum_future *f[2];
+  cpu_set_t all;
+  CHECK(fd >= 0);
+  close(fd);
+  CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
   o.processes = 2;
   o.pinned = true;
   thrum_executor *x = processes_with(o);
-  for (int i = 0; i < 4; i++) CHECK_EQ(take(must_submit(x, &cpus, NULL, 0)), 1);
+  for (int i = 0; i < 2; i++) f[i] = must_submit(x, &own_cpu, path, sizeof path);
+  AWAIT(size_of(path) == 2);
+  unlink(path);
+  int first = (int)take(f[0]), second = (int)take(f[1]);
+  CHECK(CPU_ISSET(first, &all) && CPU_ISSET(second, &all));
+  CHECK_EQ(first == second, CPU_COUNT(&all) == 1);
+  end_pool(x);
+}
+
+THRUM_TASK(stays_with_others) {
+  meet(in, size);
+  return 1;
+}
+
+/* One that could not be started, on a machine that is full of others, is tried again at the next submit. False. */
+static bool tries_anew(thrum_executor *x) {
+  CHECK_EQ(thrum_submit_task(x, NULL, &twice, &(int){1}, sizeof(int)), 0);
+  return false;
+}
+
+/* Each of them has one task, and all are there at the same time. */
+static void many_work_at_once(void) {
+  enum { N = 50 };
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  int fd = TESTS_SANITIZED ? -1 : mkstemp(path);
+  thrum_future *f[N];
+  if (TESTS_SANITIZED) return;
+  CHECK(fd >= 0);
+  close(fd);
+  thrum_executor *x = processes_of(N);
+  for (int i = 0; i < N; i++) f[i] = must_submit(x, &stays_with_others, path, sizeof path);
+  AWAIT(size_of(path) == N || tries_anew(x));
+  CHECK_EQ(thrum_executor_pids(x, NULL, 0), N);
+  unlink(path);
+  for (int i = 0; i < N; i++) CHECK_EQ(take(f[i]), 1);
+  each_has_its_result(x);
   end_pool(x);
 }
 
@@ -478,6 +543,7 @@ int main(int argc, char **argv) {
   limit_holds();
   processes_end_after_their_tasks();
   pinned_ones_have_one_cpu();
+  many_work_at_once();
   they_have_names();
   initializer_that_fails_breaks_it();
   mistakes_are_said();
