@@ -5,7 +5,8 @@
  *
  * The first caller runs it, and those that come meanwhile wait. When it has succeeded every call, from then on, is a load and
  * a branch. If it fails (its result is a negative errno) its caller gets the failure, and it has not run: one of those who wait
- * runs it next, or the next caller. What all objects have in common is said in sync.h. */
+ * runs it next, or the next caller. It has no destroy, and no name of its own: its memory may be used for something else when every
+ * call of it has returned. What all objects have in common is said in sync.h. */
 #ifndef THRUM_SYNC_ONCE_H
 #define THRUM_SYNC_ONCE_H
 

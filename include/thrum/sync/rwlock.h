@@ -148,8 +148,9 @@ static inline int thrum_rwlock_set_name(thrum_rwlock *lock, const char *name) {
   return thrumi_object_name(lock, name);
 }
 
-/* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads are queued for it, else 0. A
- * writer that a release has woken, and that has not run since, looks at it again and is not noticed. */
+/* Need not be called. A check before the lock's memory is used for something else: -EBUSY if threads are queued for it, else 0. Unlike
+ * that of a lock or a semaphore it says 0 while a writer that a release has woken has not run yet; that writer still looks at the
+ * lock. So first wait for the threads that use it. What is held is not looked at. */
 THRUM_API int thrum_rwlock_destroy(thrum_rwlock *lock);
 
 /* THRUM_READ_LOCKED(&lock) { ... } and THRUM_WRITE_LOCKED(&lock) { ... } hold the lock in the block, as THRUM_LOCKED does. In
