@@ -119,8 +119,8 @@ static intptr_t get_waiting(void *arg) {
   return error;
 }
 
-static void waiters_wake(size_t capacity, enum waiting which, bool now) {
-  init(capacity, THRUM_FIFO);
+static void waiters_wake(enum thrum_order order, size_t capacity, enum waiting which, bool now) {
+  init(capacity, order);
   thrum_thread threads[WAITERS];
   int before = which == PUTTERS && capacity != THRUM_RENDEZVOUS ? (int)capacity : 0;
   fill(before);
@@ -221,13 +221,15 @@ static intptr_t all(void *unused) {
     }
   }
   at_once_after_gracefully();
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 12; i++) {
+    enum thrum_order order = (enum thrum_order)(i / 4);
+    bool now = i % 4 / 2;
     timed = i % 2;
-    waiters_wake(2, PUTTERS, i / 2);
-    waiters_wake(THRUM_RENDEZVOUS, PUTTERS, i / 2);
-    waiters_wake(2, GETTERS, i / 2);
-    waiters_wake(THRUM_RENDEZVOUS, GETTERS, i / 2);
-    waiters_wake(THRUM_UNBOUNDED, GETTERS, i / 2);
+    waiters_wake(order, 2, PUTTERS, now);
+    waiters_wake(order, THRUM_RENDEZVOUS, PUTTERS, now);
+    waiters_wake(order, 2, GETTERS, now);
+    waiters_wake(order, THRUM_RENDEZVOUS, GETTERS, now);
+    waiters_wake(order, THRUM_UNBOUNDED, GETTERS, now);
   }
   one_too_many();
   last_writer_shuts();
