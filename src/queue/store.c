@@ -2,7 +2,8 @@
  *
  * The newest chunk is filled at put_at. A FIFO takes from the oldest one at get_at, a LIFO from the newest one at put_at. A
  * chunk that runs empty becomes a spare, and the next one wanted is a spare if there is one; so a bounded queue asks for no
- * memory in the long run (items of a full one may begin in the midst of a chunk: one more). Chunks are made outside, with no lock held; a spare is what is handed in.
+ * memory in the long run (items of a full one may begin in the midst of a chunk: one more). Chunks are
+ * made outside, with no lock held; a spare is what is handed in.
  *
  * How many spares stay. Of a bounded queue all: its chunks are the ring that others would have. Of an unbounded one a
  * few; the rest goes back at once.

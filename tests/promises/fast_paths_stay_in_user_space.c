@@ -1,5 +1,6 @@
 /* Promise 9: switch, park, unpark, spawn from the pool and join make no system call and allocate nothing, nor does what is free of
- * locks and the like, a bounded queue of small items that has been as full before, a select of which a case is ready, and a timer's start and cancel.
+ * locks and the like, a bounded queue of small items that has been as full before, a select of which a case is ready, and a
+ * timer's start and cancel.
  *
  * Watched by the kernel's own means: while a byte says so, each system call of this kernel thread raises
  * SIGSYS instead (syscall user dispatch). Calls of malloc and its like are counted by the linker's --wrap.
