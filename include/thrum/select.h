@@ -133,7 +133,10 @@ THRUM_API int thrum_select(thrum_case *cases, size_t n);
 /* The same for so long: also -ETIMEDOUT. */
 THRUM_API THRUM_MUST_CHECK int thrum_select_for(thrum_case *cases, size_t n, thrum_duration timeout);
 
-/* The same without waiting: -EAGAIN if none is ready. No cancellation point. */
+/* The same without waiting: -EAGAIN if none is ready. No cancellation point.
+ * None is ready means: at one moment of the call, also while items move from queue to queue. Of descriptors and signals
+ * only as long as no other thread takes what is there. The same holds of thrum_select_for with a timeout of 0 or less.
+ * While the call looks, its puts and gets are offered to others, as those of a thread that waits. */
 THRUM_API THRUM_MUST_CHECK int thrum_try_select(thrum_case *cases, size_t n);
 
 #ifdef __cplusplus

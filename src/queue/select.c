@@ -29,6 +29,25 @@
  * is served. So of all selects that meet, one goes on. (Own offers do not make a case ready. Enlisting put and get of one
  * channel in two steps, two selects could give up because of each other for ever; the exhaustive driver found that.)
  *
+ * None is ready. A poll alone cannot say so: it looks at one case after the other, and what was ready may have moved behind
+ * its back, to a queue that it had looked at. So who does not wait (a try, or a time that is up), and has polled in vain,
+ * enlists all the same, in its queues only, ends the wait itself, withdraws, and polls once more:
+ *
+ *     arm, enlist in all queues, disarm (this is the moment), withdraw, poll
+ *
+ * If the disarm wins, the wait was not claimed before it. Up to then each queue had a live offer for each of its cases, so
+ * by I1, I2 and I4 (channel.h) none was ready whenever its lock was free. If a lock was held at the moment, what is done
+ * under it to serve that offer loses its claim, and nobody has seen anything of it: it comes after the moment. So at that
+ * one moment no queue was ready. If the disarm loses, a case has happened, or it looks again, as behind any wait. (Room
+ * that set_capacity makes counts from when that call has let putters in.)
+ * Of the other cases: once ready, an event stays so for this select, since it goes by the round in which the select began,
+ * and likewise times, ends of threads and of children, futures and broadcasts: what makes them ready is for good. (That an
+ * event was set when the select began and was cleared then does no harm: the first poll saw it cleared, and a later set is
+ * another round.) The last poll comes behind the moment: what is not ready in it was not ready then. Of descriptors and
+ * signals this holds as long as no other thread takes what there is. Nobody waits for anybody in this, and no two locks are
+ * held at once. A select that gave up because of an offer of such a one finds that it was served, or has returned, or has
+ * given up itself; the addresses ascend here, too, so there is progress as above.
+ *
  * Fairness. Polling in random order chooses among what is ready, each as likely. What becomes ready while
  * the select waits happens at once.
  *
@@ -311,6 +330,7 @@ struct select {
   int64_t when;     /* of the earliest case that is a time, */
   int timer;        /* which is this one */
   int flags;        /* of its waits */
+  bool at_once;     /* it does not wait: only queues are enlisted in */
 };
 
 /* Futures lie above queues and plug themselves in. */
@@ -319,6 +339,12 @@ static const struct thrumi_selectable *of(const thrum_case *c) {
 }
 
 static bool is_time(const thrum_case *c) { return c->kind == THRUMI_CASE_AT || c->kind == THRUMI_CASE_AFTER; }
+
+static bool is_channel(const thrum_case *c) {
+  return c->kind == THRUMI_CASE_PUT || c->kind == THRUMI_CASE_GET;
+}
+
+static bool is_left_out(const struct select *x, const thrum_case *c) { return x->at_once && !is_channel(c); }
 
 static struct thrumi_entry *entry(const struct select *x, size_t i) { return thrumi_entry_of(&x->cases[i]); }
 
@@ -378,10 +404,6 @@ static void sort(struct select *x) {
 
 /* ---- Waiting -------------------------------------------------------------------------------------------------------- */
 
-static bool is_channel(const thrum_case *c) {
-  return c->kind == THRUMI_CASE_PUT || c->kind == THRUMI_CASE_GET;
-}
-
 /* Behind the sort: links neighbours that are of one channel. */
 static void link_cases(struct select *x) {
   for (size_t i = 0; i < x->n; i++) {
@@ -397,6 +419,7 @@ static size_t enlist_all(struct select *x) {
   bool linked = false; /* enlisted with the one before */
   for (size_t i = 0; i < x->n; i++) {
     thrum_case *c = &x->cases[entry(x, i)->enlisted];
+    if (is_left_out(x, c)) continue;
     if (!linked && !of(c)->enlist(c, &x->selection)) return i;
     linked = thrumi_entry_of(c)->more;
   }
@@ -409,6 +432,7 @@ static int withdraw(struct select *x, size_t n) {
   int fired = -EAGAIN;
   for (size_t i = 0; i < n; i++) {
     uint32_t at = entry(x, i)->enlisted;
+    if (is_left_out(x, &x->cases[at])) continue;
     if (of(&x->cases[at])->withdraw(&x->cases[at])) fired = (int)at;
   }
   return fired;
@@ -448,13 +472,56 @@ static int wait_once(struct select *x) {
   return gave_up ? -EAGAIN : conclude(x, outcome, fired);
 }
 
+/* ---- Without waiting ------------------------------------------------------------------------------------------------ */
+
+/* Whether what is ready may move from case to case and be missed by a poll: not if there is one case, nor if all stay ready. */
+static bool may_be_missed(const struct select *x) {
+  bool moves = false;
+  for (size_t i = 0; i < x->n; i++)
+    moves |= is_channel(&x->cases[i]) || x->cases[i].kind == THRUMI_CASE_EVENT;
+  return moves && x->n > 1;
+}
+
+/* Is enlisted in all queues for a moment. *none: no queue was ready then. Else as wait_once. */
+static int offer_at_once(struct select *x, bool *none) {
+  struct thrumi_selection *s = &x->selection;
+  enum thrumi_wait_state outcome;
+  thrumi_store_relaxed(&s->settled, 0);
+  s->ticket = thrumi_arm(s->thread, "one of several things", NULL, 0);
+  size_t n = enlist_all(x);
+  bool unclaimed = thrumi_disarm(s->thread, s->ticket, &outcome);
+  withdraw(x, n);
+  *none = unclaimed && n == x->n;
+  return unclaimed ? -EAGAIN : conclude(x, outcome, -EAGAIN);
+}
+
+/* Behind a poll in vain, of who does not wait: the index of the case that happened after all, -ENOMEM, or -EAGAIN: there was a
+ * moment at which none was ready. See None is ready. */
+static int look_again(struct select *x) {
+  bool none = false;
+  int fired = -EAGAIN;
+  if (!may_be_missed(x)) return fired;
+  x->at_once = true;
+  sort(x);
+  link_cases(x);
+  while (fired == -EAGAIN && !none) {
+    fired = offer_at_once(x, &none);
+    if (fired == -EAGAIN) fired = poll_all(x);
+  }
+  return fired;
+}
+
 /* Inside. */
 static int select_inside(struct select *x, bool try) {
   int64_t began = x->deadline;
   if (!try && thrumi_is_cancelled(x->selection.thread)) return -ECANCELED;
   int fired = poll_all(x);
-  if (fired != -EAGAIN || try) return fired;
-  if (began != THRUM_FOREVER && thrumi_os.now() >= x->deadline) return -ETIMEDOUT;
+  if (fired != -EAGAIN) return fired;
+  if (try) return look_again(x);
+  if (began != THRUM_FOREVER && thrumi_os.now() >= x->deadline) {
+    fired = look_again(x);
+    return fired == -EAGAIN ? -ETIMEDOUT : fired;
+  }
   sort(x);
   link_cases(x);
   do {

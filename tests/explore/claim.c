@@ -131,6 +131,13 @@ static void put_0(void *n) { results[me()] = put(&queues[0], *(int *)n); }
 static void put_1(void *n) { results[me()] = put(&queues[1], *(int *)n); }
 static void put_both(void *n) { results[me()] = put(&queues[0], *(int *)n) | put(&queues[1], *(int *)n + 1); }
 static void get_0(void *unused) { (void)unused, results[me()] = get(&queues[0]); }
+static void try_get_0(void *unused) {
+  (void)unused;
+  int out = -1, error = thrum_queue_try_get(&queues[0], &out);
+  EXPECT(error == 0 || error == -EAGAIN);
+  if (!error) taken[out]++;
+  results[me()] = 0;
+}
 static void get_0_twice(void *unused) { (void)unused, results[me()] = get(&queues[0]) | get(&queues[0]); }
 
 static void cancel(void *whom) {
@@ -192,6 +199,43 @@ static void get_0_then_late(void *unused) {
   results[me()] = error;
 }
 
+/* Puts to one queue and then gets from the other one: at every moment one of them has an item. */
+static void move(int from, int to, int n) {
+  int out = -1, error = put(&queues[to], n);
+  if (thrum_queue_try_get(&queues[from], &out) == 0) taken[out]++;
+  results[me()] = error;
+}
+
+static void move_to_0(void *n) { move(1, 0, *(int *)n); }
+static void move_to_1(void *n) { move(0, 1, *(int *)n); }
+
+static void move_there_and_back(void *n) {
+  move(1, 0, *(int *)n);
+  move(0, 1, *(int *)n + 1);
+}
+
+/* Whichever it looks at first. */
+static int try_either(bool timed) {
+  thrumi_self()->current->random = UINT64_C(0x9e3779b97f4a7c15) * (1 + 4 * explore_choose(2));
+  int out = -1;
+  thrum_case cases[] = {thrum_case_get(&queues[0], &out), thrum_case_get(&queues[1], &out)};
+  int at = timed ? thrum_select_for(cases, 2, 0) : thrum_try_select(cases, 2);
+  if (at >= 0) taken[out]++;
+  return at < 0 ? at : cases[at].status;
+}
+
+static void try_get_either(void *unused) { (void)unused, results[me()] = try_either(false); }
+static void get_either_in_no_time(void *unused) { (void)unused, results[me()] = try_either(true); }
+
+static void try_put_0_or_get_1(void *n) {
+  int in = *(int *)n, out = -1;
+  thrum_case cases[] = {thrum_case_put(&queues[0], &in), thrum_case_get(&queues[1], &out)};
+  int at = thrum_try_select(cases, 2);
+  EXPECT(at == 0 || at == -EAGAIN);
+  if (at == 0) given[in]++;
+  results[me()] = at == 0 ? cases[at].status : 0;
+}
+
 static void put_0_or_get_0(void *n) { results[me()] = choose(0, 0, *(int *)n); }
 
 /* ---- Models --------------------------------------------------------------------------------------------- */
@@ -218,13 +262,32 @@ static void reset_to(size_t capacity) {
 static void reset_rendezvous(void) { reset_to(THRUM_RENDEZVOUS); }
 static void reset_one(void) { reset_to(1); }
 
+static void give_chunk(thrum_queue *q) {
+  struct thrumi_channel *c = thrumi_channel_of(q);
+  c->spares = allocate(sizeof *c->spares + FULL * sizeof(int));
+  c->spares->end = c->spares->cells + FULL * sizeof(int);
+  c->spare_count = 1;
+}
+
+/* One item, in queue n, and room beside it, so that who moves need not wait. */
+static void reset_with_item(int n) {
+  struct thrumi_channel *c = thrumi_channel_of(&queues[n]);
+  reset_to(FULL);
+  for (int i = 0; i < QUEUES; i++) give_chunk(&queues[i]);
+  thrumi_store_push(c, &(int){ITEMS - 1});
+  given[ITEMS - 1]++;
+  atomic_store(&c->count, 1);
+  atomic_store(&c->unfinished, 1);
+}
+
+static void reset_item_in_0(void) { reset_with_item(0); }
+static void reset_item_in_1(void) { reset_with_item(1); }
+
 /* Queue 0 is full, and so is its only chunk. */
 static void reset_no_chunk(void) {
   struct thrumi_channel *c = thrumi_channel_of(&queues[0]);
   reset_to(FULL);
-  c->spares = allocate(sizeof *c->spares + FULL * sizeof(int));
-  c->spares->end = c->spares->cells + FULL * sizeof(int);
-  c->spare_count = 1;
+  give_chunk(&queues[0]);
   for (int n = ITEMS - FULL; n < ITEMS; n++, given[n - 1]++) thrumi_store_push(c, &n);
   atomic_store(&c->count, FULL);
   atomic_store(&c->unfinished, FULL);
@@ -289,6 +352,16 @@ static const struct explore_model models[] = {
           DO(1, put_0_or_get_0, 1)),
     MODEL("selects wait for one place without a chunk", reset_no_chunk, check_all_served,
           DO(0, put_0_or_at_late, 0), DO(1, put_0_or_never, 1), DO(2, get_0_then_late, 2)),
+    MODEL("an item moves while a select tries", reset_item_in_1, check_all_served, DO(0, move_to_0, 0),
+          DO(1, try_get_either, 0)),
+    MODEL("an item moves the other way", reset_item_in_0, check_all_served, DO(0, move_to_1, 0),
+          DO(1, try_get_either, 0)),
+    MODEL("an item moves while a select has no time", reset_item_in_1, check_all_served, DO(0, move_to_0, 0),
+          DO(1, get_either_in_no_time, 0)),
+    MODEL("an item moves there and back", reset_item_in_1, check_all_served, DO(0, move_there_and_back, 0),
+          DO(1, try_get_either, 0)),
+    MODEL("a select tries, a get tries", reset_rendezvous, check, DO(0, try_put_0_or_get_1, 0),
+          DO(1, try_get_0, 0)),
     {0},
 };
 

@@ -141,10 +141,54 @@ static void meet_each_other(int threads) {
   for (int i = 0; i < QUEUES; i++) CHECK_EQ(thrum_queue_destroy(&queues[i]), 0);
 }
 
+/* ---- Trying while an item moves --------------------------------------------------------------------------------------- */
+
+enum { TRIES = 100 * 1000, EMPTY = 13, TRIED = 2 + EMPTY + 1 };
+
+static bool enough;
+static thrum_queue empty[EMPTY]; /* a look at them takes time */
+
+/* From one queue to the other and back, but the new one is put before the old one is got. */
+static intptr_t move_until_enough(void *unused) {
+  (void)unused;
+  for (int to = 0, n = 0; !LOAD(enough); to = !to) {
+    CHECK_EQ(thrum_queue_put(&queues[to], &n), 0);
+    CHECK_EQ(thrum_queue_get(&queues[!to], &n), 0);
+  }
+  return 0;
+}
+
+/* At every moment of a try one of the queues has an item, so it must not say that none is ready. */
+static void try_while_an_item_moves(void) {
+  int n = 0, x = 0;
+  STORE(enough, false);
+  for (int i = 0; i < 2; i++) CHECK_EQ(thrum_queue_init(&queues[i], sizeof(int), 4, NULL), 0);
+  for (int i = 0; i < EMPTY; i++) CHECK_EQ(thrum_queue_init(&empty[i], sizeof(int), 4, NULL), 0);
+  CHECK_EQ(thrum_queue_put(&queues[1], &n), 0);
+  thrum_thread mover = must_spawn(move_until_enough, NULL);
+  thrum_event never = {0};
+  thrum_case cases[TRIED] = {thrum_case_get(&queues[0], &x), thrum_case_get(&queues[1], &x),
+                             thrum_case_event(&never)};
+  for (int i = 0; i < EMPTY; i++) cases[3 + i] = thrum_case_get(&empty[i], &x);
+  for (int i = 0; i < TRIES; i++) {
+    int at = i % 2 ? thrum_try_select(cases, TRIED) : thrum_select_for(cases, TRIED, 0);
+    CHECK(at == 0 || at == 1);
+    CHECK_EQ(cases[at].status, 0);
+    CHECK_EQ(thrum_queue_put(&queues[at], &x), 0);
+    if (i % 64 == 0) thrum_yield();
+  }
+  STORE(enough, true);
+  must_join(mover);
+  CHECK_EQ(thrum_queue_size(&queues[0]) + thrum_queue_size(&queues[1]), 1);
+  for (int i = 0; i < 2; i++) CHECK_EQ(thrum_queue_destroy(&queues[i]), 0);
+  for (int i = 0; i < EMPTY; i++) CHECK_EQ(thrum_queue_destroy(&empty[i]), 0);
+}
+
 int main(void) {
   static const size_t meeting[QUEUES] = {THRUM_RENDEZVOUS, THRUM_RENDEZVOUS, THRUM_RENDEZVOUS,
                                          THRUM_RENDEZVOUS, THRUM_RENDEZVOUS},
                       mixed[QUEUES] = {1, THRUM_RENDEZVOUS, 3, 200, 1};
+  try_while_an_item_moves();
   for (int i = 0; i < 2; i++) {
     impatient = i;
     race(meeting, i);
