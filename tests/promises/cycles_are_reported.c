@@ -465,15 +465,19 @@ static struct child finished(const char *name) {
   return started[i];
 }
 
-/* Where each of them waits, if places can be had: in the stacks that follow. */
+/* Where each of them waits, if places can be had: in the stacks that follow. The kernel thread of a bound one must answer for that
+ * within 0.3 s; where the machine does not let it run the report says so instead. */
 static void has_lines(const char *text, int one, int other) {
   char place[64];
+  const char *silent = strstr(text, "does not answer");
+  int excused = silent ? strstr(silent + 1, "does not answer") ? 2 : 1 : 0;
 #ifndef HAVE_DUMP
   one = other = 0;
 #endif
   for (int i = 0; i < 2 && one; i++) {
     snprintf(place, sizeof place, "/cycles_are_reported.c:%d\n", i ? other : one);
-    CHECK_HAS(text, place);
+    if (strstr(text, place) || excused-- > 0) continue;
+    check_failed(__FILE__, __LINE__, "%s is not in the report, which is:\n%s", place, text);
   }
 }
 
