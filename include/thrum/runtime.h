@@ -94,8 +94,12 @@ THRUM_API int thrum_statistics(thrum_stats *out);
 
 /* ---- Hooks ------------------------------------------------------------------------------------------- */
 
-/* Called in the ending thread when it failed and nobody can read that any more (it is detached). The
- * default prints one line. Returns the former hook; NULL restores the default. */
+/* Called with a failure that nobody can read any more: in a detached thread that has failed, as it ends; and, with the handle of the
+ * thread in which it is called, which goes on, for a task whose future nobody has, for a callback of a future, for the initializer of
+ * an executor of processes, and for a block with a scope and without .status, by its opener. A task that no thread was to be had for is
+ * told of by who submitted it, or by another thread that was to start one. A task's thread may be one of the runtime's own, and a
+ * callback's is the one that finished or cancelled the future, main too. The default prints one line. Returns the former hook; NULL
+ * restores the default. */
 typedef void thrum_uncaught_fn(thrum_thread t, intptr_t failure, const char *sentence);
 THRUM_API thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook);
 

@@ -66,7 +66,8 @@ typedef struct thrum_scope_options {
 THRUM_API int thrum_scope_open(thrum_scope *s, const thrum_scope_options *options);
 
 /* Waits until all threads of the scope have ended, and closes it. The scope's memory is the caller's again. Returns
- *     the first failure, of a thread or told by thrum_scope_fail; thrum_failure() is "NAME: sentence" then;
+ *     the first failure, of a thread or told by thrum_scope_fail; thrum_failure() is "NAME: sentence" then, until the caller's next
+ *     join or close (without a failure it says what it said before);
  *     else -ETIMEDOUT, if its deadline cancelled it;
  *     else -ECANCELED, if cancellation came from outside: the opener was cancelled, or a scope around this one;
  *     else 0: also if thrum_scope_cancel was called for it, by whomever: who asked knows.

@@ -115,8 +115,9 @@ THRUM_API THRUM_NORETURN void thrum_exit(intptr_t result);
  * Code outside 1..4095 becomes EINVAL. */
 THRUM_API intptr_t thrum_fail(int code, const char *format, ...) THRUM_PRINTF(2, 3);
 
-/* The sentence of the last thread that the caller joined, or "" if it did not fail or gave none. Valid until
- * the caller's next join. */
+/* The sentence of the last thread that the caller joined, or "" if it did not fail or gave none; after the close of a scope that has
+ * failed, that of the scope, while a close without a failure leaves what there was. Valid until the caller's next join or close of a
+ * scope, also one in a function that it calls: copy what is to be kept. */
 THRUM_API const char *thrum_failure(void);
 
 /* ---- Who am I, who is there ------------------------------------------------------------------------- */
