@@ -7,7 +7,8 @@
  *     thrum_executor_shutdown(pool, true, false);
  *     thrum_executor_release(pool);
  *
- * Tasks begin in the order in which they were submitted. A task is a function and a pointer, for threads of this process; or
+ * Tasks begin in the order in which they were submitted; in an executor of processes (process/pool.h) about so. A task is a function
+ * and a pointer, for threads of this process; or
  * bytes in, bytes out and a function that has a name, which any kind of executor can run.
  *
  * Waiting in a pool. A task may wait for futures, also for those of its own pool, that have not begun, however deep. While it waits in a
@@ -54,22 +55,24 @@ typedef struct thrum_executor_options {
 THRUM_API int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options);
 
 /* Runs each task within thrum_submit, in the caller: for tests, and for who is asked for an executor and wants none. thrum_exit in such
- * a task ends the caller. -ENOMEM. */
+ * a task ends the caller, and nobody finishes the task's future; in a thread of a pool it ends that task alone. A shutdown waits for
+ * nobody here: it returns 0 also while another thread is in the midst of a submit, and in a task of its own. The release takes the
+ * memory at once: it must not be called by one of its tasks, nor while another thread submits. -ENOMEM. */
 THRUM_API int thrum_executor_inline(thrum_executor **out);
 
 /* ---- Ending them ------------------------------------------------------------------------------------------ */
 
 /* From now on nothing can be submitted. What is queued will still run, or with `cancel_pending` is cancelled; what runs goes on in
- * either case. With `wait` it returns when all that is done and the threads have ended (switches; not a cancellation point). Any number
- * of times, by any number of threads. -EDEADLK: `wait` in one of its own threads; it is shut down all the same. */
+ * either case. With `wait` it returns when all that is done and the threads have ended (switches; not a cancellation point); of an
+ * inline executor, at once. Any number of times, by any number of threads. -EDEADLK: `wait` in one of its own threads; it is shut down all the same. */
 THRUM_API int thrum_executor_shutdown(thrum_executor *executor, bool wait, bool cancel_pending);
 
 /* The same with a wait of so long at most; a cancellation point. -ETIMEDOUT and -ECANCELED: it is shut down, and not done. */
 THRUM_API THRUM_MUST_CHECK int thrum_executor_shutdown_for(thrum_executor *executor, bool cancel_pending,
                                                            thrum_duration timeout);
 
-/* Gives the executor back; NULL does nothing. What is queued will still be done, and the program's end waits for that. An executor
- * that is never given back holds nothing up either: its idle threads end with the program. */
+/* Gives the executor back; NULL does nothing. What is queued will still be done, and the program's end waits for that. A task of
+ * a pool may do so; one of an inline executor may not. An executor that is never given back holds nothing up either: its idle threads end with the program. */
 THRUM_API void thrum_executor_release(thrum_executor *executor);
 
 typedef struct thrum_executor_stats {
@@ -155,7 +158,7 @@ typedef struct thrum_map_options {
   size_t chunk;           /* so many items are one task; 0: one */
   size_t ahead;           /* at most so many tasks are submitted and not handed out yet; 0: all at once */
   thrum_duration timeout; /* from thrum_map_start on; 0: none */
-  bool keep_going;        /* a failure is a result as any other */
+  bool keep_going;        /* a failure of an item is a result as any other; see thrum_map_start */
   bool unordered;         /* results come as they are there, and thrum_map_index says of which item each is */
 } thrum_map_options;
 
@@ -173,7 +176,10 @@ typedef struct thrum_map thrum_map;
  *
  * Or, if they are unordered, as they are there. Tasks are submitted at once, whether or not anybody asks for results, but for what
  * `ahead` keeps back. The items stay the caller's, in place, until thrum_map_end. The first failure ends it, unless told to keep going: it is handed out as a result, and what has not
- * begun is cancelled. options may be NULL. Errors as thrum_submit; what was submitted before is cancelled then. All calls by one thread
+ * begun is cancelled. Told to keep going or not, a chunk that did not run to its end ends it: its process died, the task is not there, or
+ * the executor is broken. That failure is handed out once, in place of the results that the chunk lacks, and those of chunks behind it are
+ * not, also where they are there. Whether n items of that size fit into memory is not looked at; with
+ * item_size 0 each call gets the same pointer. options may be NULL. Errors as thrum_submit; what was submitted before is cancelled then. All calls by one thread
  * at a time. */
 THRUM_API int thrum_map_start(thrum_map **out, thrum_executor *executor, thrum_fn *fn, void *items, size_t n,
                               size_t item_size, const thrum_map_options *options);
