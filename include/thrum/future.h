@@ -75,8 +75,9 @@ THRUM_API const char *thrum_future_failure(const thrum_future *f);
 /* f stays valid until it returns. A failure that it returns goes to the hook of thrum_on_uncaught. */
 typedef intptr_t thrum_done_fn(thrum_future *f, void *arg);
 
-/* Calls fn(f, arg) once f is done, behind those that were added before: in the thread that finished or cancelled it, after
- * those who wait for it have been let go; or, if it is done already, at once in the caller, who waits for it then. It may call anything, and may block; it
+/* Calls fn(f, arg) once f is done. Those that were added before that are called in the order in which they were added, in the thread that
+ * finished or cancelled it, after those who wait for it have been let go. If f is done already fn is called at once, in the caller, who
+ * waits for it then; that may be while earlier ones are still to come in the other thread. It may call anything, and may block; it
  * then holds up those behind it, and its thread. thrum_exit ends it alone, but in main and foreign threads. -ENOMEM. -EINVAL: fn is NULL. */
 THRUM_API int thrum_future_add_done_callback(thrum_future *f, thrum_done_fn *fn, void *arg);
 

@@ -10,8 +10,9 @@
  * The function is called with piece after piece of the range, by the caller and, while workers have nothing else to do, by
  * threads that help it. Nobody chooses how large a piece is: it begins with one index, and grows until a piece takes some
  * 20 us. A thread that has done its share takes half of what is left of another one's, so iterations may differ as much as
- * they like. With one worker a loop is a plain loop in pieces. It is for what computes: iterations that wait are better off
- * in threads of their own, since no more of them run at once than there are workers.
+ * they like. With one worker a loop is a plain loop in pieces, unless a foreign thread calls it. It is for what computes:
+ * iterations that wait are better off in threads of their own, since no more of them run at once than there are workers; and one
+ * more in a loop of a foreign thread, which takes no worker.
  *
  * What the caller did before the loop has happened for each call of the function, and what they did has happened for whoever
  * returns from the loop. Which thread calls it for which piece is not known; thrum_current() differs from piece to piece. The
@@ -20,7 +21,8 @@
  *
  * Failures. A function that returns a negative errno has failed. The loop returns the failure of the lowest piece that
  * failed, as a plain loop would: what lies above it and has not begun does not begin, what lies below is done. So what is returned
- * does not depend on how many workers there are.
+ * does not depend on how many workers there are. That holds unless the caller is cancelled, too: then something below may have been
+ * left out as well, and the failure is that of the lowest piece that failed of those that ran.
  *
  * Cancellation. Each loop is a cancellation point of its caller, between two pieces of its own. What has not begun then does not
  * begin, what has begun is waited for, and the loop returns -ECANCELED, unless a piece failed or nothing was left out. Whether its
@@ -69,8 +71,8 @@ THRUM_API int thrum_parallel_each(void *items, size_t n, size_t item_size, int (
  * may therefore differ in their last digits.
  *
  * Accumulators may own memory: combine is called once for each of them but the one that is `result`, and never sees it again,
- * so it frees or takes over what `right` owns. Accumulators are aligned as malloc's memory is, and no two threads use one at
- * the same time. Fold and combine may run in any thread. */
+ * so it frees or takes over what `right` owns. Accumulators are aligned as malloc's memory is, but for the one that is `result`,
+ * which is aligned as the caller has it; no two threads use one at the same time. Fold and combine may run in any thread. */
 typedef struct thrum_reduction {
   size_t size;          /* bytes of an accumulator, at least 1 */
   const void *identity; /* NULL: all-zero */
