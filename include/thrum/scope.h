@@ -10,7 +10,8 @@
  * thread of it runs: closing waits for all, without limit, and never ends early. So no thread outlives what it works on.
  *
  * A thread of the scope that fails (thrum_failed(result)) cancels the scope; the first failure is kept: the code, the thread's name,
- * its sentence. Such failures go to the scope and not to thrum_on_uncaught, whether the threads are detached or not. -ECANCELED
+ * its sentence. Such failures go to the scope and not to thrum_on_uncaught, whether the threads are detached or not; those behind
+ * the first are dropped, but for the result that who has the handle may join for. -ECANCELED
  * is a failure only of a thread that was not cancelled.
  *
  * Cancellation reaches the opener, all threads of the scope, and all that is nested below: scopes that these have open, their
@@ -21,7 +22,8 @@
  * thrum_scope_cancel reach it.
  *
  * Threads of any kind may open scopes. In the child of a fork the scopes that the forking thread has open go on, without
- * threads; their deadlines are off. Scopes that others have opened are gone there: nothing is spawned into them.
+ * threads; their deadlines are off. Scopes that others have opened are gone there: do not spawn into them. No call finds that out: a
+ * spawn may say 0, and its thread belongs to a scope that nobody closes.
  *
  * exit() may be called within a scope. A main that returns with one open aborts the program, as any function of a thread does.
  *
@@ -56,7 +58,7 @@ typedef struct thrum_scope_options {
   bool shield;                   /* cancellation from outside does not reach it */
   int *status;                   /* where the close puts what it returns */
   int restart;                   /* THRUM_RESTART_x */
-  int restart_max;               /* at most so many restarts (0: 3) ... */
+  int restart_max;               /* at most so many restarts (0: 3; 2^20 at most) ... */
   thrum_duration restart_period; /* ... within any time so long (0: 5 s); beyond that a failure counts */
   int thrumi;                    /* 0 */
 } thrum_scope_options;
@@ -72,8 +74,8 @@ THRUM_API int thrum_scope_open(thrum_scope *s, const thrum_scope_options *option
  *     else -ECANCELED, if cancellation came from outside: the opener was cancelled, or a scope around this one;
  *     else 0: also if thrum_scope_cancel was called for it, by whomever: who asked knows.
  * -EPERM: the caller did not open it, or it is not open; nothing happens. Aborts if the caller has another scope open within.
- * Switches; not a cancellation point. If the scope is cancelled, and its threads have not ended after a second, they are named on
- * standard error, once: cancellation does not reach what computes and never asks. */
+ * Switches; not a cancellation point. If the scope is cancelled, and its threads have not ended after a second, up to eight of them are
+ * named on standard error, once: cancellation does not reach what computes and never asks. */
 THRUM_API int thrum_scope_close(thrum_scope *s);
 
 /* As thrum_spawn and its kin, into a scope. By the opener, or by any thread while the scope cannot be closed: one of its threads,
@@ -151,7 +153,8 @@ THRUM_API void thrumi_scope_leave(thrum_scope *s);
 #define THRUMI_REST_OF(first, ...) __VA_ARGS__
 
 /* THRUM_SCOPE_WITH(s, &options) { ... } is a block with a scope `s` of its own, which is closed however the block is left: at its
- * end, by return, goto or an exception of C++, by break or continue, which leave this block and no loop around it, and by
+ * end, by return, goto or an exception of C++ (C code that it passes through needs -fexceptions; without, the block is passed by, and its
+ * threads work on at a frame that is gone), by break or continue, which leave this block and no loop around it, and by
  * thrum_exit. Leaving it does not cancel it: it waits. What the close returns is put into *options.status; without that a failure
  * of the scope goes to thrum_on_uncaught, with the handle of the opener. Aborts if an option cannot be right. In C++ the expression
  * `options` must not throw: have the options ready before the block. */
