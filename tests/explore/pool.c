@@ -20,13 +20,12 @@ static thrum_executor_options options;
 static uint32_t threads_for;  /* so many threads can be had */
 static bool enough;           /* which is as many as are ever asked for */
 static uint32_t back_at_once; /* so many tasks may be back from waits at once */
-static bool counts_running;
+static bool counts_running, is_freed;
 
 static thrum_executor *executor;
 static struct thrumi_pool *pool;
-static _Atomic uint32_t spawned, running, come[CALLERS], ended[CALLERS], other_done, second_has_run,
-    is_shared;
-static bool is_freed;
+static _Atomic uint32_t spawned, running, other_done, second_has_run, is_shared;
+static _Atomic uint32_t come[CALLERS], ended[CALLERS];
 
 static struct {
   int submitted, error, runs;
@@ -394,8 +393,7 @@ static void submit_to_leave(void *unused) {
   (void)unused;
   submit(0, task_cancelled);
   submit(1, task);
-  if (tasks[1].future)
-    thrum_future_retain(tasks[1].future); /* it may have been refused: the thread had left */
+  if (tasks[1].future) thrum_future_retain(tasks[1].future); /* it was not refused */
   thrumi_store(&is_shared, 1u);
   get(0);
   get(1);
@@ -415,10 +413,7 @@ static void other_shuts(void *unused) {
 /* Comes back from a wait, and ends, while a thread is asked for that cannot be had. */
 static intptr_t lending_task(void *i) {
   struct thrumi_place place;
-  if (thrumi_place_lend(&place) == 0) {
-    explore_await(&is_shared);
-    thrumi_place_take_back(&place);
-  }
+  if (thrumi_place_lend(&place) == 0) explore_await(&is_shared), thrumi_place_take_back(&place);
   return task(i);
 }
 
