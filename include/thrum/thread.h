@@ -44,7 +44,8 @@ enum { THRUM_STACK_MIN = 32 * 1024 }; /* bytes of the smallest stack */
  * kernel is out of memory, the thread ends with the result -ENOMEM without having run.) */
 THRUM_API int thrum_spawn(thrum_thread *out, thrum_fn *fn, void *arg);
 
-/* The same, with a name in the manner of printf. The text is copied. */
+/* The same, with a name in the manner of printf. The text is copied. If it is empty, the thread is called "Thread-0 (function)", as any
+ * other such one. -EINVAL also: format is NULL. */
 THRUM_API int thrum_spawn_named(thrum_thread *out, thrum_fn *fn, void *arg, const char *format, ...)
     THRUM_PRINTF(4, 5);
 
@@ -62,7 +63,7 @@ struct thrum_scope;
 typedef struct thrum_options {
   size_t size;       /* sizeof(thrum_options) */
   const char *name;  /* NULL or "": Thread-N (function); copied */
-  size_t stack_size; /* bytes, 0: the default; rounded up to pages */
+  size_t stack_size; /* bytes, 0: the default; rounded up to a power of two */
   int daemon;        /* THRUM_YES: the program does not wait for it at exit; default: as its creator */
   bool bound;        /* owns a kernel thread for its life: _Thread_local and the like work in it */
   struct thrum_scope *scope; /* NULL: none; else the thread belongs to it, see scope.h */
@@ -83,9 +84,10 @@ THRUM_API intptr_t thrum_run(thrum_fn *fn, void *arg);
 /* ---- Waiting for the end, results ------------------------------------------------------------------- */
 
 /* Waits until the thread has ended, stores what it returned in *result (unless NULL) and gives the handle
- * back, so that it is stale afterwards. A thread that has ended is in no list any more and its thread-local
- * values are destroyed. Switches. A thread that has not begun may run within this call, on the caller's
- * stack. thrum_join never ends early; thrum_join_for is a cancellation point.
+ * back, so that it is stale afterwards; main's is never stale, and main may be joined by several. A thread that has
+ * ended is in no list any more and its thread-local values are destroyed, but for main's. Switches. A thread that
+ * has not begun may run within this call, on the caller's stack. thrum_join never ends early; thrum_join_for is a
+ * cancellation point.
  * A failure of the thread is its *result; thrum_failure() has the sentence that came with it.
  * -ESRCH: stale or no thread. -EDEADLK: the caller itself. -EINVAL: a foreign thread.
  * thrum_join_for also: -ETIMEDOUT (0 or less only asks), -ECANCELED; the handle then stays valid. */
@@ -100,8 +102,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_wait_for(thrum_thread t, thrum_duration tim
 /* True from thrum_spawn on until the thread has ended; false for a stale handle. */
 THRUM_API bool thrum_is_alive(thrum_thread t);
 
-/* Gives the handle back unwaited: the thread cleans up after itself. Its failure, if it fails, goes to the
- * uncaught hook. -ESRCH: stale. -EINVAL: the main thread or a foreign one. */
+/* Gives the handle back unwaited: the thread cleans up after itself. Its failure, if it fails later, goes to the uncaught hook; nobody
+ * hears of the failure of a thread that has ended by then, or is about to. -ESRCH: stale. -EINVAL: the main thread or a foreign one. */
 THRUM_API int thrum_detach(thrum_thread t);
 
 /* Ends the calling thread as if its function had returned `result`. C++ destructors and cleanup attributes of
@@ -115,9 +117,11 @@ THRUM_API THRUM_NORETURN void thrum_exit(intptr_t result);
  * Code outside 1..4095 becomes EINVAL. */
 THRUM_API intptr_t thrum_fail(int code, const char *format, ...) THRUM_PRINTF(2, 3);
 
-/* The sentence of the last thread that the caller joined, or "" if it did not fail or gave none; after the close of a scope that has
- * failed, that of the scope, while a close without a failure leaves what there was. Valid until the caller's next join or close of a
- * scope, also one in a function that it calls: copy what is to be kept. */
+/* The sentence of the last thread that the caller joined, or "" if it gave none: ask for it only if the result is a
+ * failure, since a thread that has called thrum_fail and then returns something else leaves its sentence too. A join
+ * of main leaves what there was. After the close of a scope that has failed it is that of the scope, while a close
+ * without a failure leaves what there was. Valid until the caller's next join or close of a scope, also one in a
+ * function that it calls: copy what is to be kept. */
 THRUM_API const char *thrum_failure(void);
 
 /* ---- Who am I, who is there ------------------------------------------------------------------------- */
@@ -134,23 +138,26 @@ THRUM_API const char *thrum_current_name(void);
 
 /* Renames. The OS shows a bound thread's name, cut to 15 bytes: that which it began with, and any that it gives itself, but none
  * that others give it later. All others keep the names that they have there: main that of the program, foreign threads their own,
- * and what carries light threads, pinned ones too, is called "thrum-worker". -ESRCH: stale. -EINVAL: NULL or empty. */
+ * and what carries light threads, pinned ones too, is called "thrum-worker". -ESRCH: stale. -EINVAL: NULL or empty. -ENOMEM. */
 THRUM_API int thrum_set_name(thrum_thread t, const char *name);
 
 /* The kernel's number of the thread that carries t at this moment: for a light thread it changes, and is 0
- * while nothing carries it. -ESRCH: stale. */
+ * while nothing carries it. Of a bound thread that has ended and was not joined it is one that is gone, or serves another bound thread by
+ * now. -ESRCH: stale. */
 THRUM_API pid_t thrum_native_id(thrum_thread t);
 
 /* Stores the handles of at most `max` threads that are alive (main, daemons, foreign ones that have called
  * thrum and threads that have not begun are among them) and returns how many there are. A thread that was
- * joined is never among them. */
+ * joined is never among them. Threads are looked at one after the other, while others start and end: who is there during the whole call is
+ * counted, who comes or goes meanwhile may be or not, and the number need not have been right at any one moment. */
 THRUM_API size_t thrum_enumerate(thrum_thread *out, size_t max);
 THRUM_API size_t thrum_active_count(void);
 
 /* The most bytes of stack that this thread has used so far, to the byte for a light thread on a fresh stack;
- * pooled stacks remember earlier users unless thrum_config.measure_stacks is set. 0 before it runs and once it has
- * ended: it has no stack then. -ESRCH: stale.
- * -ENOTSUP: it has no stack of thrum's. */
+ * pooled stacks remember earlier users, unless thrum_config.measure_stacks is set and it is a light thread with a stack of the default
+ * size. A thread that runs within a join, on the joiner's stack, counts what has been used of that. A light thread that has no stack (not
+ * yet, or because it has ended) has used 0; one with a stack_size, and a bound one, has a stack from its start on, before it runs.
+ * -ESRCH: stale. -ENOTSUP: it has no stack of thrum's, or is bound and has ended. */
 THRUM_API ssize_t thrum_stack_used(thrum_thread t);
 
 /* ---- Giving up the CPU ------------------------------------------------------------------------------ */
@@ -169,7 +176,7 @@ THRUM_API int thrum_unpin(void);
 
 /* Runs fn(arg) on the caller's stack after giving up its worker at once: for a call into code that is known
  * to block. Without it the worker is lost after about one switch interval instead. Within fn the thread may
- * use thrum as ever. Switches. Returns what fn returned. */
+ * use thrum as ever. Switches. Returns what fn returned. A fn of NULL is not found out: it crashes. */
 THRUM_API intptr_t thrum_blocking(thrum_fn *fn, void *arg);
 
 /* ---- Printing --------------------------------------------------------------------------------------- */
