@@ -6,7 +6,8 @@
  * From outside: THRUM_WORKERS (a number, 1 for concurrency without parallelism), THRUM_INTERVAL ("5ms",
  * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound); THRUM_CHECK and THRUM_PROFILE ("locks", trace.h);
  * THRUM_STATS ("1": the counters of thrum_statistics are printed on standard error when the program ends); THRUM_TRACE (a file)
- * and THRUM_INSPECT ("1"), both in trace.h. A value that cannot be right is named on standard error and ignored. */
+ * and THRUM_INSPECT ("1"), both in trace.h. A value that cannot be right is named on standard error and ignored; but with a bound on
+ * kernel threads that is too low for the workers (see thrum_config) the first call of thrum aborts. */
 #ifndef THRUM_RUNTIME_H
 #define THRUM_RUNTIME_H
 
@@ -36,14 +37,19 @@ THRUM_API int thrum_set_workers(int n);
 THRUM_API thrum_duration thrum_switch_interval(void);
 THRUM_API int thrum_set_switch_interval(thrum_duration interval);
 
-/* Bytes of stack of threads started from now on without a size of their own: 256 KiB by default.
+/* Bytes of stack of threads without a size of their own that begin from now on: 256 KiB by default. Threads that have been spawned and
+ * have not begun get the new size, also if it is smaller. It is rounded up to a power of two.
  * -EINVAL: below THRUM_STACK_MIN or above 1 TiB. */
 THRUM_API size_t thrum_stack_size(void);
 THRUM_API int thrum_set_stack_size(size_t bytes);
 
 /* ---- Configuration before the first use -------------------------------------------------------------- */
 
-/* All-zero (with size set) means the defaults. What is set here goes before the environment. */
+/* All-zero (with size set) means the defaults. What is set here goes before the environment.
+ *
+ * kernel_threads: where it is below the number of workers plus 4 (main, the monitor, the breeder, a spare), the first call of thrum aborts;
+ * also where it is the default, half of what the limits allow but 16 at least. measure_stacks: stacks of bound threads and of threads with
+ * a stack_size are not cleaned, nor is a joiner's, on which the thread that it joins may run. */
 typedef struct thrum_config {
   size_t size;             /* sizeof(thrum_config) */
   int workers;             /* 0: by affinity and quota */
@@ -80,9 +86,9 @@ typedef struct thrum_stats {
   uint64_t signals_blocked;     /* of these, how many met a thread that had just blocked: the rare race */
   uint64_t preempts_refused;    /* for want of a kernel thread */
   uint32_t workers;             /* now */
-  uint32_t kernel_threads;      /* now, main's and the monitor's among them */
+  uint32_t kernel_threads;      /* now; main's, the monitor's and foreign ones' among them */
   uint32_t kernel_threads_peak; /* ever at once */
-  uint32_t kernel_threads_max;  /* the bound */
+  uint32_t kernel_threads_max;  /* the bound; foreign threads may go beyond */
   uint64_t stacks;              /* mapped, in use or pooled */
   uint64_t stacks_marked;       /* of these, guarded by the kernel's guard markers */
   uint64_t stacks_protected;    /* guarded by a mapping without access */
@@ -98,7 +104,8 @@ THRUM_API int thrum_statistics(thrum_stats *out);
  * thread in which it is called, which goes on, for a task whose future nobody has, for a callback of a future, for the initializer of
  * an executor of processes, and for a block with a scope and without .status, by its opener. A task that no thread was to be had for is
  * told of by who submitted it, or by another thread that was to start one. A task's thread may be one of the runtime's own, and a
- * callback's is the one that finished or cancelled the future, main too. The default prints one line. Returns the former hook; NULL
+ * callback's is the one that finished or cancelled the future, main too. Nobody hears of a thread
+ * that has failed and is neither joined nor detached when the program ends. The default prints one line. Returns the former hook; NULL
  * restores the default. */
 typedef void thrum_uncaught_fn(thrum_thread t, intptr_t failure, const char *sentence);
 THRUM_API thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook);
@@ -111,8 +118,9 @@ THRUM_API thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook);
 typedef void thrum_fatal_fn(const char *message);
 THRUM_API thrum_fatal_fn *thrum_on_fatal(thrum_fatal_fn *hook);
 
-/* Calls fn(arg) when the program ends in order, last registered first, before threads are waited for.
- * -ENOMEM. -ECANCELED: it is ending already. */
+/* Calls fn(arg) when the program ends in order, last registered first, before threads are waited for; but if main ends by thrum_exit, or
+ * it is a task's process or the child of a fork whose thread's function returns, when they have ended.
+ * -EINVAL: fn is NULL. -ENOMEM. -ECANCELED: it is ending already. */
 THRUM_API int thrum_at_exit(void (*fn)(void *arg), void *arg);
 
 #ifdef __cplusplus
