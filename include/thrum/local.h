@@ -28,7 +28,7 @@ THRUM_API void *thrum_local_get(thrum_local *local);
 
 /* Sets the calling thread's value. The old one is not destroyed. When the thread ends, before a join of it
  * returns, the destructor is called in it with each value that is not NULL, again up to four rounds for
- * destructors that set values. -ENOMEM; -EAGAIN: more than 1,024 locals in the process. */
+ * destructors that set values; but not in main, whose values nobody destroys, however it ends. -ENOMEM; -EAGAIN: more than 1,024 locals in the process. */
 THRUM_API int thrum_local_set(thrum_local *local, void *value);
 
 #ifdef __cplusplus

@@ -19,7 +19,8 @@ enum { THRUM_EXIT_DEADLOCK = 86 }; /* the exit status of a program in which noth
 /* Prints every thread to the descriptor: name, kind, state, what it waits for and since when, who holds that and what that
  * thread does, what it holds itself, and its stack with functions and lines (those where libthrum-dump is linked or installed;
  * addresses otherwise). What a thread holds is known as far as others wait for it; all that it has taken, while the checker or the
- * profile below is on. 0 or a negative errno of write. */
+ * profile below is on. Each thread that is outside of thrum is stopped by a signal while its stack is walked: a plain call that it blocks in
+ * and that ends by signals even with SA_RESTART (poll, nanosleep) ends with EINTR. 0 or a negative errno of write. */
 THRUM_API int thrum_dump(int fd);
 
 /* The same as JSON, one object on one line: {"version", "pid", "workers", "kernel_threads", "threads": [...]}. A thread has "id",
