@@ -1,7 +1,13 @@
 /* The operating system, as one table.
  *
- * Every system call of the runtime that can block, fail or tell the time goes through thrumi_os, so that a
- * test can give it another clock, make the Nth call fail, or choose what happens next. Nothing bypasses it.
+ * What the scheduler does to wait, to tell the time, and to get memory and kernel threads goes through thrumi_os, and what parks in src/io
+ * tries and polls so, so that a test can give it another clock, make the Nth call fail, or choose what happens next. Not behind it:
+ * - what is read once or for a report, and what is written there: affinity, limits and cgroups (core/settings.c, cgroup.c), symbols
+ *   (core/symbol.c), stacks (sched/dump.c, stack.c), messages (core/fatal.c, sched/report.c);
+ * - libc's own locks and streams: pthread mutexes (sched/start.c, core/backtrace.c and others), the fwrite of thrum_print;
+ * - in src/io, plain files, and descriptors that are made or closed;
+ * - much of src/process, src/inspect, src/trace and src/dump: children and their sockets, files, and some waits.
+ *
  * The table is set before the first thread starts and does not change while threads run.
  *
  * Calls return 0 or a count, or a negative errno; errno is left alone where the caller may be a handler. */
