@@ -42,6 +42,12 @@ static void start_one(struct thrumi_pool *p, struct thrumi_need need) {
   if (error) thrumi_pool_forsake(p, error);
 }
 
+/* In the child of a fork. */
+static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
+  me->thread->arg = NULL;
+  return result;
+}
+
 /* Who waits for the end is woken before the pin is given back: the pool is there until then. The thread ends behind the one
  * that left before it, so the last one's end is the end of all. What the thread runs
  * behind that, destructors of its locals, finds no member: this one's memory goes with the frame. */
@@ -61,7 +67,7 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_leave(k);
   start_one(p, need);
   if (thrumi_unlikely(me->forks != thrumi_forks)) { /* by a callback of what failed there */
-    me->thread->arg = NULL;
+    forget_member(me, 0);
     return;
   }
   k = thrumi_enter();
@@ -167,12 +173,6 @@ static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_w
   thrumi_store(&me->finishing, 1u);
   if (thrumi_unlikely(thrumi_future_finish(&work->future))) tell(p, me, &work->future);
   return me->forks == thrumi_forks;
-}
-
-/* In the child of a fork. */
-static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
-  me->thread->arg = NULL;
-  return result;
 }
 
 static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intptr_t failure) {

@@ -155,14 +155,17 @@ static void or_not(void) {
   give_back(x);
 }
 
-/* The time runs from the start on; what is out of time is over. */
-static void out_of_time(void) {
+/* The time runs from the start on; what is out of time is over, also for who asks for longer. */
+static void out_of_time(bool asks_for_longer) {
   thrum_executor *x = must_make(1);
   thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
   intptr_t result;
   o.timeout = THRUM_MS(5);
   thrum_map *m = must_start(x, at_gate, &o);
-  CHECK_EQ(thrum_map_next(m, &result), -ETIMEDOUT);
+  CHECK_EQ(asks_for_longer ? thrum_map_next_for(m, &result, THRUM_S(TESTS_HANG_S))
+                           : thrum_map_next(m, &result),
+           -ETIMEDOUT);
+  CHECK_EQ(thrum_map_next_for(m, &result, 0), -EPIPE);
   CHECK_EQ(thrum_map_next(m, &result), -EPIPE);
   AWAIT(LOAD(begun) == 1);
   CHECK_EQ(stats_of(x).cancelled, N - 1);
@@ -190,20 +193,6 @@ static void asked_for_so_long(bool unordered) {
   }
   CHECK_EQ(sum, expected);
   CHECK_EQ(thrum_map_next_for(m, &result, 0), -EPIPE);
-  thrum_map_end(m);
-  give_back(x);
-}
-
-/* Both times: whichever ends first. */
-static void asked_beyond_its_time(void) {
-  thrum_executor *x = must_make(1);
-  thrum_map_options o = THRUM_MAP_OPTIONS_INIT;
-  intptr_t result;
-  o.timeout = THRUM_MS(5);
-  thrum_map *m = must_start(x, at_gate, &o);
-  CHECK_EQ(thrum_map_next_for(m, &result, THRUM_S(TESTS_HANG_S)), -ETIMEDOUT);
-  CHECK_EQ(thrum_map_next_for(m, &result, 0), -EPIPE);
-  thrum_event_set(&gate);
   thrum_map_end(m);
   give_back(x);
 }
@@ -397,10 +386,10 @@ static intptr_t all_rules(void *unused) {
   an_early_end();
   a_failure_ends_it();
   or_not();
-  out_of_time();
+  out_of_time(false);
+  out_of_time(true);
   asked_for_so_long(false);
   asked_for_so_long(true);
-  asked_beyond_its_time();
   shut_meanwhile();
   with_bytes();
   each_once();

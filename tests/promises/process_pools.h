@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 static inline thrum_executor *processes_with(thrum_processes_options o) {
   thrum_executor *x;
@@ -62,5 +63,11 @@ static inline int open_descriptors(void) {
 }
 
 static inline bool is_there(pid_t pid) { return kill(pid, 0) == 0; }
+
+/* Of a file into which tasks write a byte each when they are there; -1: there is none. */
+static inline off_t size_of(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 ? s.st_size : -1;
+}
 
 #endif

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/stat.h>
 
 enum { MANY = 3000, LARGE = 9 << 20 };
 
@@ -336,11 +335,6 @@ THRUM_TASK(own_cpu) {
   CHECK_EQ(CPU_COUNT(&set), 1);
   while (!CPU_ISSET(cpu, &set)) cpu++;
   return cpu;
-}
-
-static off_t size_of(const char *path) {
-  struct stat s;
-  return stat(path, &s) == 0 ? s.st_size : -1;
 }
 
 /* And different ones, as long as there are some. */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <process/post.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -128,7 +127,6 @@ static void an_idle_one_is_replaced(void) {
   end_pool(x);
 }
 
-/* None dies before the file is there. */
 /* ---- What a terminal sends ------------------------------------------------------------------------------------------- */
 
 /* Says that it is there, and stays until the file is gone. No sleep is cut short. */
@@ -161,11 +159,6 @@ THRUM_TASK(executes) {
 }
 
 THRUM_TASK(minds_interrupts) { return signal(SIGINT, SIG_DFL) == SIG_ERR ? -EINVAL : 0; }
-
-static off_t size_of(const char *mark) {
-  struct stat s;
-  return stat(mark, &s) == 0 ? s.st_size : -1;
-}
 
 static void send_to_each(thrum_executor *x, int signo) {
   pid_t pids[8];
@@ -218,6 +211,7 @@ static void unless_they_want_it(void) {
 
 /* ---- Those that never come to anything, and those that go mad --------------------------------------------------------- */
 
+/* None dies before the file is there. */
 THRUM_TASK(dies_at_once) {
   while (access(in, F_OK) != 0) usleep(1000);
   return size ? die_of(SIGTERM) : 0;

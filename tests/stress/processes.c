@@ -27,9 +27,8 @@ int __lsan_is_turned_off(void) { return 1; }
 enum {
   KILLS = 60, /* where no number is given */
   KILLS_A_HOUSEHOLD = 60,
-  MANY = 500, /* so many kills meet every kind of process */
-  SERVERS_MOST =
-      6, /* killed before all go on: a start takes its tenth that was killed for a reason to fail */
+  MANY = 500,       /* so many kills meet every kind of process */
+  SERVERS_MOST = 6, /* killed before all go on: at its tenth a start fails */
   PROCESSES_MAX = 4096,
   WHOLE = (1 << ACTIVITIES) - 1
 };
