@@ -209,16 +209,23 @@ static void say_stack(struct thrumi_sink *d, struct thrumi_thread *t, const stru
   print_trace(d, &trace);
 }
 
+/* A call that took its worker may have returned since. */
+static const char *state_words(enum thrumi_state state, const struct thrumi_kthread *k) {
+  if (state == THRUMI_BLOCKED && k && thrumi_os.activity(k->tid) == THRUMI_ACTIVITY_RUNNING)
+    return "running without a worker";
+  return thrumi_state_words[state];
+}
+
 void thrumi_say_thread(struct thrumi_sink *d, struct thrumi_thread *t, uint64_t generation, int64_t now,
                        const struct thrumi_holdings *holdings) {
   char name[THRUM_NAME_MAX];
   if (thrumi_name_copy(t, generation, name, sizeof name) < 0) return;
   enum thrumi_state state = (enum thrumi_state)thrumi_load_relaxed(&t->state);
+  struct thrumi_kthread *k = thrumi_carrier(t);
   if (thrumi_load_relaxed(&t->guest_of) && state == THRUMI_RUNNING) thrumi_say(d, "\n");
   thrumi_say(d, "\n\"%s\" #%llu %s%s, %s", name,
              (unsigned long long)(generation << THRUMI_LIFE_BITS | t->slot), thrumi_kind_words[t->kind],
-             t->daemon ? " daemon" : "", thrumi_state_words[state]);
-  struct thrumi_kthread *k = thrumi_carrier(t);
+             t->daemon ? " daemon" : "", state_words(state, k));
   if (state == THRUMI_READY && t->hog) thrumi_say(d, " (used up its interval)");
   thrumi_say_wait(d, t, now);
   if (k) thrumi_say(d, ", kernel thread %d", k->tid);

@@ -272,21 +272,22 @@ static void look_at(struct thrumi_worker *w, struct look *look) {
 
 /* ---- Threads that run without a worker ------------------------------------------------------------------------ */
 
-/* A LOST thread that runs again is stopped at the next tick that finds it running. */
+/* A LOST thread that computes is stopped: at the first look that finds most of a window burnt, or, where it does not get as much
+ * CPU, after four intervals of which it burnt something, none of whose looks found it blocked. */
 static void look_at_lost(struct thrumi_kthread *k, struct look *look) {
   int64_t interval = thrumi_load_relaxed(&thrumi_sched.interval);
-  if (!k->lost_at) {
-    k->lost_at = look->now;
-    k->lost_cpu = thrumi_os.cpu_time(k->tid);
-  }
-  int64_t elapsed = look->now - k->lost_at;
-  if (elapsed >= interval) {
-    int64_t burnt = thrumi_os.cpu_time(k->tid) - k->lost_cpu;
-    bool runs = burnt >= MOST_OF(elapsed) && thrumi_os.activity(k->tid) != THRUMI_ACTIVITY_BLOCKED;
-    if (runs && !k->released && !thrumi_is_short()) thrumi_preempt_request(k, false);
-    k->lost_at = 0;
-  }
   come_back(look, look->now + interval);
+  if (k->released) return;
+  int64_t cpu = thrumi_os.cpu_time(k->tid), elapsed = look->now - k->lost_at, burnt = cpu - k->lost_cpu;
+  bool begun = k->lost_at;
+  if (begun && elapsed < interval) return;
+  if (begun && burnt > 0 && thrumi_os.activity(k->tid) != THRUMI_ACTIVITY_BLOCKED) {
+    bool computes = burnt >= MOST_OF(elapsed) || elapsed > STRETCH * interval;
+    if (computes && !thrumi_is_short()) thrumi_preempt_request(k, false);
+    if (!computes) return;
+  }
+  k->lost_at = look->now;
+  k->lost_cpu = cpu;
 }
 
 static void look_at_all_lost(struct look *look) {

@@ -1,8 +1,10 @@
 /* Promise 1: a thread that lost its worker in a plain call and then computes is stopped, and takes turns with the others like any, though
- * it calls nothing of the runtime's. */
+ * it calls nothing of the runtime's; also where it shares its CPU, and burns half of an interval at most. */
 #include "../support.h"
 
 #include <core/hooks.h>
+#include <dirent.h>
+#include <sched.h>
 
 enum { ROUNDS = 5 };
 
@@ -46,6 +48,18 @@ static void is_stopped(struct hogs *hog) {
   CHECK_EQ(must_join(t), 0);
 }
 
+/* All kernel threads of this process, and those that they make. */
+static void crowd_one_cpu(void) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks);
+  for (struct dirent *entry; (entry = readdir(tasks));)
+    if (entry->d_name[0] != '.') CHECK_EQ(sched_setaffinity(atoi(entry->d_name), sizeof one, &one), 0);
+  closedir(tasks);
+}
+
 int main(void) {
   struct hogs hog;
   CHECK_EQ(pipe(fds), 0);
@@ -53,6 +67,8 @@ int main(void) {
   __atomic_fetch_or(&thrumi_mode, (uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
   CHECK_EQ(thrum_set_workers(1), 0);
   hogs_start(&hog, 1, hog_loop);
+  for (int i = 0; i < ROUNDS; i++) is_stopped(&hog);
+  crowd_one_cpu();
   for (int i = 0; i < ROUNDS; i++) is_stopped(&hog);
   hogs_stop(&hog);
   return 0;
