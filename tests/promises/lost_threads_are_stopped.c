@@ -1,12 +1,13 @@
 /* Promise 1: a thread that lost its worker in a plain call and then computes is stopped, and takes turns with the others like any, though
- * it calls nothing of the runtime's; also where it shares its CPU, and burns half of an interval at most. */
+ * it calls nothing of the runtime's; also where it shares its CPU, and burns little of an interval. */
 #include "../support.h"
 
 #include <core/hooks.h>
-#include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/wait.h>
 
-enum { ROUNDS = 5 };
+enum { ROUNDS = 5, CROWD = 6, CROWDED_ROUNDS = 2 };
 
 static int fds[2];
 static uint64_t lost, regained; /* handles, as they are traced */
@@ -48,28 +49,45 @@ static void is_stopped(struct hogs *hog) {
   CHECK_EQ(must_join(t), 0);
 }
 
-/* All kernel threads of this process, and those that they make. */
-static void crowd_one_cpu(void) {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(sched_getcpu(), &one);
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks);
-  for (struct dirent *entry; (entry = readdir(tasks));)
-    if (entry->d_name[0] != '.') CHECK_EQ(sched_setaffinity(atoi(entry->d_name), sizeof one, &one), 0);
-  closedir(tasks);
-}
-
-int main(void) {
+static int in_turns(int rounds, thrum_duration interval) {
   struct hogs hog;
   CHECK_EQ(pipe(fds), 0);
   thrumi_hooks.trace = note;
   __atomic_fetch_or(&thrumi_mode, (uint32_t)THRUMI_MODE_TRACE, __ATOMIC_SEQ_CST);
   CHECK_EQ(thrum_set_workers(1), 0);
+  CHECK_EQ(thrum_set_switch_interval(interval), 0);
   hogs_start(&hog, 1, hog_loop);
-  for (int i = 0; i < ROUNDS; i++) is_stopped(&hog);
-  crowd_one_cpu();
-  for (int i = 0; i < ROUNDS; i++) is_stopped(&hog);
+  for (int i = 0; i < rounds; i++) is_stopped(&hog);
   hogs_stop(&hog);
   return 0;
+}
+
+static void *crowd(void *done) {
+  while (!LOAD(*(bool *)done)) continue;
+  return NULL;
+}
+
+/* All on one CPU. A kernel lets each run for some milliseconds at a time, which must not be most of an interval. */
+static int in_a_crowd(void) {
+  pthread_t threads[CROWD];
+  bool done = false;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  for (int i = 0; i < CROWD; i++) CHECK_EQ(pthread_create(&threads[i], NULL, crowd, &done), 0);
+  int failed = in_turns(CROWDED_ROUNDS, THRUM_MS(30));
+  STORE(done, true);
+  for (int i = 0; i < CROWD; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+  return failed;
+}
+
+/* The crowd is another process: its affinity is from before thrum's first call. */
+int main(void) {
+  int status;
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) return in_a_crowd();
+  CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+  return in_turns(ROUNDS, THRUM_MS(5));
 }
