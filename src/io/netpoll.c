@@ -63,6 +63,7 @@ static struct {
   _Atomic bool started;
   _Atomic size_t waiting;
   _Atomic(struct thrumi_descriptor *) chunk[CHUNKS];
+  _Atomic uint32_t chunks; /* no chunk from this one on was ever made; it only grows */
 } netpoll = {.epoll = -1, .wake = -1};
 
 /* What a record says that is all zeroes but for its number: nothing is known. */
@@ -98,11 +99,11 @@ static void forked(void) {
   thrumi_store(&netpoll.started, false);
   thrumi_store(&netpoll.waiting, 0);
   netpoll.lock = (struct thrumi_spin){0};
-  for (int i = 0; i < CHUNKS; i++) {
+  for (uint32_t i = 0; i < thrumi_load(&netpoll.chunks); i++) {
     struct thrumi_descriptor *chunk = thrumi_load(&netpoll.chunk[i]);
     if (!chunk) continue;
     memset(chunk, 0, CHUNK * sizeof *chunk);
-    number(chunk, i * CHUNK);
+    number(chunk, (int)i * CHUNK);
   }
 }
 
@@ -158,11 +159,14 @@ static struct thrumi_descriptor *known(int fd) {
 /* NULL: no memory, or a number beyond all limits. */
 static struct thrumi_descriptor *record(int fd) {
   struct thrumi_descriptor *d = known(fd);
-  if (d || fd < 0 || (uint32_t)fd / CHUNK >= CHUNKS) return d;
+  uint32_t i = (uint32_t)fd / CHUNK;
+  if (d || fd < 0 || i >= CHUNKS) return d;
   struct thrumi_descriptor *none = NULL, *new = thrumi_os.reserve(CHUNK * sizeof *new);
   if (!new) return NULL;
   number(new, fd - fd % CHUNK);
-  if (!thrumi_cas(&netpoll.chunk[(uint32_t)fd / CHUNK], &none, new))
+  uint32_t chunks = thrumi_load(&netpoll.chunks);
+  while (chunks <= i && !thrumi_cas(&netpoll.chunks, &chunks, i + 1)) continue; /* before it is there */
+  if (!thrumi_cas(&netpoll.chunk[i], &none, new))
     thrumi_os.release(new, CHUNK * sizeof *new);
   return known(fd);
 }
