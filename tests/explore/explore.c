@@ -328,8 +328,12 @@ static bool walk(unsigned long long limit) {
   return !known;
 }
 
+/* The number of schedules, of each model, with the long ones; 0: all. Not set: all, but of the short ones. */
+static const char *limit_text(void) { return getenv("EXPLORE_LIMIT"); }
+
 static void walk_all(void) {
-  walk(ULLONG_MAX);
+  unsigned long long limit = limit_text() ? strtoull(limit_text(), NULL, 10) : 0;
+  if (!walk(limit ? limit : ULLONG_MAX)) printf("not to its end, ");
   printf("%s: %llu schedules of at most %u steps, %llu more cut short as equal to one of these", model->name,
          walked, longest, cut_short);
   if (given_up) printf(", %llu given up after %u steps of one thread", given_up, model->patience);
@@ -358,7 +362,7 @@ static void look_for_failure(const struct explore_model *models) {
 /* argv: nothing, or a model's name, or that and a schedule of it. */
 static void run_models(const struct explore_model *models, int argc, char **argv) {
   for (const struct explore_model *m = models; m->name; m++) {
-    if (argc > 1 ? strcmp(argv[1], m->name) != 0 : m->by_name) continue;
+    if (argc > 1 ? strcmp(argv[1], m->name) != 0 : m->by_name && !limit_text()) continue;
     choose_model(m);
     if (argc == 3)
       replay(argv[2]);

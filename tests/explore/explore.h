@@ -46,7 +46,7 @@ enum explore_kind {
 struct explore_model {
   const char *name;
   bool buffered;
-  bool by_name;  /* takes minutes: walked when it is named, and to find mutations */
+  bool by_name;  /* takes minutes: walked when it is named, with EXPLORE_LIMIT, and to find mutations */
   bool no_kills; /* no thread is killed: steps whose order with others' cannot matter are no decisions */
   unsigned
       patience; /* > 0: a schedule in which one thread makes so many steps while others could is given up */
