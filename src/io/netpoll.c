@@ -166,8 +166,7 @@ static struct thrumi_descriptor *record(int fd) {
   number(new, fd - fd % CHUNK);
   uint32_t chunks = thrumi_load(&netpoll.chunks);
   while (chunks <= i && !thrumi_cas(&netpoll.chunks, &chunks, i + 1)) continue; /* before it is there */
-  if (!thrumi_cas(&netpoll.chunk[i], &none, new))
-    thrumi_os.release(new, CHUNK * sizeof *new);
+  if (!thrumi_cas(&netpoll.chunk[i], &none, new)) thrumi_os.release(new, CHUNK * sizeof *new);
   return known(fd);
 }
 
