@@ -20,8 +20,9 @@
 #include <thrum/select.h>
 
 enum {
-  TRIES = 10
-}; /* so often in a row a process may die before it has done anything, while nobody else does anything */
+  TRIES = 10, /* so often in a row a process may die before it has done anything, while nobody else does */
+  AT_THE_END = 1000 /* so many ms a result waits for a descriptor while the program ends */
+};
 
 /* ---- Results ------------------------------------------------------------------------------------------------------- */
 
@@ -100,8 +101,19 @@ static void fail_lost(struct thrumi_attendant *a, const struct thrumi_result *re
   a->post.broken |= !work;
 }
 
+/* What was worked out is not given up because others have all descriptors just now; unless the program ends, and nobody gives any back. */
+static int fetch_parcel(struct thrumi_attendant *a) {
+  int fd, left = AT_THE_END;
+  while ((fd = thrumi_post_take_parcel(&a->post)) == -EMFILE && left) {
+    thrum_sleep(THRUM_MS(1));
+    left -= thrumi_processes_end();
+  }
+  if (fd == -EMFILE) a->post.broken = true; /* it lies in the way of all that come behind it */
+  return fd;
+}
+
 static void take_parcel(struct thrumi_attendant *a, const struct thrumi_result *result) {
-  int fd = thrumi_post_take_parcel(&a->post);
+  int fd = fetch_parcel(a);
   struct thrumi_bytes bytes = {0};
   if (fd >= 0) bytes = thrumi_parcel_map(fd, result->size);
   if (!bytes.data)

@@ -16,7 +16,10 @@
 #include <thrum/scope.h>
 #include <unistd.h>
 
-enum { KEEP_ROOM = 1 << 20 }; /* a result's memory is used again up to here */
+enum {
+  KEEP_ROOM = 1 << 20, /* a result's memory is used again up to here */
+  PATIENCE = 200       /* so many ms an errand waits for a descriptor */
+};
 
 struct hand {
   struct thrumi_post post;
@@ -197,12 +200,24 @@ static bool run_parcel(struct hand *hand, const struct thrumi_errand *errand, in
   return goes_on;
 }
 
+/* Tasks that were here before may have taken all descriptors for good. Then this process is of no use: it ends, and another one gets the errand,
+ * which has not begun. */
+static int fetch_parcel(struct hand *hand) {
+  int fd;
+  for (int i = 0; (fd = thrumi_post_take_parcel(&hand->post)) == -EMFILE && i < PATIENCE; i++)
+    thrum_sleep(THRUM_MS(1));
+  if (fd == -EMFILE) thrumi_post_close(&hand->post); /* its threads may be long in coming to an end */
+  return fd;
+}
+
+/* False: this is the child of a fork by the task; or the process is of no use. */
 static bool run_errand(struct hand *hand, struct thrumi_errand *errand) {
   const char *behind = (const char *)(errand + 1);
   bool is_parcel = errand->record.flags & THRUMI_RECORD_PARCEL;
   uint32_t waiting = THRUMI_RECORD_WAITING;
   introduce(hand, errand);
-  int fd = is_parcel ? thrumi_post_take_parcel(&hand->post) : -EINVAL;
+  int fd = is_parcel ? fetch_parcel(hand) : -EINVAL;
+  if (fd == -EMFILE) return false;
   bool is_mine = thrumi_cas(&errand->record.state, &waiting, (uint32_t)THRUMI_RECORD_BEGUN);
   if (is_mine && task_of(hand)) {
     const char *items = behind + thrumi_record_round(errand->name_size + errand->object_size);

@@ -1,10 +1,13 @@
 /* Descriptors along a connection: a byte that is no message's, the number of descriptors, with SCM_RIGHTS, as send_handle of Python's
  * multiprocessing.reduction does.
  *
- * Whether a descriptor comes next is asked with MSG_PEEK and no room for it: the kernel then says that it cut one off, and makes none. So
- * who asks for a descriptor where a message comes takes nothing from that. */
+ * What comes next is looked at with MSG_PEEK, which makes a descriptor of it already, and taken behind that. So who asks for a descriptor where a
+ * message comes takes nothing from that; and one for which there is no room stays: the kernel says that it was cut off, and drops it only from
+ * what is taken. */
 #define _GNU_SOURCE
 #include <process/conn.h>
+
+#include <os/os.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -48,40 +51,55 @@ int thrum_conn_send_fd(thrum_conn *c, int fd) { return thrum_conn_send_fd_for(c,
 
 /* ---- Receiving ---------------------------------------------------------------------------------------------------- */
 
-/* 0: a descriptor is next. Two bytes are asked for, since the kernel goes on to what was sent next, even when there is no room left, and
- * then tells of the descriptor of that; but it stops behind a byte that has one. */
-static int ask(const struct thrumi_turn *turn) {
-  char bytes[2];
+struct found {
+  int fd;
+  bool alone; /* one byte says so, and none was cut off */
+};
+
+/* Looks at what comes next, and makes its descriptor. Two bytes are asked for, since the kernel goes on to what was sent next, even when there is
+ * no room left, and then makes the descriptor of that; but it stops behind a byte that has one. Room of the length of one, not CMSG_SPACE: the rest of
+ * that would take a second one. */
+static int look(const struct thrumi_turn *turn, struct found *found) {
+  unsigned char bytes[2] = {0};
+  union control control;
+  memset(&control, 0, sizeof control);
   struct iovec piece = {bytes, sizeof bytes};
-  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-  ssize_t n = thrum_recvmsg_for(thrumi_conn_fd(turn->conn), &message, MSG_PEEK, thrum_left(turn->deadline));
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
+  ssize_t n = thrum_recvmsg_for(thrumi_conn_fd(turn->conn), &message, MSG_PEEK | MSG_CMSG_CLOEXEC,
+                                thrum_left(turn->deadline));
   if (n <= 0) return n ? (int)n : -EPIPE;
-  return n == 1 && message.msg_flags & MSG_CTRUNC ? 0 : -ENOMSG;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  bool cut_off = message.msg_flags & MSG_CTRUNC;
+  found->alone = bytes[0] == 1 && !cut_off;
+  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof(int)))
+    memcpy(&found->fd, CMSG_DATA(header), sizeof found->fd);
+  if (n == 1 && header) return 0;
+  if (found->fd >= 0) thrum_close(found->fd);
+  return n == 1 && cut_off ? -EMFILE : -ENOMSG;
+}
+
+/* The byte that was looked at, and what the kernel has with it. It is there: nothing is waited for, so no cancellation comes between. */
+static bool pass_over(const struct thrumi_turn *turn) {
+  char byte;
+  struct iovec piece = {&byte, 1};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  ssize_t n;
+  do n = thrumi_os.recvmsg(thrumi_conn_fd(turn->conn), &message, MSG_DONTWAIT);
+  while (n == -EINTR);
+  return n == 1;
 }
 
 static int fetch(const struct thrumi_turn *turn) {
-  unsigned char count = 0;
-  union control control;
-  memset(&control, 0, sizeof control);
-  struct iovec piece = {&count, 1};
-  /* Of the length of one, not CMSG_SPACE: the rest of that would take a second one. */
-  struct msghdr message = {
-      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
-  ssize_t n =
-      thrum_recvmsg_for(thrumi_conn_fd(turn->conn), &message, MSG_CMSG_CLOEXEC, thrum_left(turn->deadline));
-  if (n <= 0) return n ? (int)n : -EPIPE;
-  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (!header && message.msg_flags & MSG_CTRUNC) return -EMFILE;
-  int fd = -EPROTO;
-  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof fd))
-    memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  bool alone = count == 1 && !(message.msg_flags & MSG_CTRUNC);
-  if (fd >= 0 && alone) {
-    thrumi_descriptor_made(fd, THRUMI_FD_UNKNOWN);
-    return fd;
+  struct found found = {.fd = -1};
+  int error = look(turn, &found);
+  if (error) return error;
+  if (pass_over(turn) && found.fd >= 0 && found.alone) {
+    thrumi_descriptor_made(found.fd, THRUMI_FD_UNKNOWN);
+    return found.fd;
   }
-  if (fd >= 0) thrum_close(fd);
+  if (found.fd >= 0) thrum_close(found.fd);
   thrumi_conn_give_up(turn->conn, THRUM_CONN_READ, -EPROTO);
   return -EPROTO;
 }
@@ -91,8 +109,7 @@ static int receive_one(const struct thrumi_turn *turn) {
   if (in->error) return in->error;
   if (in->have) return -EBUSY;
   if (!turn->conn->shows_rights) return turn->conn->is_socket ? -EOPNOTSUPP : -ENOTSOCK;
-  int error = ask(turn);
-  return error ? error : fetch(turn);
+  return fetch(turn);
 }
 
 int thrum_conn_recv_fd_for(thrum_conn *c, thrum_duration timeout) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <thrum/io/file.h>
+#include <thrum/time.h>
 #include <unistd.h>
 
 void thrumi_post_open(struct thrumi_post *post, struct thrumi_board *board, int side, thrum_conn *conn) {
@@ -21,12 +22,8 @@ void thrumi_post_keep(struct thrumi_post *post, const void *record) {
   post->keep = record ? post->written - (back ? back : THRUMI_RING) : UINT64_MAX;
 }
 
-static void close_parcel(int fd) {
-  if (fd >= 0) thrum_close(fd);
-}
-
 void thrumi_post_close(struct thrumi_post *post) {
-  for (uint32_t n = post->parcel_count; n > 0; n--) close_parcel(thrumi_post_take_parcel(post));
+  for (uint32_t n = post->parcel_count; n > 0; n--) thrum_close(thrumi_post_take_parcel(post));
   thrum_conn_close(post->conn);
   if (post->board) munmap(post->board, sizeof *post->board);
   memset(post, 0, sizeof *post);
@@ -105,22 +102,22 @@ int thrumi_post_parcel(struct thrumi_post *post, const struct iovec *pieces, int
   return error == -ETIMEDOUT || error == -ETOOMANYREFS ? -EAGAIN : error;
 }
 
-/* Takes what came over the connection next: a parcel, or a wake-up, which has served. False: nothing. */
-static bool take_one(struct thrumi_post *post) {
+/* Takes what came over the connection next: a parcel, or a wake-up, which has served. 0; -EMFILE: a parcel, which stays there; others: nothing. */
+static int take_one(struct thrumi_post *post) {
   int fd = post->parcel_count < THRUMI_PARCELS ? thrum_conn_recv_fd_for(post->conn, 0) : -ETIMEDOUT;
-  if (fd >= 0 || fd == -EMFILE) {
+  if (fd >= 0) {
     post->parcels[(post->parcel_first + post->parcel_count++) % THRUMI_PARCELS] = fd;
-    return true;
+    return 0;
   }
   int error = fd == -ENOMSG ? (int)thrum_conn_recv_for(post->conn, NULL, 0, 0) : fd;
-  if (error && error != -ETIMEDOUT) post->gone = true;
-  return !error;
+  if (error && error != -ETIMEDOUT && error != -EMFILE) post->gone = true;
+  return error;
 }
 
 int thrumi_post_take_parcel(struct thrumi_post *post) {
-  while (!post->parcel_count && take_one(post)) {
-  }
-  if (!post->parcel_count) return -EPROTO;
+  int error = 0;
+  while (!post->parcel_count && !error) error = take_one(post);
+  if (!post->parcel_count) return error == -EMFILE ? error : -EPROTO;
   int fd = post->parcels[post->parcel_first];
   post->parcel_first = (post->parcel_first + 1) % THRUMI_PARCELS;
   post->parcel_count--;
@@ -191,5 +188,5 @@ bool thrumi_post_sleep_for_room(struct thrumi_post *post, size_t size) {
 void thrumi_post_wake(struct thrumi_post *post, bool rung) {
   thrumi_store(&post->in->reader_sleeps, 0u);
   thrumi_store(&post->out->writer_sleeps, 0u);
-  if (rung) take_one(post);
+  if (rung && take_one(post) == -EMFILE) thrum_sleep(THRUM_MS(1)); /* it stays readable */
 }

@@ -77,7 +77,7 @@ struct thrumi_post {
   bool broken; /* the other end has written what cannot be */
   bool gone;   /* the connection has ended, or does not work */
   uint32_t parcel_first, parcel_count;
-  int parcels[THRUMI_PARCELS]; /* descriptors, or errors, in the order of their records */
+  int parcels[THRUMI_PARCELS]; /* descriptors, in the order of their records */
 };
 
 /* Our end: `side` 0: the executor's, 1: the process's. The board is all zero at the start. */
@@ -105,7 +105,8 @@ void thrumi_post_stop(struct thrumi_post *post);
 struct thrumi_record *thrumi_post_next(struct thrumi_post *post);
 void thrumi_post_done(struct thrumi_post *post);
 
-/* The descriptor of the parcel of the record that came next; or an error. It is the caller's, for thrum_close. */
+/* The descriptor of the parcel of the record that came next; or an error. It is the caller's, for thrum_close. -EMFILE: there is no room for one
+ * more, and the parcel stays until there is. */
 int thrumi_post_take_parcel(struct thrumi_post *post);
 
 /* Maps a parcel of at least `size` bytes, and closes it. data NULL: it is none, or no memory. */

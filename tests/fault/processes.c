@@ -15,6 +15,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+static char begun[] = "/tmp/thrum-begun-XXXXXX", may_begin[] = "/tmp/thrum-may-begin-XXXXXX";
+static char deadly[] = "/tmp/thrum-deadly-XXXXXX", gate[] = "/tmp/thrum-gate-XXXXXX";
+
 static void restore(void) { thrumi_os = thrumi_os_linux; }
 
 /* ---- Who comes to work ---------------------------------------------------------------------------------------------- */
@@ -204,6 +207,63 @@ static int no_task_fails_for_a_moment_without_descriptors(void) {
   return 0;
 }
 
+static _Atomic int cut_off;
+
+static ssize_t count_cut_off(int fd, struct msghdr *message, int flags) {
+  ssize_t n = thrumi_os_linux.recvmsg(fd, message, flags);
+  if (n > 0 && message->msg_control && !message->msg_controllen && message->msg_flags & MSG_CTRUNC)
+    atomic_fetch_add(&cut_off, 1);
+  return n;
+}
+
+THRUM_TASK(writes_much_in_time) {
+  static char zeros[200000];
+  while (access(in, F_OK) != 0) usleep(1000);
+  return thrum_out_write(out, zeros, size ? sizeof zeros : 0);
+}
+
+/* Nor does it cost a result. */
+static void results_wait_for_descriptors(void) {
+  struct rlimit before, none;
+  const void *data;
+  size_t size = 0;
+  thrum_executor *x = processes_of(1);
+  thrum_future *f = must_submit(x, &writes_much_in_time, gate, sizeof gate);
+  AWAIT(thrum_future_running(f));
+  thrumi_os.recvmsg = count_cut_off;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){3, before.rlim_max};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  CHECK_EQ(mkdir(gate, 0700), 0); /* which takes no descriptor */
+  AWAIT(atomic_load(&cut_off) > 0);
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  CHECK_EQ(thrum_future_bytes(f, &data, &size), 0);
+  CHECK_EQ(size, 200000);
+  thrum_future_release(f);
+  CHECK_EQ(rmdir(gate), 0);
+  end_pool(x);
+  restore();
+}
+
+/* Once the process has all that it waits with itself. */
+THRUM_TASK(takes_all_descriptors) {
+  struct rlimit none = {3, 3};
+  thrum_conn *end[2];
+  if (thrum_conn_pair(end) != 0 || thrum_conn_wait_for(end[0], THRUM_MS(1)) != -ETIMEDOUT) return -EINVAL;
+  thrum_conn_close(end[0]), thrum_conn_close(end[1]);
+  return setrlimit(RLIMIT_NOFILE, &none) == 0 ? number_in(in) : -errno;
+}
+
+/* What comes behind it, and needs one, gets another process. */
+static void who_has_no_descriptors_is_replaced(void) {
+  static char bytes[200000];
+  thrum_executor *x = processes_of(1);
+  CHECK_EQ(take(submit_number(x, &takes_all_descriptors, 4)), 4);
+  CHECK_EQ(take(must_submit(x, &counts_bytes, bytes, sizeof bytes)), sizeof bytes);
+  CHECK_EQ(stats_of(x).started, 2);
+  end_pool(x);
+}
+
 enum { LIMIT = 256, HANDED = 150, STARTERS = 6, EACH = 2, NOBODY = 65534 };
 
 static intptr_t start_some(void *unused) {
@@ -293,8 +353,6 @@ static void the_environment_is_that_of_the_last_try(void) {
 
 /* ---- Cancelled ----------------------------------------------------------------------------------------------------------- */
 
-static char begun[] = "/tmp/thrum-begun-XXXXXX", may_begin[] = "/tmp/thrum-may-begin-XXXXXX";
-
 /* A program that takes long to come to its main. */
 __attribute__((constructor)) static void be_slow(void) {
   const char *until = getenv("THRUM_TESTS_SLOW");
@@ -375,8 +433,6 @@ static void what_cannot_be_captured_is_not_started(void) {
 }
 
 /* ---- Processes that die early -------------------------------------------------------------------------------------------- */
-
-static char deadly[] = "/tmp/thrum-deadly-XXXXXX", gate[] = "/tmp/thrum-gate-XXXXXX";
 
 THRUM_TASK(dies_if_deadly) {
   if (access(in, F_OK) == 0) _exit(4);
@@ -526,6 +582,8 @@ int main(int argc, char **argv) {
   a_task_that_runs_has_been_started();
   a_result_waits_for_a_descriptor();
   what_cannot_be_sent_is_sent_later();
+  results_wait_for_descriptors();
+  who_has_no_descriptors_is_replaced();
   the_environment_is_that_of_the_last_try();
   one_that_was_ready_has_been_started();
   what_cannot_be_captured_is_not_started();

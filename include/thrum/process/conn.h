@@ -128,8 +128,8 @@ THRUM_API int thrum_conn_send_fd(thrum_conn *c, int fd);
 THRUM_API THRUM_MUST_CHECK int thrum_conn_send_fd_for(thrum_conn *c, int fd, thrum_duration timeout);
 
 /* Receives one: the descriptor, the caller's, closed on exec. -ENOMSG: what comes next is not a descriptor, but a message; it
- * stays. -EBUSY: a message is kept that was too long. -EMFILE: no room for one more descriptor, and it is lost. Other errors as
- * thrum_conn_recv, which in turn says -EPROTO where a descriptor comes in place of a message. */
+ * stays. -EBUSY: a message is kept that was too long. -EMFILE: no room for one more descriptor; it stays, too, and the
+ * connection readable, so close one or let some time pass before the next call. Other errors as thrum_conn_recv, which in turn says -EPROTO where a descriptor comes in place of a message. */
 THRUM_API int thrum_conn_recv_fd(thrum_conn *c);
 THRUM_API THRUM_MUST_CHECK int thrum_conn_recv_fd_for(thrum_conn *c, thrum_duration timeout);
 
