@@ -48,7 +48,7 @@ static struct thrumi_work *claim(struct thrumi_attendant *a, uint64_t number) {
 static void fail(struct thrumi_process_pool *p, struct thrumi_work *work, int error, const char *why) {
   struct thrumi_works one = {0};
   thrumi_works_append(&one, work);
-  thrumi_processes_fail(p, one, error, why);
+  thrumi_processes_fail(p, one, error, why); /* which leaves nothing to an attendant's caller */
 }
 
 /* The executor is broken: the failure goes to the hook, and what is queued fails. */
@@ -286,9 +286,11 @@ static bool await_something(struct thrumi_attendant *a) {
   enum { DEATH, EXECUTOR, PROCESS };
   thrum_case c[] = {thrum_case_readable(thrum_process_sentinel(a->process)), thrum_case_event(&a->wake),
                     thrum_case_conn(a->post.conn)};
-  int which = thrum_select(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3);
+  thrum_duration longest = a->uncalled.first ? THRUM_MS(5) : THRUM_FOREVER;
+  int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, longest);
   thrumi_post_wake(&a->post, which == PROCESS);
-  if (which < 0) thrum_sleep(THRUM_MS(1)); /* the kernel has no room for what we wait for */
+  if (which < 0 && which != -ETIMEDOUT)
+    thrum_sleep(THRUM_MS(1)); /* the kernel has no room for what we wait for */
   return which == DEATH;
 }
 
@@ -378,6 +380,7 @@ static bool has_served_now(struct thrumi_attendant *a) {
 static bool serve(struct thrumi_attendant *a) {
   for (;;) {
     deliver(a);
+    thrumi_attendant_call_back(a);
     if (thrumi_post_is_lost(&a->post) && !a->killed) {
       thrum_process_kill(a->process);
       a->killed = true;
@@ -473,7 +476,12 @@ intptr_t thrumi_attendant_main(void *attendant) {
   thrum_lock_acquire(&a->pool->lock);
   a->thread = me;
   thrum_lock_release(&a->pool->lock);
-  THRUM_SHIELD(0) work(a);
-  THRUM_SHIELD(0) resign(a);
+  bool here = true;
+  THRUM_SHIELD(0) {
+    work(a);
+    thrumi_attendant_call_back(a);
+    here = thrumi_processes_call_back_here(a->pool, &a->uncalled);
+    if (here) resign(a);
+  }
   return 0;
 }

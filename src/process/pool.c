@@ -106,12 +106,13 @@ static void uncount(struct thrumi_process_pool *p, struct thrumi_attendant *a, i
   p->finished += forsaken.count;
   p->pins -= forsaken.count;
   thrum_lock_release(&p->lock);
-  thrumi_processes_fail(p, forsaken, error, "has no thread for it");
+  struct thrumi_works uncalled = thrumi_processes_fail(p, forsaken, error, "has no thread for it");
   thrum_lock_acquire(&p->lock);
   p->others--;
   if (!p->count && !p->others) thrum_cond_notify_all(&p->ended);
   thrumi_processes_unpin(p); /* the caller has another */
   thrum_lock_release(&p->lock);
+  thrumi_processes_call_back_here(p, &uncalled);
 }
 
 int thrumi_processes_start(struct thrumi_process_pool *p) {
@@ -128,17 +129,6 @@ int thrumi_processes_start(struct thrumi_process_pool *p) {
   uncount(p, a, error);
   if (a) thrumi_os.free(a);
   return error;
-}
-
-void thrumi_processes_fail(struct thrumi_process_pool *p, struct thrumi_works works, int error,
-                           const char *why) {
-  for (struct thrumi_work *work; (work = works.first);) {
-    char text[THRUMI_SENTENCE_MAX];
-    thrumi_works_remove(&works, work);
-    int size = snprintf(text, sizeof text, "executor %s %s", p->name, why);
-    char *sentence = thrumi_sentence_copy(text, (size_t)size);
-    thrumi_processes_finish(p, work, error, (struct thrumi_bytes){0}, sentence);
-  }
 }
 
 /* ---- Submitting --------------------------------------------------------------------------------------------------- */

@@ -63,6 +63,7 @@ struct thrumi_attendant {
   const thrum_task *introduced; /* of the last errand */
   uint64_t number;              /* of the last errand */
   uint64_t delivered;           /* results, from this process */
+  struct thrumi_works uncalled; /* they are done, and no thread was to be had for their callbacks */
   bool initializing;
   bool full;    /* there was no room for what is next */
   bool starved; /* nor is anything outstanding whose end would make some */
@@ -138,17 +139,24 @@ bool thrumi_processes_need(struct thrumi_process_pool *p);
 int thrumi_processes_start(struct thrumi_process_pool *p);     /* without the lock: that one */
 void thrumi_processes_wake_all(struct thrumi_process_pool *p); /* under the lock */
 
-/* Without the lock: fails them; takes the list over. */
-void thrumi_processes_fail(struct thrumi_process_pool *p, struct thrumi_works works, int error,
-                           const char *why);
-
 bool thrumi_processes_unpin(
     struct thrumi_process_pool *p); /* under the lock; true: to be freed, without it */
 void thrumi_processes_free(struct thrumi_process_pool *p);
 
 /* ---- results.c --------------------------------------------------------------------------------------------------------- */
 
-/* Stores the result, takes bytes and sentence over, finishes and tells. Callbacks run in a thread of their own. */
+/* Fails them; takes the list over. Callbacks run in threads of their own. For thrumi_processes_call_back_here, when the caller does not count any
+ * more: those for which there is none. An attendant keeps these, and has none. */
+struct thrumi_works thrumi_processes_fail(struct thrumi_process_pool *p, struct thrumi_works works, int error,
+                                          const char *why);
+
+/* False: this is the child of a fork by a callback. */
+bool thrumi_processes_call_back_here(struct thrumi_process_pool *p, struct thrumi_works *uncalled);
+
+/* Starts threads for callbacks that it keeps, as far as there are any now. */
+void thrumi_attendant_call_back(struct thrumi_attendant *a);
+
+/* Stores the result, takes bytes and sentence over, finishes and tells. */
 void thrumi_processes_finish(struct thrumi_process_pool *p, struct thrumi_work *work, intptr_t value,
                              struct thrumi_bytes bytes, char *sentence);
 char *thrumi_sentence_copy(const char *text, size_t size);

@@ -1,7 +1,8 @@
 /* What comes back from a process, on its way into futures.
  *
  * Callbacks may block, and an attendant must not: results of other tasks wait for it. So a future that has callbacks gets a thread for
- * them. They are counted, and the end of the executor waits for them. */
+ * them. They are counted, and the end of the executor waits for them. Where no thread is to be had an attendant keeps the future, tries again
+ * as long as it serves, and calls its callbacks itself when it has nothing else left to do; anybody else calls them at once. */
 #include <process/pool.h>
 
 #include <future/chunk.h>
@@ -19,12 +20,11 @@ char *thrumi_sentence_copy(const char *text, size_t size) {
   return sentence;
 }
 
-/* ---- Finishing ---------------------------------------------------------------------------------------------------- */
+/* ---- Callbacks ---------------------------------------------------------------------------------------------------- */
 
-static void leave_callbacks(struct thrumi_process_pool *p) {
-  thrumi_announce(p); /* what they did is seen by who waits for the end */
+static void unpin(struct thrumi_process_pool *p, uint32_t others) {
   thrum_lock_acquire(&p->lock);
-  p->others--;
+  p->others -= others;
   if (!p->count && !p->others) thrum_cond_notify_all(&p->ended);
   bool last = thrumi_processes_unpin(p);
   thrum_lock_release(&p->lock);
@@ -39,7 +39,8 @@ static intptr_t call_back(void *arg) {
   thrumi_future_call_back(f);
   if (forks != thrumi_forks) return 0;
   thrum_future_release(f);
-  leave_callbacks(p);
+  thrumi_announce(p); /* what they did is seen by who waits for the end */
+  unpin(p, 1);
   return 0;
 }
 
@@ -49,35 +50,109 @@ bool thrumi_processes_calls_back(const struct thrumi_process_pool *p) {
   return me->fn == call_back && ((const thrum_future *)me->arg)->executor == &p->executor;
 }
 
-static void start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
+/* The future has a pin. False: no thread is to be had. */
+static bool start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
   char name[THRUM_NAME_MAX];
   snprintf(name, sizeof name, "%.40s callbacks", p->name);
   thrum_options options = thrumi_servant(name, THRUM_NO);
   thrum_lock_acquire(&p->lock);
   p->others++;
-  p->pins++;
   thrum_lock_release(&p->lock);
   thrumi_announce(f);
-  if (thrum_spawn_with(NULL, &options, call_back, f) != 0) call_back(f);
+  if (thrum_spawn_with(NULL, &options, call_back, f) == 0) return true;
+  thrum_lock_acquire(&p->lock);
+  p->others--; /* the caller counts: this is not the end */
+  thrum_lock_release(&p->lock);
+  return false;
 }
 
-static void finish(struct thrumi_process_pool *p, thrum_future *f) {
-  if (!thrumi_future_finish(f)) return;
-  if (thrumi_future_tell(f))
-    start_callbacks(p, f);
-  else
-    thrum_future_release(f);
+/* Starts a thread for each, as far as there are any. Those for which there is none. */
+static struct thrumi_works start_all(struct thrumi_process_pool *p, struct thrumi_works called) {
+  struct thrumi_works left = {0};
+  for (struct thrumi_work *work; (work = called.first);) {
+    thrumi_works_remove(&called, work);
+    if (!start_callbacks(p, &work->future)) thrumi_works_append(&left, work);
+  }
+  return left;
 }
 
-void thrumi_processes_finish(struct thrumi_process_pool *p, struct thrumi_work *work, intptr_t value,
-                             struct thrumi_bytes bytes, char *sentence) {
+void thrumi_attendant_call_back(struct thrumi_attendant *a) {
+  if (!a->uncalled.first) return;
+  struct thrumi_works called = a->uncalled;
+  a->uncalled = start_all(a->pool, called);
+}
+
+/* They may wait for anything, also for the executor's end: they do not count. */
+bool thrumi_processes_call_back_here(struct thrumi_process_pool *p, struct thrumi_works *uncalled) {
+  uint32_t forks = thrumi_forks;
+  for (struct thrumi_work *work; (work = uncalled->first);) {
+    thrumi_works_remove(uncalled, work);
+    thrumi_future_call_back(&work->future);
+    if (forks != thrumi_forks) return false;
+    thrum_future_release(&work->future);
+    unpin(p, 0);
+  }
+  return true;
+}
+
+/* ---- Finishing ---------------------------------------------------------------------------------------------------- */
+
+/* True: somebody is to be told. */
+static bool finish(struct thrumi_work *work, intptr_t value, struct thrumi_bytes bytes, char *sentence) {
   thrum_future *f = &work->future;
   f->result = value;
   f->bytes = bytes.data;
   f->size = bytes.size;
   f->sentence = sentence;
   if (thrum_failed(value) && work->unheard) thrumi_tell_uncaught(thrumi_me(), value, sentence);
-  finish(p, f);
+  return thrumi_future_finish(f);
+}
+
+/* All that wait go on before the first callback, which may wait for one of them. Those whose callbacks find no thread. */
+static struct thrumi_works tell(struct thrumi_process_pool *p, struct thrumi_works finished) {
+  struct thrumi_works called = {0};
+  for (struct thrumi_work *work; (work = finished.first);) {
+    thrumi_works_remove(&finished, work);
+    if (thrumi_future_tell(&work->future))
+      thrumi_works_append(&called, work);
+    else
+      thrum_future_release(&work->future);
+  }
+  thrum_lock_acquire(&p->lock);
+  p->pins += called.count;
+  thrum_lock_release(&p->lock);
+  return start_all(p, called);
+}
+
+/* An attendant has others' results to take, for which a callback may wait: it calls none of them before its end. */
+static struct thrumi_works leave_to_attendant(struct thrumi_process_pool *p, struct thrumi_works uncalled) {
+  const struct thrumi_thread *me = thrumi_me();
+  struct thrumi_attendant *a = me->fn == thrumi_attendant_main ? me->arg : NULL;
+  if (!a || a->pool != p) return uncalled;
+  thrumi_works_move(&a->uncalled, &uncalled);
+  return (struct thrumi_works){0};
+}
+
+void thrumi_processes_finish(struct thrumi_process_pool *p, struct thrumi_work *work, intptr_t value,
+                             struct thrumi_bytes bytes, char *sentence) {
+  struct thrumi_works one = {0};
+  if (!finish(work, value, bytes, sentence)) return;
+  thrumi_works_append(&one, work);
+  struct thrumi_works uncalled = leave_to_attendant(p, tell(p, one));
+  thrumi_processes_call_back_here(p, &uncalled);
+}
+
+struct thrumi_works thrumi_processes_fail(struct thrumi_process_pool *p, struct thrumi_works works, int error,
+                                          const char *why) {
+  struct thrumi_works finished = {0};
+  for (struct thrumi_work *work; (work = works.first);) {
+    char text[THRUMI_SENTENCE_MAX];
+    thrumi_works_remove(&works, work);
+    int size = snprintf(text, sizeof text, "executor %s %s", p->name, why);
+    char *sentence = thrumi_sentence_copy(text, (size_t)size);
+    if (finish(work, error, (struct thrumi_bytes){0}, sentence)) thrumi_works_append(&finished, work);
+  }
+  return leave_to_attendant(p, tell(p, finished));
 }
 
 /* ---- Unpacking ------------------------------------------------------------------------------------------------------- */

@@ -20,6 +20,11 @@ static char deadly[] = "/tmp/thrum-deadly-XXXXXX", gate[] = "/tmp/thrum-gate-XXX
 
 static void restore(void) { thrumi_os = thrumi_os_linux; }
 
+static void touch(const char *path) {
+  int fd = open(path, O_CREAT | O_WRONLY, 0600);
+  CHECK(fd >= 0 && close(fd) == 0);
+}
+
 /* ---- Who comes to work ---------------------------------------------------------------------------------------------- */
 
 static _Atomic int boards;
@@ -39,9 +44,7 @@ THRUM_TASK(waits_for_file) {
 /* One attendant is about to come, and fails, while another one is idle: it takes what the first was counted on for. */
 static void an_idle_one_takes_over(void) {
   static char path[] = "/tmp/thrum-gate-XXXXXX";
-  int fd = mkstemp(path);
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(path);
   unlink(path);
   thrumi_os.memory_create = no_second_board;
   thrum_executor *x = processes_of(2);
@@ -49,8 +52,7 @@ static void an_idle_one_takes_over(void) {
   AWAIT(stats_of(x).started == 1);
   thrum_future *second = must_submit(x, &waits_for_file, path, sizeof path);
   AWAIT(atomic_load(&boards) == 2);
-  fd = open(path, O_CREAT | O_WRONLY, 0600);
-  close(fd);
+  touch(path);
   CHECK_EQ(take(first), sizeof path);
   CHECK_EQ(take(second), sizeof path);
   AWAIT(stats_of(x).idle == 1); /* nobody else has a process */
@@ -363,11 +365,6 @@ __attribute__((constructor)) static void be_slow(void) {
   while (access(until, F_OK) != 0) usleep(1000);
 }
 
-static void touch(const char *path) {
-  int fd = open(path, O_CREAT | O_WRONLY, 0600);
-  CHECK(fd >= 0 && close(fd) == 0);
-}
-
 THRUM_TASK(begins) {
   touch(in);
   return (int)size;
@@ -563,8 +560,8 @@ static void a_forked_one_has_no_ends_of_others(void) {
 static void make_names(void) {
   char *const names[] = {begun, may_begin, deadly, gate};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    int fd = mkstemp(names[i]);
-    CHECK(fd >= 0 && close(fd) == 0 && unlink(names[i]) == 0);
+    make_temporary(names[i]);
+    CHECK_EQ(unlink(names[i]), 0);
   }
 }
 

@@ -64,6 +64,13 @@ static inline int open_descriptors(void) {
 
 static inline bool is_there(pid_t pid) { return kill(pid, 0) == 0; }
 
+/* Makes an empty file of a name of its own, in place of the X's. It is there until somebody takes it away, which is what tasks wait for. */
+static inline void make_temporary(char *path) {
+  int fd = mkstemp(path);
+  CHECK(fd >= 0);
+  CHECK_EQ(close(fd), 0);
+}
+
 /* Of a file into which tasks write a byte each when they are there; -1: there is none. */
 static inline off_t size_of(const char *path) {
   struct stat s;

@@ -25,9 +25,7 @@ static char path[64];
 
 static void make_file(void) {
   strcpy(path, "/tmp/thrum-pool-XXXXXX");
-  int fd = mkstemp(path);
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(path);
 }
 
 static void pending_ones_are_cancelled_promptly(void) {

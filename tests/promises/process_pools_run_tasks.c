@@ -282,16 +282,14 @@ THRUM_TASK(stays_until_told) {
 
 static void limit_holds(void) {
   char path[] = "/tmp/thrum-pool-XXXXXX";
-  int fd = mkstemp(path);
   thrum_executor *x = processes_of(2);
   thrum_future *f[6];
-  CHECK(fd >= 0);
+  make_temporary(path);
   for (int i = 0; i < 6; i++) f[i] = must_submit(x, &stays_until_told, path, sizeof path);
   AWAIT(thrum_future_running(f[0]) && thrum_future_running(f[1]) && thrum_executor_pids(x, NULL, 0) == 2);
   CHECK_EQ(stats_of(x).started, 2);
   CHECK(!thrum_future_done(f[0]) && !thrum_future_done(f[1]));
   unlink(path);
-  close(fd);
   for (int i = 0; i < 6; i++) CHECK_EQ(take(f[i]), 0);
   CHECK_EQ(stats_of(x).started, 2);
   end_pool(x);
@@ -340,12 +338,10 @@ THRUM_TASK(own_cpu) {
 /* And different ones, as long as there are some. */
 static void pinned_ones_have_one_cpu(void) {
   char path[] = "/tmp/thrum-pool-XXXXXX";
-  int fd = mkstemp(path);
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
   thrum_future *f[2];
   cpu_set_t all;
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(path);
   CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
   o.processes = 2;
   o.pinned = true;
@@ -374,11 +370,9 @@ static bool tries_anew(thrum_executor *x) {
 static void many_work_at_once(void) {
   enum { N = 50 };
   char path[] = "/tmp/thrum-pool-XXXXXX";
-  int fd = TESTS_SANITIZED ? -1 : mkstemp(path);
   thrum_future *f[N];
   if (TESTS_SANITIZED) return;
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(path);
   thrum_executor *x = processes_of(N);
   for (int i = 0; i < N; i++) f[i] = must_submit(x, &stays_with_others, path, sizeof path);
   AWAIT(size_of(path) == N || tries_anew(x));

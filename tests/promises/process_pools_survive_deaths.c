@@ -72,9 +72,7 @@ static void write_lives(int n) {
 
 static void tasks_are_tried_again(void) {
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
-  int fd = mkstemp(path);
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(path);
   o.processes = 2;
   o.retries = 3;
   thrum_executor *x = processes_with(o);
@@ -170,11 +168,9 @@ static void send_to_each(thrum_executor *x, int signo) {
 static void a_terminal_harms_nobody(int method) {
   enum { N = 2 };
   char mark[] = "/tmp/thrum-pool-XXXXXX";
-  int fd = mkstemp(mark);
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
   thrum_future *f[N];
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(mark);
   o.processes = N;
   o.method = method;
   thrum_executor *x = processes_with(o);
@@ -194,10 +190,8 @@ static void a_terminal_harms_nobody(int method) {
 
 static void unless_they_want_it(void) {
   char mark[] = "/tmp/thrum-pool-XXXXXX";
-  int fd = mkstemp(mark);
   thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
-  CHECK(fd >= 0);
-  close(fd);
+  make_temporary(mark);
   o.processes = 1;
   o.initializer = &minds_interrupts;
   thrum_executor *x = processes_with(o);

@@ -33,7 +33,8 @@
  * nothing to do takes it away from one that is busy, and thrum_executor_shutdown with `cancel_pending` cancels it. So tasks
  * begin about in the order in which they were submitted.
  *
- * Callbacks of futures run in threads of this process, made for it. What a task prints goes where this process's output goes. */
+ * Callbacks of futures run in threads of this process, made for it; while there is no memory for one they wait, until the end of the executor if
+ * need be, where they are called one after the other. What a task prints goes where this process's output goes. */
 #ifndef THRUM_PROCESS_POOL_H
 #define THRUM_PROCESS_POOL_H
 

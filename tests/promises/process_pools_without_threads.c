@@ -1,0 +1,195 @@
+/* An executor of processes for which no thread is to be had, for who attends a process or for callbacks: whoever counts on one is told, before who
+ * waits for the end; and no callback that has to be called elsewhere keeps from anybody what it waits for.
+ * __wrap_thrum_spawn_with stands between the executor and thrum_spawn_with (the linker's --wrap). */
+#include "parked.h"
+#include "process_pools.h"
+
+int __real_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg);
+int __wrap_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg);
+
+enum { NONE, ATTENDANTS, CALLBACKS, BOTH };
+
+static int refused;             /* whose threads there are none for */
+static thrum_event *refused_at; /* it waits there first */
+static int refusals;
+
+int __wrap_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg) {
+  bool ours = options->name && strncmp(options->name, "crew", 4) == 0;
+  int who = ours && strstr(options->name, "callbacks") ? CALLBACKS : ATTENDANTS;
+  if (!ours || !(LOAD(refused) & who)) return __real_thrum_spawn_with(t, options, fn, arg);
+  ADD(refusals, 1);
+  if (LOAD(refused_at)) thrum_event_wait(LOAD(refused_at));
+  return -ENOMEM;
+}
+
+static thrum_executor *crew_of_one(void) {
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  o.name = "crew";
+  o.processes = 1;
+  STORE(refusals, 0);
+  return processes_with(o);
+}
+
+THRUM_TASK(twice) { return 2 * number_in(in); }
+
+THRUM_TASK(stays) {
+  while (access(in, F_OK) == 0) usleep(1000);
+  return (int)size;
+}
+
+static thrum_executor *crew;
+static thrum_future *first, *second;
+static int called;
+
+static intptr_t submit_first(void *unused) {
+  return thrum_submit_task(crew, &first, &twice, &(int){1}, sizeof(int)) + (intptr_t)unused;
+}
+
+/* The first has found nobody, and waits for that: its submitter is in the midst of the call. */
+static thrum_thread hold_first(thrum_event *hold) {
+  crew = crew_of_one();
+  STORE(refused, BOTH);
+  STORE(refused_at, hold);
+  thrum_thread submitter = must_spawn(submit_first, NULL);
+  AWAIT(LOAD(refusals) == 1);
+  return submitter;
+}
+
+static void let_go(thrum_event *hold) {
+  STORE(refused_at, NULL);
+  thrum_event_set(hold);
+}
+
+/* ---- The end comes behind the results ------------------------------------------------------------------------------- */
+
+static thrum_event fails;
+static thrum_thread shutter;
+static bool told;
+
+/* In the submitter, which counts for nobody who comes any more: just then somebody waits for the end, and has every chance to go on. */
+static void hear_of_failure(thrum_thread t, intptr_t failure, const char *sentence) {
+  (void)t, (void)sentence;
+  CHECK_EQ(failure, -ENOMEM);
+  thrum_event_set(&fails);
+  AWAIT(is_parked(shutter));
+  STORE(told, true);
+}
+
+static intptr_t shut_and_look(void *unused) {
+  thrum_event_wait(&fails);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+  CHECK(LOAD(told)); /* which the hook says only when this thread is parked */
+  CHECK(thrum_future_done(second));
+  return (intptr_t)unused;
+}
+
+static void the_end_comes_behind_the_results(void) {
+  thrum_event hold = {0};
+  thrum_on_uncaught(hear_of_failure);
+  thrum_thread submitter = hold_first(&hold);
+  /* Nobody asks for it, so the hook hears of its failure. */
+  CHECK_EQ(thrum_submit_task(crew, NULL, &twice, &(int){1}, sizeof(int)), 0);
+  second = submit_number(crew, &twice, 2);
+  shutter = must_spawn(shut_and_look, NULL);
+  AWAIT(is_parked(shutter));
+  let_go(&hold);
+  CHECK_EQ(must_join(submitter), 0);
+  CHECK_EQ(must_join(shutter), 0);
+  take_failure(first, -ENOMEM, "has no thread for it");
+  take_failure(second, -ENOMEM, "has no thread for it");
+  thrum_on_uncaught(NULL);
+  STORE(refused, NONE);
+  end_pool(crew);
+}
+
+/* ---- Callbacks that are called where there is no thread for them ------------------------------------------------------- */
+
+/* In the submitter: for what failed with it, and for the end. */
+static intptr_t wait_for_all(thrum_future *f, void *other) {
+  intptr_t result = 0;
+  CHECK_EQ(thrum_future_result(other, &result), 0);
+  CHECK_EQ(result, -ENOMEM);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+  ADD(called, 1);
+  return f ? 0 : -EINVAL;
+}
+
+static void callbacks_of_what_failed_wait_for_it(void) {
+  thrum_event hold = {0};
+  STORE(called, 0);
+  thrum_thread submitter = hold_first(&hold);
+  thrum_future *f[2];
+  for (int i = 0; i < 2; i++) f[i] = submit_number(crew, &twice, i);
+  for (int i = 0; i < 2; i++) CHECK_EQ(thrum_future_add_done_callback(f[i], wait_for_all, f[!i]), 0);
+  let_go(&hold);
+  CHECK_EQ(must_join(submitter), 0);
+  CHECK_EQ(LOAD(called), 2);
+  for (int i = 0; i < 2; i++) take_failure(f[i], -ENOMEM, "has no thread for it");
+  thrum_future_release(first);
+  STORE(refused, NONE);
+  end_pool(crew);
+}
+
+static intptr_t wait_for_second(thrum_future *f, void *unused) {
+  (void)unused;
+  CHECK_EQ(thrum_future_wait(second), 0);
+  ADD(called, 1);
+  return f ? 0 : -EINVAL;
+}
+
+/* The second is with the same process, and the first's callback waits for it: when there is a thread again. */
+static void callbacks_wait_for_threads(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  make_temporary(path);
+  crew = crew_of_one();
+  STORE(called, 0);
+  STORE(refused, CALLBACKS);
+  first = must_submit(crew, &stays, path, sizeof path);
+  second = submit_number(crew, &twice, 4);
+  CHECK_EQ(thrum_future_add_done_callback(first, wait_for_second, NULL), 0);
+  unlink(path);
+  CHECK_EQ(take(first), sizeof path);
+  AWAIT(LOAD(refusals) > 0);
+  CHECK_EQ(thrum_future_wait(second), 0);
+  CHECK_EQ(LOAD(called), 0);
+  STORE(refused, NONE);
+  AWAIT(LOAD(called) == 1);
+  CHECK_EQ(take(second), 8);
+  end_pool(crew);
+}
+
+static intptr_t shut_within(thrum_future *f, void *unused) {
+  (void)unused;
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), -EDEADLK);
+  ADD(called, 1);
+  return f ? 0 : -EINVAL;
+}
+
+/* There is none for as long as the executor lives: they are called all the same, and the end comes behind them. */
+static void callbacks_are_called_at_the_end(void) {
+  crew = crew_of_one();
+  STORE(called, 0);
+  STORE(refused, CALLBACKS);
+  for (int i = 0; i < 3; i++) {
+    char path[] = "/tmp/thrum-pool-XXXXXX";
+    make_temporary(path);
+    thrum_future *f = must_submit(crew, &stays, path, sizeof path);
+    CHECK_EQ(thrum_future_add_done_callback(f, shut_within, NULL), 0);
+    unlink(path);
+    CHECK_EQ(take(f), sizeof path);
+  }
+  CHECK_EQ(LOAD(called), 0);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+  CHECK_EQ(LOAD(called), 3);
+  STORE(refused, NONE);
+  end_pool(crew);
+}
+
+int main(int argc, char **argv) {
+  CHECK_EQ(thrum_process_main(argc, argv), 0);
+  the_end_comes_behind_the_results();
+  callbacks_of_what_failed_wait_for_it();
+  callbacks_wait_for_threads();
+  callbacks_are_called_at_the_end();
+  return 0;
+}
