@@ -178,8 +178,9 @@ typedef struct thrum_map thrum_map;
  * `ahead` keeps back. The items stay the caller's, in place, until thrum_map_end. The first failure ends it, unless told to keep going: it is handed out as a result, and what has not
  * begun is cancelled. Told to keep going or not, a chunk that did not run to its end ends it: its process died, the task is not there, or
  * the executor is broken. That failure is handed out once, in place of the results that the chunk lacks, and those of chunks behind it are
- * not, also where they are there. Whether n items of that size fit into memory is not looked at; with
- * item_size 0 each call gets the same pointer. options may be NULL. Errors as thrum_submit; what was submitted before is cancelled then. All calls by one thread
+ * not, also where they are there. With item_size 0 each call gets
+ * the same pointer. options may be NULL. Errors as thrum_submit; -EINVAL also: items is NULL while n is not 0, or n items of that size are
+ * more than memory can hold. What was submitted before is cancelled then. All calls by one thread
  * at a time. */
 THRUM_API int thrum_map_start(thrum_map **out, thrum_executor *executor, thrum_fn *fn, void *items, size_t n,
                               size_t item_size, const thrum_map_options *options);

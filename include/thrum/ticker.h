@@ -34,7 +34,7 @@ THRUM_API int thrum_ticker_start_at(thrum_ticker *ticker, thrum_time first, thru
 /* Waits for a tick. How many there have been since the last wait, 1 or more; or -EPIPE: the ticker is stopped, -ECANCELED, and
  * the timed form -ETIMEDOUT, the other one -EAGAIN. An error has taken no tick. Switches; a cancellation point; the try form neither. */
 THRUM_API int64_t thrum_ticker_wait(thrum_ticker *ticker);
-THRUM_API int64_t thrum_ticker_wait_for(thrum_ticker *ticker, thrum_duration timeout);
+THRUM_API THRUM_MUST_CHECK int64_t thrum_ticker_wait_for(thrum_ticker *ticker, thrum_duration timeout);
 THRUM_API int64_t thrum_ticker_try_wait(thrum_ticker *ticker);
 
 /* No more ticks: those who wait return with -EPIPE, also with ticks that they have not taken. Does not switch. */

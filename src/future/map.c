@@ -164,10 +164,15 @@ static void give_back_all(struct thrum_map *m) {
 
 static bool good_options(const thrum_map_options *o) { return o->size == sizeof *o; }
 
+/* Where each item lies can be reckoned. */
+static bool good_items(const struct thrum_map *m) {
+  return !m->n || (m->items && (!m->item_size || m->n <= PTRDIFF_MAX / m->item_size));
+}
+
 static int start(thrum_map **out, struct thrum_map made, const thrum_map_options *options) {
   static const thrum_map_options defaults = THRUM_MAP_OPTIONS_INIT;
   const thrum_map_options *o = options ? options : &defaults;
-  if (!out || !good_options(o) || (made.n && !made.items)) return -EINVAL;
+  if (!out || !good_options(o) || !good_items(&made)) return -EINVAL;
   made.chunk = o->chunk ? o->chunk : 1;
   if (made.chunk > made.n && made.n) made.chunk = made.n;
   size_t chunks = chunks_of(&made);

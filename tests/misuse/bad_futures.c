@@ -61,6 +61,10 @@ static void bad_tasks(thrum_executor *x) {
   CHECK_EQ(thrum_map_start(NULL, x, one, items, 2, 4, NULL), -EINVAL);
   CHECK_EQ(thrum_map_start(&m, x, one, NULL, 2, 4, NULL), -EINVAL);
   CHECK_EQ(thrum_map_start_task(&m, x, NULL, items, 2, 4, NULL), -EINVAL);
+  o.ahead = 1; /* the sizes alone are too much, and no ring for so many */
+  CHECK_EQ(thrum_map_start(&m, x, one, items, SIZE_MAX / 2, 4, &o), -EINVAL);
+  CHECK_EQ(thrum_map_start(&m, x, one, items, 2, SIZE_MAX / 2, &o), -EINVAL);
+  CHECK_EQ(thrum_map_start_task(&m, x, &task, items, 4, SIZE_MAX / 4 + 1, &o), -EINVAL);
   o.size--;
   CHECK_EQ(thrum_map_start(&m, x, one, items, 2, 4, &o), -EINVAL);
   CHECK(!m);
