@@ -22,6 +22,10 @@ command_fn dis_command, doctor_command, dump_command, new_command, run_command, 
 /* Why no timeline can be written to that path, in words that stay until the next call: its suffix. NULL: one can. */
 const char *timeline_objection(const char *path);
 
+/* Shows the trace as `thrum timeline` would: in `out`, or as text on standard output if that is "-". What comes before a damage or
+ * a missing end is shown. Messages name the trace as it is `called`. 0, or STATUS_FAILED after a message. */
+int timeline_show(const char *trace, const char *called, const char *out);
+
 /* Prints "thrum NAME: message" and a newline on standard error; always STATUS_FAILED. NAME is the running command's. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -32,11 +36,12 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 size_t letters_apart(const char *a, const char *b);
 
 /* A file that is whole or not there at all: written beside its place under a name of its own, and moved there at the end. A
- * path of "-" is standard output. */
+ * signal that ends the process has that one removed before. A path of "-" is standard output. */
 struct output {
   FILE *stream; /* to write to */
   const char *path;
-  char *temporary; /* NULL: standard output */
+  char *temporary;     /* NULL: standard output */
+  struct output *next; /* of those that are open */
 };
 
 /* 0, or STATUS_FAILED after a message. */

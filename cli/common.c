@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -55,13 +56,72 @@ size_t letters_apart(const char *a, const char *b) {
   return row[lb];
 }
 
+/* ---- What is temporary, when a signal ends us ----------------------------------------------------------------- */
+
+static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ};
+enum { ENDS = sizeof ends / sizeof *ends };
+
+static struct output *unfinished; /* changed while those signals are blocked */
+
+/* Sent again, it comes when this returns: it is blocked as long. */
+static void on_end(int signo) {
+  for (struct output *o = unfinished; o; o = o->next) unlink(o->temporary);
+  signal(signo, SIG_DFL);
+  raise(signo);
+}
+
+/* Those that are ignored, or already somebody's, stay so. */
+static void handle_ends(void) {
+  static int handled;
+  struct sigaction now, ours = {.sa_handler = on_end};
+  if (handled++) return;
+  sigemptyset(&ours.sa_mask);
+  for (int i = 0; i < ENDS; i++) sigaddset(&ours.sa_mask, ends[i]);
+  for (int i = 0; i < ENDS; i++)
+    if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) sigaction(ends[i], &ours, NULL);
+}
+
+static void block_ends(sigset_t *before) {
+  sigset_t all;
+  sigemptyset(&all);
+  for (int i = 0; i < ENDS; i++) sigaddset(&all, ends[i]);
+  sigprocmask(SIG_BLOCK, &all, before);
+}
+
+/* A file of that name, which a signal does not leave behind: -1 with errno. */
+static int make_temporary(struct output *out) {
+  sigset_t before;
+  handle_ends();
+  block_ends(&before);
+  int fd = mkstemp(out->temporary), error = errno;
+  if (fd >= 0) {
+    out->next = unfinished;
+    unfinished = out;
+  }
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  return fd;
+}
+
+/* It is in its place, or removed. */
+static void forget_temporary(struct output *out) {
+  sigset_t before;
+  struct output **at = &unfinished;
+  block_ends(&before);
+  while (*at && *at != out) at = &(*at)->next;
+  if (*at) *at = out->next;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  free(out->temporary);
+  out->temporary = NULL;
+}
+
 /* ---- Output ------------------------------------------------------------------------------------------------- */
 
 int output_open(struct output *out, const char *path) {
   *out = (struct output){.stream = stdout, .path = path};
   if (strcmp(path, "-") == 0) return 0;
   if (asprintf(&out->temporary, "%s.XXXXXX", path) < 0) return fail("%s: no memory", path);
-  int fd = mkstemp(out->temporary);
+  int fd = make_temporary(out);
   out->stream = fd < 0 ? NULL : fdopen(fd, "w");
   if (out->stream) return 0;
   int error = errno;
@@ -69,7 +129,7 @@ int output_open(struct output *out, const char *path) {
     close(fd);
     unlink(out->temporary);
   }
-  free(out->temporary);
+  forget_temporary(out);
   return fail("%s: cannot be written: %s", path, strerror(error));
 }
 
@@ -89,8 +149,7 @@ int output_close(struct output *out) {
   out->stream = NULL;
   if (!error && rename(out->temporary, out->path) != 0) error = errno;
   if (error) unlink(out->temporary);
-  free(out->temporary);
-  out->temporary = NULL;
+  forget_temporary(out);
   return error ? fail("%s: not written: %s", out->path, strerror(error)) : 0;
 }
 
@@ -98,6 +157,6 @@ void output_discard(struct output *out) {
   if (!out->temporary) return;
   fclose(out->stream);
   unlink(out->temporary);
-  free(out->temporary);
+  forget_temporary(out);
   *out = (struct output){0};
 }

@@ -15,7 +15,7 @@ enum { OUTPUTS_MAX = 16, WIDTH = 100, WIDTH_MAX = 1000, THREADS = 40, THREADS_MA
 enum { OPTION_STATS = 256, OPTION_CHECK, OPTION_PARTIAL, OPTION_WIDTH };
 
 struct request {
-  const char *trace, *outputs[OUTPUTS_MAX];
+  const char *trace, *called, *outputs[OUTPUTS_MAX]; /* `called` is for messages */
   int output_count;
   bool stats, json, check, partial;
   struct text_options text;
@@ -63,7 +63,7 @@ const char *timeline_objection(const char *path) {
 
 static int write_from_events(const struct format *f, const struct request *r, struct output *out) {
   struct trace t;
-  if (trace_open(&t, r->trace, r->partial)) return STATUS_FAILED;
+  if (trace_open(&t, r->trace, r->called, r->partial)) return STATUS_FAILED;
   int status = f->from_events(&t, out);
   trace_close(&t);
   return status;
@@ -91,7 +91,7 @@ static bool needs_model(const struct request *r) {
 
 static int check(const struct request *r) {
   struct trace t;
-  if (trace_open(&t, r->trace, r->partial)) return STATUS_FAILED;
+  if (trace_open(&t, r->trace, r->called, r->partial)) return STATUS_FAILED;
   int status = check_trace(&t, stdout);
   trace_close(&t);
   return status;
@@ -113,7 +113,7 @@ static int serve(const struct request *r) {
   struct model m = {0};
   int checked = r->check ? check(r) : 0;
   if (r->check && !r->output_count && !r->stats && !r->json) return checked;
-  if (needs_model(r) && model_read(&m, r->trace, r->partial)) return STATUS_FAILED;
+  if (needs_model(r) && model_read(&m, r->trace, r->called, r->partial)) return STATUS_FAILED;
   int status = show(r, &m);
   model_free(&m);
   struct output text = {.stream = stdout};
@@ -163,7 +163,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
   case OPTION_PARTIAL: r->partial = true; return 0;
   case ARGP_KEY_ARG:
     if (r->trace) argp_error(state, "one trace at a time; `%s` is another one", arg);
-    r->trace = arg;
+    r->trace = r->called = arg;
     return 0;
   case ARGP_KEY_NO_ARGS:
     argp_error(state, "which trace? Record one by THRUM_TRACE=FILE PROGRAM");
@@ -178,6 +178,21 @@ static int terminal_width(void) {
   int width = columns ? atoi(columns) : 0;
   if (width <= 0 && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0) width = w.ws_col;
   return width < 20 ? WIDTH : width > WIDTH_MAX ? WIDTH_MAX : width;
+}
+
+static struct text_options default_text(void) {
+  return (struct text_options){.width = terminal_width(), .threads = THREADS, .colour = wants_colour(stdout)};
+}
+
+int timeline_show(const char *trace, const char *called, const char *out) {
+  bool as_text = strcmp(out, "-") == 0;
+  struct request r = {.trace = trace,
+                      .called = called,
+                      .outputs = {out},
+                      .output_count = !as_text,
+                      .partial = true,
+                      .text = default_text()};
+  return serve(&r);
 }
 
 int timeline_command(int argc, char **argv) {
@@ -196,8 +211,7 @@ int timeline_command(int argc, char **argv) {
       0,
       0,
       0};
-  struct request r = {
-      .text = {.width = terminal_width(), .threads = THREADS, .colour = wants_colour(stdout)}};
+  struct request r = {.text = default_text()};
   argp_parse(&argp, argc, argv, 0, 0, &r);
   return serve(&r);
 }

@@ -81,12 +81,6 @@ static int build_source(const char *source, char **program) {
   *program = build.program;
   return status;
 }
-#else
-static int build_source(const char *source, char **program) {
-  (void)source;
-  *program = NULL;
-  return 0;
-}
 #endif
 
 static int disassemble_file(const struct options *o, const char *file, FILE *to) {
@@ -101,13 +95,34 @@ static int disassemble_file(const struct options *o, const char *file, FILE *to)
   return status;
 }
 
+#ifdef HAVE_RUN
+/* What was built is temporary: who prints it may be interrupted, or meet a closed pipe. */
+struct built {
+  const struct options *options;
+  const char *file;
+  FILE *to;
+};
+
+static int disassemble_built(void *arg) {
+  const struct built *b = arg;
+  int status = disassemble_file(b->options, b->file, b->to);
+  struct output text = {.stream = b->to};
+  return output_close(&text) ? STATUS_FAILED : status;
+}
+
 static int disassemble(const struct options *o, FILE *to) {
-  char *built;
-  int status = build_source(o->program, &built);
-  if (!status) status = disassemble_file(o, built ? built : o->program, to);
-  free(built);
+  char *file;
+  int status = build_source(o->program, &file);
+  if (!status && file)
+    status = build_apart(disassemble_built, &(struct built){o, file, to});
+  else if (!status)
+    status = disassemble_file(o, o->program, to);
+  free(file);
   return status;
 }
+#else
+static int disassemble(const struct options *o, FILE *to) { return disassemble_file(o, o->program, to); }
+#endif
 
 int dis_command(int argc, char **argv) {
   struct options o = {0};

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,11 +39,13 @@ enum source_kind source_kind(const char *path) {
 
 /* ---- Tools -------------------------------------------------------------------------------------------------- */
 
+static _Noreturn void die(int signal) {
+  folder_remove();
+  process_die(signal);
+}
+
 static enum tool_end crashed(const char *tool, int signal) {
-  if (process_is_interrupt(signal)) {
-    folder_remove();
-    process_die(signal);
-  }
+  if (process_is_interrupt(signal)) die(signal);
   fail("%s was killed by signal %d (%s)", tool, signal, strsignal(signal));
   return TOOL_ABSENT;
 }
@@ -57,6 +60,15 @@ enum tool_end build_tool(const struct words *command, const char *out, const cha
   }
   if (WIFSIGNALED(status)) return crashed(tool, WTERMSIG(status));
   return WEXITSTATUS(status) == 0 ? TOOL_OK : TOOL_FAILED;
+}
+
+int build_apart(int (*work)(void *), void *arg) {
+  int status, error = process_do(work, arg, &status);
+  if (error) return fail("no process for what is to be done: %s", strerror(-error));
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  int signal = WTERMSIG(status);
+  if (process_is_interrupt(signal) || signal == SIGPIPE) die(signal);
+  return fail("was killed by signal %d (%s)", signal, strsignal(signal));
 }
 
 /* ---- Compiling ---------------------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ struct build {
 int build_program(struct build *build);
 int build_keep(const struct build *build, const char *path);
 
+/* Calls work(arg), which returns an exit status, in a child (process_do), and returns that status. An interrupt or a closed pipe that
+ * ends it ends this process, too, without what is temporary. */
+int build_apart(int (*work)(void *), void *arg);
+
 /* How a tool ended. */
 enum tool_end {
   TOOL_OK,

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -32,7 +33,9 @@ void process_begin(void) {
     sigaction(interrupts[i], NULL, &now);
     if (now.sa_handler != SIG_IGN) sigaddset(&taken, interrupts[i]);
   }
-  sigprocmask(SIG_BLOCK, &taken, &before);
+  sigset_t blocked = taken;
+  sigaddset(&blocked, SIGPIPE);
+  sigprocmask(SIG_BLOCK, &blocked, &before);
 }
 
 /* A signal that asks us to end and is pending already; 0: none. */
@@ -91,6 +94,25 @@ int process_run(char *const argv[], const struct process_streams *streams, enum 
   int error = start(&pid, argv, streams);
   if (error) return -error;
   *status = await(pid, kind);
+  return 0;
+}
+
+int process_do(int (*work)(void *), void *arg, int *status) {
+  int signal = pending();
+  if (signal) {
+    *status = signal;
+    return 0;
+  }
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid < 0) return -errno;
+  if (pid == 0) {
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    int result = work(arg);
+    fflush(NULL);
+    _exit(result);
+  }
+  *status = await(pid, PROCESS_TOOL);
   return 0;
 }
 

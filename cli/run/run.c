@@ -81,13 +81,22 @@ static int check_timeline(const char *out) {
   return 0;
 }
 
-static int show_timeline(const char *trace, const char *out) {
+struct showing {
+  const char *trace, *called, *out;
+};
+
+static int show(void *arg) {
+  const struct showing *s = arg;
+  return timeline_show(s->trace, s->called, s->out);
+}
+
+/* The trace is called as the program is: it goes away with that. */
+static int show_timeline(const char *trace, const struct run *run) {
   struct stat file;
-  if (stat(trace, &file) != 0) return fail("%s: not written: the program did not use thrum", out);
-  bool as_text = strcmp(out, "-") == 0;
-  char name[] = "thrum timeline", option[] = "-o";
-  char *args[] = {name, (char *)trace, as_text ? NULL : option, (char *)out, NULL};
-  return timeline_command(as_text ? 2 : 4, args);
+  if (stat(trace, &file) != 0) return fail("%s: not written: the program did not use thrum", run->timeline);
+  const char *slash = strrchr(run->build.program, '/');
+  struct showing s = {trace, slash ? slash + 1 : run->build.program, run->timeline};
+  return build_apart(show, &s);
 }
 #else
 static const char *objection_to(const char *out) {
@@ -100,8 +109,8 @@ static int check_timeline(const char *out) {
   return 0;
 }
 
-static int show_timeline(const char *trace, const char *out) {
-  (void)trace, (void)out;
+static int show_timeline(const char *trace, const struct run *run) {
+  (void)trace, (void)run;
   return STATUS_FAILED;
 }
 #endif
@@ -163,7 +172,7 @@ static int run_and_show(const struct run *run, int *ended) {
   char *trace = folder_path(".trace");
   if (run->timeline) setenv("THRUM_TRACE", trace, 1);
   int status = run_program(run, ended);
-  if (!status && run->timeline) status = show_timeline(trace, run->timeline);
+  if (!status && run->timeline) status = show_timeline(trace, run);
   free(trace);
   return status;
 }

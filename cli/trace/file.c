@@ -261,8 +261,8 @@ uint32_t trace_object_name(const struct trace *t, uint64_t address) { return loo
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------- */
 
-static int open_file(struct trace *t, struct stat *st) {
-  t->fd = open(t->path, O_RDONLY | O_CLOEXEC);
+static int open_file(struct trace *t, const char *path, struct stat *st) {
+  t->fd = open(path, O_RDONLY | O_CLOEXEC);
   if (t->fd < 0) return fail("%s: cannot be read: %s", t->path, strerror(errno));
   if (fstat(t->fd, st) != 0) return fail("%s: %s", t->path, strerror(errno));
   if (S_ISREG(st->st_mode)) return 0;
@@ -271,10 +271,10 @@ static int open_file(struct trace *t, struct stat *st) {
   return fstat(t->fd, st) != 0 ? fail("%s: %s", t->path, strerror(errno)) : 0;
 }
 
-static int load(struct trace *t) {
+static int load(struct trace *t, const char *path) {
   struct stat st;
   if (!t->window) return no_memory(t);
-  if (open_file(t, &st)) return STATUS_FAILED;
+  if (open_file(t, path, &st)) return STATUS_FAILED;
   ssize_t got = read_at(t, &t->header, sizeof t->header, 0);
   if (got < 0 || check_header(t, (size_t)got)) return STATUS_FAILED;
   t->size = sizeof t->header;
@@ -287,10 +287,10 @@ static int load(struct trace *t) {
   return settle(&t->names) && settle(&t->objects) ? trace_rewind(t) : no_memory(t);
 }
 
-int trace_open(struct trace *t, const char *path, bool partial) {
-  *t = (struct trace){.path = path, .fd = -1, .partial = partial};
+int trace_open(struct trace *t, const char *path, const char *called, bool partial) {
+  *t = (struct trace){.path = called, .fd = -1, .partial = partial};
   t->window = malloc(WINDOW);
-  int status = load(t);
+  int status = load(t, path);
   free(t->window);
   t->window = NULL;
   if (status) trace_close(t);

@@ -48,7 +48,7 @@ struct pairs { /* sorted by key once the file is open */
 };
 
 struct trace {
-  const char *path;
+  const char *path; /* for messages */
   int fd;
   bool partial, cut;
   struct thrumi_trace_header header;
@@ -70,8 +70,9 @@ struct trace {
   char *window;
 };
 
-/* 0, or STATUS_FAILED after a message. `partial`: what comes before a damage or a cut is good enough. */
-int trace_open(struct trace *t, const char *path, bool partial);
+/* 0, or STATUS_FAILED after a message, which names the file as it is `called`. `partial`: what comes before a damage or a cut is good
+ * enough. */
+int trace_open(struct trace *t, const char *path, const char *called, bool partial);
 void trace_close(struct trace *t);
 
 /* 1 and the next event; 0 at the end; -1 after a message. */

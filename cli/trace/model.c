@@ -319,13 +319,13 @@ static int make(struct maker *k) {
   return model_find_critical(m) || model_warn(m);
 }
 
-int model_read(struct model *m, const char *path, bool partial) {
-  *m = (struct model){.path = path, .main = NOBODY};
+int model_read(struct model *m, const char *path, const char *called, bool partial) {
+  *m = (struct model){.path = called, .main = NOBODY};
   struct maker k = {.m = m, .own = calloc(1, sizeof *k.own)};
   m->memory = k.own;
   if (!k.own) return no_memory(&k);
   k.own->trace.fd = -1;
-  int status = trace_open(&k.own->trace, path, partial) || make(&k) ? STATUS_FAILED : 0;
+  int status = trace_open(&k.own->trace, path, called, partial) || make(&k) ? STATUS_FAILED : 0;
   free(k.holds);
   free(k.waited);
   table_free(&k.pairs);

@@ -104,7 +104,7 @@ struct step {
 };
 
 struct model {
-  const char *path;   /* the trace's file */
+  const char *path;   /* what the trace is called */
   int64_t from, to;   /* the first and the last moment */
   int64_t began_wall; /* CLOCK_REALTIME at `from`, ns */
   uint32_t pid, workers;
@@ -141,7 +141,7 @@ const struct object *model_object(const struct model *m, uint64_t address);
 
 /* Reads the whole trace. 0, or STATUS_FAILED after a message. With `partial` a file that was cut off or damaged gives what came
  * before that. */
-int model_read(struct model *m, const char *path, bool partial);
+int model_read(struct model *m, const char *path, const char *called, bool partial);
 void model_free(struct model *m);
 
 /* The timeline as one HTML page (timeline_page.c). 0, or STATUS_FAILED after a message; the caller closes the output. */

@@ -156,7 +156,7 @@ static void try_all(const char *path, bool partial) {
   const struct text_options options = {.width = 60, .threads = 3};
   CHECK(null);
   refusals = 0;
-  int status = model_read(&m, path, partial);
+  int status = model_read(&m, path, path, partial);
   CHECK_EQ(status != 0, refusals > 0 && !partial ? 1 : status != 0);
   if (!status) {
     check_model(&m);
@@ -165,11 +165,11 @@ static void try_all(const char *path, bool partial) {
     CHECK_EQ(write_stats_json(&m, null), 0);
     model_free(&m);
   }
-  if (trace_open(&t, path, partial) == 0) {
+  if (trace_open(&t, path, path, partial) == 0) {
     write_chrome(&t, &out);
     trace_close(&t);
   }
-  if (trace_open(&t, path, partial) == 0) {
+  if (trace_open(&t, path, path, partial) == 0) {
     check_trace(&t, null);
     trace_close(&t);
   }

@@ -10,6 +10,7 @@ import pty
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -317,6 +318,15 @@ def check_source(folder):
                       "int main(void) { f(); return 0; }\n")
     listing = run_json(source, "f")
     expect(listing["summary"]["parks"] == 1 and listing["program"] == str(source), "what it is compiled to", str(listing))
+    reader, writer = os.pipe()
+    os.close(reader)
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    result = subprocess.run([THRUM, "dis", source, "f"], stdout=writer, stderr=subprocess.PIPE, text=True,
+                            env={**os.environ, "TMPDIR": str(temporary)})
+    os.close(writer)
+    left = [path.name for path in temporary.iterdir() if path.name.startswith("thrum")]
+    expect(result.returncode == -signal.SIGPIPE and not left, "a closed pipe leaves nothing behind", f"{result} {left}")
     source.write_text("void f(\n")
     fails(source, "f", says=("does not compile",))
     fails(folder / "missing.c", "f", says=("No such file",))

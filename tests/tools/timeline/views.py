@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -336,6 +337,19 @@ class Streams(Timeline):
             done = thrum(self.path, "-o", self.dir / ("out." + suffix), preexec_fn=limit)
             self.assertEqual(done.returncode, 1)
             self.assertIn("out." + suffix, done.stderr.decode())
+            self.assertEqual(os.listdir(self.dir), ["a.trace"])
+
+    def test_a_signal_leaves_nothing(self):
+        """It comes while there is half an output: the trace is a pipe, of which nothing is read yet."""
+        os.mkfifo(self.path)
+        for end in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            writes = subprocess.Popen([THRUM, "timeline", self.path, "-o", self.dir / "out.json"])
+            deadline = time.monotonic() + 60
+            while len(os.listdir(self.dir)) == 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertEqual(len(os.listdir(self.dir)), 2)
+            writes.send_signal(end)
+            self.assertEqual(writes.wait(60), -end)
             self.assertEqual(os.listdir(self.dir), ["a.trace"])
 
 
