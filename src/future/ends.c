@@ -105,8 +105,9 @@ static void forget_parent(struct thrumi_pool *p) {
     thrum_future_release(&work->future);
   }
   p->first = p->last = NULL;
-  p->members = p->idle = NULL;
+  p->idle = NULL;
   p->queued = p->count = p->coming = p->woken = p->idle_count = p->waiting = 0;
+  thrumi_store(&p->finishing, 0);
   p->pins = p->held;
 }
 

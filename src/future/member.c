@@ -18,21 +18,15 @@ struct thrumi_member *thrumi_member_current(void) {
 
 /* ---- Coming and leaving ------------------------------------------------------------------------------------------------ */
 
-static void join_pool(struct thrumi_pool *p, struct thrumi_member *me) {
+static void join_pool(struct thrumi_member *me) {
   struct thrumi_kthread *k = thrumi_enter();
   me->thread = k->current;
   me->thread->arg = me;
-  thrumi_spin_lock(&p->lock);
-  if ((me->next = p->members)) me->next->prev = me;
-  p->members = me;
-  thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
 }
 
 /* Under the lock: it counts no more. */
 static void resign(struct thrumi_pool *p, struct thrumi_member *me) {
-  if (me->next) me->next->prev = me->prev;
-  *(me->prev ? &me->prev->next : &p->members) = me->next;
   p->count--;
   me->waiting = true;
 }
@@ -117,6 +111,12 @@ static void idle(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_park(me->thread, me->ticket, INT64_MAX);
 }
 
+/* Under the lock: nobody counts on it any longer, as one that is finishing. */
+static void go_on(struct thrumi_pool *p, struct thrumi_member *me) {
+  if (me->finishing) thrumi_add(&p->finishing, -1u);
+  me->finishing = false;
+}
+
 /* The next task for one who has a place, was woken, or has just begun (`comes`). NULL: it is to leave. */
 static struct thrumi_work *next_work(struct thrumi_pool *p, struct thrumi_member *me, bool comes) {
   struct thrumi_work *work = NULL;
@@ -126,7 +126,7 @@ static struct thrumi_work *next_work(struct thrumi_pool *p, struct thrumi_member
     p->coming--;
   else
     p->finished++;
-  thrumi_store_relaxed(&me->finishing, 0);
+  go_on(p, me);
   enum verdict verdict;
   while ((verdict = decide(p, me, &work)) == IDLE) {
     idle(p, me);
@@ -149,7 +149,7 @@ static struct thrumi_work *next_work(struct thrumi_pool *p, struct thrumi_member
 static void stop_finishing(struct thrumi_pool *p, struct thrumi_member *me) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  thrumi_store_relaxed(&me->finishing, 0);
+  go_on(p, me);
   struct thrumi_need need = thrumi_pool_need(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_pool_wake(need);
@@ -170,7 +170,8 @@ static bool run(struct thrumi_pool *p, struct thrumi_member *me, struct thrumi_w
   thrumi_work_run(work, me->thread);
   *result = work->future.result;
   if (thrumi_unlikely(me->forks != thrumi_forks)) return false;
-  thrumi_store(&me->finishing, 1u);
+  me->finishing = true;
+  thrumi_add(&p->finishing, 1u); /* before FINISHED, behind which a submitter sees it */
   if (thrumi_unlikely(thrumi_future_finish(&work->future))) tell(p, me, &work->future);
   return me->forks == thrumi_forks;
 }
@@ -191,7 +192,7 @@ static intptr_t break_pool(struct thrumi_pool *p, struct thrumi_member *me, intp
 intptr_t thrumi_member_main(void *pool) {
   struct thrumi_pool *p = pool;
   struct thrumi_member self = {.pool = p, .forks = thrumi_forks}, *me = &self;
-  join_pool(p, me);
+  join_pool(me);
   intptr_t failure = p->initializer ? thrumi_part_call(me->thread, p->initializer, p->initializer_arg) : 0;
   if (thrumi_unlikely(me->forks != thrumi_forks)) return forget_member(me, failure);
   if (thrum_failed(failure)) return break_pool(p, me, failure);

@@ -53,12 +53,6 @@ void thrumi_pool_unqueue(struct thrumi_pool *p, struct thrumi_work *work) {
 
 /* ---- Who is needed ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t count_finishing(const struct thrumi_pool *p) {
-  uint32_t n = 0;
-  for (const struct thrumi_member *m = p->members; m; m = m->next) n += thrumi_load(&m->finishing);
-  return n;
-}
-
 /* The member that was idle for the shortest time: its stack is the warmest. */
 struct thrumi_thread *thrumi_pool_claim_idle(struct thrumi_pool *p) {
   struct thrumi_member *m = p->idle;
@@ -76,7 +70,7 @@ struct thrumi_need thrumi_pool_need(struct thrumi_pool *p) {
   if (!p->queued || thrumi_pool_busy(p) >= p->limit) return need;
   if (p->idle) {
     if (!p->woken) need.wake = thrumi_pool_claim_idle(p);
-  } else if (p->queued > p->coming && p->queued > p->coming + count_finishing(p)) {
+  } else if (p->queued > p->coming && p->queued > p->coming + thrumi_load(&p->finishing)) {
     need.start = true;
     need.number = p->number++;
     p->coming++;

@@ -1,11 +1,11 @@
 /* A pool of threads as an executor; docs/design/futures.md has the whole.
  *
- * All fields are under the lock, which is taken inside the runtime only; a parking bucket may be held, nothing is taken under it but
+ * All fields but `finishing` are under the lock, which is taken inside the runtime only; a parking bucket may be held, nothing is taken under it but
  * what a wake-up takes.
  *
  * A *member* is a thread of the pool, a record in that thread's own frame. It is one of
  *
- *   coming     started, or woken from idle, and has not looked at the queue since. Counted only; in no list until it has begun
+ *   coming     started, or woken from idle, and has not looked at the queue since. Counted only
  *   running    a task, or looks for one
  *   finishing  a task has ended, its result is about to be told, and then it looks at the queue without fail
  *   waiting    runs a task that waits for a future, and has lent its place
@@ -28,14 +28,13 @@
 
 struct thrumi_member {
   struct thrumi_pool *pool;
-  struct thrumi_member *next, *prev; /* of all that have begun */
   struct thrumi_member *next_idle;
   struct thrumi_thread *thread;
   thrumi_ticket ticket; /* while idle */
   bool waiting;         /* and when it has left: it has no place to lend */
   bool initialized;
+  bool finishing; /* it is counted in the pool's; its own */
   uint32_t forks;
-  _Atomic uint32_t finishing; /* written by itself; read under the lock */
 };
 
 struct thrumi_pool {
@@ -46,7 +45,9 @@ struct thrumi_pool {
   uint32_t count, coming, idle_count, waiting;
   uint32_t woken; /* of those coming: from idle */
   uint32_t limit;
-  struct thrumi_member *members, *idle;
+  _Atomic uint32_t
+      finishing; /* a member adds itself before its task is FINISHED, and is taken off under the lock */
+  struct thrumi_member *idle;
   uint64_t submitted, finished, cancelled, started;
   uint64_t number; /* of the next thread, for its name */
   uint64_t pins;
