@@ -20,7 +20,11 @@
  *  - Those with `_for` wait for so long at most: -ETIMEDOUT. 0 or less does not wait.
  *  - Several threads may wait for one descriptor. Each call goes on when it can; no order is promised among them.
  *  - thrum_close ends all waits for the descriptor with -EBADF, also if the number is used again at once. A descriptor that
- *    is closed by close(2) instead while threads wait for it leaves them waiting, as the kernel does. */
+ *    is closed by close(2) instead while threads wait for it leaves them waiting, as the kernel does.
+ *  - On what is in blocking mode and cannot be told not to block (a listener, a terminal that is read, and before Linux 6.18 a pipe
+ *    that is written) the kernel is asked first whether it is ready. If another process, or a call past thrum, is faster in between, the
+ *    call blocks its kernel thread: neither its time nor a cancellation nor a close ends it then, but what it waits for, and it
+ *    keeps its file open. In non-blocking mode that cannot be. */
 #ifndef THRUM_IO_H
 #define THRUM_IO_H
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched/await.h>
 #include <sched/self.h>
+#include <sys/stat.h>
 #include <thrum/thread.h>
 #include <thrum/time.h>
 #include <unistd.h>
@@ -82,15 +83,21 @@ static ssize_t ask(int fd, struct thrumi_descriptor *d, enum thrumi_direction di
   return ready > 0 ? thrumi_call_paused(fd, d, call, arg) : ready == 0 ? -EAGAIN : ready;
 }
 
+static struct thrumi_file_id file_of(int fd) {
+  struct stat status;
+  if (fstat(fd, &status)) return (struct thrumi_file_id){0};
+  return (struct thrumi_file_id){status.st_dev, status.st_ino};
+}
+
 ssize_t thrumi_try_asking(int fd, struct thrumi_descriptor *d, enum thrumi_direction direction,
                           ssize_t (*call)(int fd, void *arg), void *arg) {
   int blocking = blocking_mode(fd);
   if (blocking < 0) return blocking; /* the call might meet a file that is opened now, and block on it */
   if (!blocking) return call(fd, arg);
-  uint32_t closes = thrumi_descriptor_closes(d);
-  if (!thrumi_descriptor_claim(d, direction)) return -EAGAIN;
+  uint64_t claim = thrumi_descriptor_claim(d, direction, file_of(fd));
+  if (!claim) return -EAGAIN;
   ssize_t n = ask(fd, d, direction, call, arg);
-  thrumi_descriptor_release(d, direction, closes, n != -EAGAIN);
+  thrumi_descriptor_release(d, direction, claim, n != -EAGAIN);
   return n;
 }
 

@@ -22,6 +22,27 @@
  * A pause gives `use` back in the midst of a call, for as long as it blocks. Who comes out of it under CLOSING, or finds that `closes` has
  * moved, which a close counts before it clears CLOSING, does not try again.
  *
+ * Claims. Where a call cannot be told not to block, who asks first whether it is ready and then calls has a claim for as long, one a
+ * direction. All its words are plain ones under the record's lock:
+ *
+ *   word      meaning                                        written by
+ *   taken     somebody asks or calls                         claim: set; release of that claim, close, made: cleared
+ *   wanted    somebody else came meanwhile                   claim in vain: set; release of that claim, close: cleared
+ *   number    which claim it is, so that the release of      claim: one more
+ *             one that was taken away does nothing
+ *   events    the count of events when it was taken          claim
+ *   file      what the number was then                       claim
+ *
+ * Nobody who came in vain is forgotten. Let A take the claim at a, B come in vain at b and A give it back at r, a < b < r, all under
+ * the lock, and let an event be reported at t, under it as well; A asks the kernel after a, B has read the count before b. What
+ * was there before A asked, A hears of: it calls, and its release counts an event and wakes B. What came later is reported at t > a.
+ * If t < r, B may have read the count after it; but A's release finds that the count has moved since a, counts one more, and
+ * wakes. If t > r, the report is after b itself, and B finds the count moved, or is woken. A release that wakes has so either
+ * called or seen an event that the kernel reported while it had the claim: two who ask in turn and find nothing do not wake each
+ * other for ever.
+ *
+ * A claim that was left behind by close(2), since its call blocks, is known by `file` when the number is asked for as another one.
+ *
  * Who waits for several things at once (poll, select) has not begun a call; it enrols each time, and close wakes it
  * as well. */
 #include <core/fatal.h>
@@ -41,6 +62,13 @@ enum { CHUNK = 256, CHUNKS = 1 << 14, EVENTS = 128, POLL_EVERY = 32 };
 #define THE_END ((uint32_t)(EPOLLERR | EPOLLHUP)) /* reported unasked */
 #define ANY (INPUT | EPOLLOUT | THE_END)
 
+struct claim {
+  bool taken, wanted;
+  uint64_t number; /* of the last one */
+  uint32_t events; /* what had come when it was taken */
+  struct thrumi_file_id file;
+};
+
 struct thrumi_descriptor {
   struct thrumi_spin lock;
   _Atomic uint32_t use;
@@ -48,12 +76,10 @@ struct thrumi_descriptor {
   _Atomic uint32_t kind;
   _Atomic uint32_t closes;
   int fd;
-  uint32_t enrolled; /* what epoll reports of it, as far as we know; 0: nothing */
-  bool doubted;      /* epoll is to be asked before the next wait */
-  struct {
-    bool taken, wanted;
-  } claim[2];    /* by direction: somebody has it, somebody else came for it */
-  int64_t trust; /* for how long a wait goes without asking; 0: TRUST_FIRST */
+  uint32_t enrolled;     /* what epoll reports of it, as far as we know; 0: nothing */
+  bool doubted;          /* epoll is to be asked before the next wait */
+  struct claim claim[2]; /* by direction */
+  int64_t trust;         /* for how long a wait goes without asking; 0: TRUST_FIRST */
   struct thrumi_fd_wait *first, *last;
 };
 
@@ -323,26 +349,45 @@ bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t closes) {
   return !closing && thrumi_load(&d->closes) == closes;
 }
 
-bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction) {
-  struct thrumi_kthread *k = thrumi_enter();
-  thrumi_spin_lock(&d->lock);
-  bool free = !d->claim[direction].taken;
-  *(free ? &d->claim[direction].taken : &d->claim[direction].wanted) = true;
-  thrumi_spin_unlock(&d->lock);
-  thrumi_leave(k);
-  return free;
+static bool same_file(const struct thrumi_file_id *a, const struct thrumi_file_id *b) {
+  return a->device == b->device && a->inode == b->inode;
 }
 
-void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes,
-                               bool called) {
+/* Who wanted it of the former file is kept: it looks again when this one is given back. */
+static uint64_t take_claim(struct claim *c, uint32_t events, const struct thrumi_file_id *file) {
+  c->taken = true;
+  c->events = events;
+  c->file = *file;
+  return ++c->number;
+}
+
+uint64_t thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction,
+                                 struct thrumi_file_id file) {
+  struct claim *c = &d->claim[direction];
+  uint64_t mine = 0;
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&d->lock);
-  if (thrumi_load_relaxed(&d->closes) == closes) {
-    if (called && d->claim[direction].wanted) {
+  if (c->taken && same_file(&c->file, &file))
+    c->wanted = true;
+  else
+    mine = take_claim(c, thrumi_load_relaxed(&d->events[direction]), &file);
+  thrumi_spin_unlock(&d->lock);
+  thrumi_leave(k);
+  return mine;
+}
+
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint64_t claim,
+                               bool called) {
+  struct claim *c = &d->claim[direction];
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&d->lock);
+  if (c->taken && c->number == claim) {
+    bool moved = thrumi_load_relaxed(&d->events[direction]) != c->events;
+    if (c->wanted && (called || moved)) {
       note_event(d, direction);
       wake_all(d, direction == THRUMI_IN ? INPUT : EPOLLOUT, 0);
     }
-    d->claim[direction].taken = d->claim[direction].wanted = false;
+    c->taken = c->wanted = false;
   }
   thrumi_spin_unlock(&d->lock);
   thrumi_leave(k);
@@ -465,7 +510,7 @@ static void forget(struct thrumi_descriptor *d, int fd) {
   d->enrolled = 0;
   d->doubted = false;
   d->trust = 0;
-  memset(d->claim, 0, sizeof d->claim);
+  for (int i = 0; i < 2; i++) d->claim[i].taken = d->claim[i].wanted = false;
   thrumi_descriptor_set_kind(d, THRUMI_FD_UNKNOWN);
   thrumi_bump(&d->closes);
   thrumi_spin_unlock(&d->lock);
@@ -480,6 +525,7 @@ void thrumi_descriptor_made(int fd, enum thrumi_fd_kind kind) {
   thrumi_spin_lock(&d->lock);
   d->enrolled = 0;
   d->trust = 0;
+  for (int i = 0; i < 2; i++) d->claim[i].taken = false; /* of what it was before */
   thrumi_descriptor_set_kind(d, kind);
   thrumi_spin_unlock(&d->lock);
   thrumi_leave(k);

@@ -34,12 +34,18 @@ uint32_t thrumi_descriptor_closes(const struct thrumi_descriptor *d);
 uint32_t thrumi_descriptor_pause(struct thrumi_descriptor *d);
 bool thrumi_descriptor_resume(struct thrumi_descriptor *d, uint32_t paused);
 
+/* Which file it is, by fstat; all zeroes where it cannot be told. */
+struct thrumi_file_id {
+  uint64_t device, inode;
+};
+
 /* Between begin and end: the right to ask whether it is ready and to make the call, in a direction; of one thread at a time, since
- * the second one of two that heard that it is ready would block. False: another thread has it, and gives it back as an
- * event, if it has called; if it heard that it is not ready, so has who came meanwhile. `closes` is the number of closes when it
- * was claimed: a close takes it away. Outside. */
-bool thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction);
-void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint32_t closes,
+ * the second one of two that heard that it is ready would block. 0: another thread has it, and gives it back as an event if it
+ * has called, or if an event came while it had it, of which only it may have heard. Who has it of another file, which the number was
+ * before a close(2), has it no longer: its release does nothing, as after a close. Outside. */
+uint64_t thrumi_descriptor_claim(struct thrumi_descriptor *d, enum thrumi_direction direction,
+                                 struct thrumi_file_id file);
+void thrumi_descriptor_release(struct thrumi_descriptor *d, enum thrumi_direction direction, uint64_t claim,
                                bool called);
 
 /* A call of thrum has just made this descriptor: what was known of its number is of no use any more. Outside. */

@@ -1,11 +1,12 @@
 /* Calls on a descriptor, in io/netpoll.c and io/attempt.c: the kernel tells of events, time runs out, trust ends, threads are cancelled,
  * the number is closed and becomes another file's, at every moment of a try and a wait. No event is lost, nobody waits for ever or
- * reads what is another file's, and of several who ask before they call none blocks. The kernel here has one number. */
+ * reads what is another file's, and of several who ask before they call none blocks, nor is forgotten. The kernel here has one number. */
 #include "waiting.h"
 
 #include <fcntl.h>
 #include <io/attempt.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 enum { FD = 3, COPY = 4, EPOLL = 100, WAKE, GONE_FILE = 0, FIRST, SECOND, FILES };
 
@@ -108,6 +109,12 @@ int close(int fd) {
   return 0;
 }
 
+int fstat(int fd, struct stat *status) {
+  status->st_dev = 1;
+  status->st_ino = (ino_t)file_at(fd);
+  return 0;
+}
+
 int fcntl(int fd, int command, ...) {
   EXPECT(fd == FD);
   if (command == F_GETFL) return kernel.blocking ? 0 : O_NONBLOCK;
@@ -181,7 +188,45 @@ static ssize_t try_asking(int fd, struct thrumi_descriptor *d, void *arg) {
   return thrumi_try_asking(fd, d, THRUMI_IN, call, arg);
 }
 
-static void asker(void *i) { end(*(int *)i, thrumi_attempt(FD, THRUMI_IN, try_asking, NULL, THRUM_FOREVER)); }
+static void ask_for(int i, thrum_duration timeout) {
+  end(i, thrumi_attempt(FD, THRUMI_IN, try_asking, NULL, timeout));
+}
+
+static void asker(void *i) { ask_for(*(int *)i, THRUM_FOREVER); }
+static void timed_asker(void *i) { ask_for(*(int *)i, 5); }
+static void asker_once(void *i) { ask_for(*(int *)i, 0); }
+
+/* Its call blocks, for the file that it had asked, until it is let go. */
+static _Atomic uint32_t blocks, let_go;
+
+static ssize_t block(int fd, void *unused) {
+  (void)fd, (void)unused;
+  step();
+  thrumi_store(&blocks, 1u);
+  explore_await(&let_go);
+  return FIRST;
+}
+
+static ssize_t try_blocking(int fd, struct thrumi_descriptor *d, void *arg) {
+  return thrumi_try_asking(fd, d, THRUMI_IN, block, arg);
+}
+
+static void blocker(void *i) {
+  end(*(int *)i, thrumi_attempt(FD, THRUMI_IN, try_blocking, NULL, THRUM_FOREVER));
+}
+
+/* close(2), while a call blocks; and the number is another file's. */
+static void becomes_second(void) {
+  explore_await(&blocks);
+  close(FD);
+  kernel.file = SECOND;
+}
+
+static void asker_of_second(void *i) {
+  becomes_second();
+  asker(i);
+  thrumi_store(&let_go, 1u);
+}
 
 /* As poll and select do it, for these events. */
 static uint32_t asked_for;
@@ -215,6 +260,14 @@ static void poller(void *unused) {
 }
 
 static void byte(void *file) { arrive(*(int *)file); }
+
+/* And the kernel is asked at once: whoever waits for them trusts that it is. */
+static void two_bytes(void *file) {
+  step();
+  kernel.bytes[*(int *)file] += 2;
+  happens(*(int *)file, EPOLLIN);
+  thrumi_hooks.poll(0);
+}
 
 static void room(void *unused) {
   (void)unused;
@@ -257,6 +310,8 @@ static void reset_for(int callers) {
   outsiders = false;
   asked_for = POLLIN;
   atomic_store(&tried, 0);
+  atomic_store(&blocks, 0);
+  atomic_store(&let_go, 0);
   EXPECT(thrumi_fd_start(FD) == 0);
 }
 
@@ -304,6 +359,20 @@ static void reset_asking(void) {
   kernel.bytes[FIRST] = 2;
 }
 
+/* The number has been waited for before, and nothing is there yet. */
+static void reset_asking_ahead(void) {
+  reset_for(2);
+  enrol_first(0);
+  kernel.blocking = true;
+}
+
+static void reset_left_behind(void) {
+  reset_for(2);
+  kernel.blocking = true;
+  kernel.bytes[FIRST] = 1;
+  kernel.bytes[SECOND] = 1;
+}
+
 static void reset_outsiders(void) {
   reset_for(1);
   kernel.blocking = true;
@@ -315,6 +384,16 @@ static void check_first(void) { EXPECT(results[0] == FIRST && kernel.bytes[FIRST
 static void check_second(void) { EXPECT(results[0] == SECOND); }
 static void check_zero(void) { EXPECT(results[0] == 0); }
 static void check_both(void) { EXPECT(results[0] == FIRST && results[1] == FIRST); }
+
+/* Whatever became of the first one, which may have left both bytes there. */
+static void check_not_forgotten(void) {
+  EXPECT(results[1] == FIRST);
+  EXPECT(results[0] == FIRST || results[0] == -EAGAIN || results[0] == -ETIMEDOUT ||
+         results[0] == -ECANCELED);
+  EXPECT(kernel.bytes[FIRST] == (results[0] == FIRST ? 0 : 1));
+}
+
+static void check_left_behind(void) { EXPECT(results[0] == FIRST && results[1] == SECOND); }
 
 static void check_timed(void) { EXPECT(results[0] == (kernel.bytes[FIRST] ? -ETIMEDOUT : FIRST)); }
 
@@ -341,6 +420,12 @@ static int first = FIRST, second = SECOND;
 #define MODEL(text, before, after, ...) \
   { \
     .name = "descriptor, " text, .reset = before, .check = after, .threads = { __VA_ARGS__ } \
+  }
+#define LARGE(text, before, after, ...) \
+  { \
+    .name = "descriptor, " text, .by_name = true, .reset = before, .check = after, .threads = { \
+      __VA_ARGS__ \
+    } \
   }
 #define KERNEL(fn, what) \
   { .name = #fn, .run = fn, .arg = what, .self = &kthreads[2] }
@@ -371,6 +456,14 @@ static const struct explore_model models[] = {
     MODEL("a close, nothing asked for", reset_end, check_enlisted, CALLER(0, poller_of_many),
           ACTOR(closer_and_opener, 3), KERNEL(poller, NULL)),
     MODEL("two ask first", reset_asking, check_both, CALLER(0, asker), CALLER(1, asker)),
+    LARGE("an event while another asks", reset_asking_ahead, check_not_forgotten, CALLER(0, asker_once),
+          CALLER(1, asker), KERNEL(two_bytes, &first)),
+    LARGE("a deadline while another asks", reset_asking_ahead, check_not_forgotten, CALLER(0, timed_asker),
+          CALLER(1, asker), KERNEL(two_bytes, &first), ACTOR(deadline, 0)),
+    LARGE("a cancellation while another asks", reset_asking_ahead, check_not_forgotten, CALLER(0, asker),
+          CALLER(1, asker), KERNEL(two_bytes, &first), ACTOR(canceller, 0)),
+    MODEL("a claim left behind", reset_left_behind, check_left_behind, CALLER(0, blocker),
+          CALLER(1, asker_of_second)),
     MODEL("a close while it blocks", reset_outsiders, check_another, CALLER(0, asker), KERNEL(outsider, NULL),
           ACTOR(closer_and_opener, 3), KERNEL(poller, NULL)),
     {0},
