@@ -23,6 +23,7 @@ int thrum_unpin(void) {
 
 /* The worker goes as if the monitor had taken it; the thread gets one again at its next call of thrum. */
 intptr_t thrum_blocking(thrum_fn *fn, void *arg) {
+  if (!fn) return -EINVAL;
   struct thrumi_kthread *k = thrumi_enter();
   struct thrumi_thread *t = k->current;
   if (k->worker && thrumi_capture(k, t)) {

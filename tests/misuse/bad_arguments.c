@@ -21,6 +21,7 @@ static void null_function(void) {
   CHECK_EQ(thrum_spawn_copy(&t, NULL, "x", 1), -EINVAL);
   CHECK_EQ(thrum_spawn_with(&t, &options, NULL, NULL), -EINVAL);
   CHECK_EQ(thrum_run(NULL, NULL), -EINVAL);
+  CHECK_EQ(thrum_blocking(NULL, NULL), -EINVAL);
   CHECK_EQ(thrum_spawn_copy(&t, nothing, NULL, 8), -EINVAL);
 }
 
