@@ -142,8 +142,7 @@ THRUM_API const char *thrum_current_name(void);
 THRUM_API int thrum_set_name(thrum_thread t, const char *name);
 
 /* The kernel's number of the thread that carries t at this moment: for a light thread it changes, and is 0
- * while nothing carries it. Of a bound thread that has ended and was not joined it is one that is gone, or serves another bound thread by
- * now. -ESRCH: stale. */
+ * while nothing carries it, and when it has ended. -ESRCH: stale. */
 THRUM_API pid_t thrum_native_id(thrum_thread t);
 
 /* Stores the handles of at most `max` threads that are alive (main, daemons, foreign ones that have called
@@ -176,7 +175,7 @@ THRUM_API int thrum_unpin(void);
 
 /* Runs fn(arg) on the caller's stack after giving up its worker at once: for a call into code that is known
  * to block. Without it the worker is lost after about one switch interval instead. Within fn the thread may
- * use thrum as ever. Switches. Returns what fn returned. A fn of NULL is not found out: it crashes. */
+ * use thrum as ever. Switches. Returns what fn returned. -EINVAL: fn is NULL. */
 THRUM_API intptr_t thrum_blocking(thrum_fn *fn, void *arg);
 
 /* ---- Printing --------------------------------------------------------------------------------------- */

@@ -111,6 +111,8 @@ static void identity(void) {
   CHECK(must_join(t) > 0);
   CHECK(thrum_same(me, t));
   t = must_spawn_bound(look_at_myself, NULL);
+  CHECK_EQ(thrum_wait(t), 0);
+  CHECK_EQ(thrum_native_id(t), 0); /* nothing carries it any more */
   intptr_t tid = must_join(t);
   CHECK(tid > 0 && tid != getpid());
   CHECK_EQ(must_join(must_spawn(end_early, NULL)), 77);
