@@ -118,8 +118,7 @@ THRUM_API thrum_hook_fn *thrum_on_deadlock(thrum_hook_fn *hook);
 typedef void thrum_fatal_fn(const char *message);
 THRUM_API thrum_fatal_fn *thrum_on_fatal(thrum_fatal_fn *hook);
 
-/* Calls fn(arg) when the program ends in order, last registered first, before threads are waited for; but if main ends by thrum_exit, or
- * it is a task's process or the child of a fork whose thread's function returns, when they have ended.
+/* Calls fn(arg) when the program ends in order, last registered first, before threads are waited for; also if main ends by thrum_exit.
  * -EINVAL: fn is NULL. -ENOMEM. -ECANCELED: it is ending already. */
 THRUM_API int thrum_at_exit(void (*fn)(void *arg), void *arg);
 

@@ -121,11 +121,15 @@ static void main_ends(intptr_t result, bool waits) {
   if (end) end(waits);
 }
 
-static void end_in_order(int status) {
+static void call_at_exit(void) {
   for (struct at_exit *a; (a = pop_at_exit());) {
     a->fn(a->arg);
     thrumi_os.free(a);
   }
+}
+
+static void end_in_order(int status) {
+  call_at_exit();
   main_ends(status, status == 0);
   if (status == 0)
     wait_for_all();
@@ -178,6 +182,7 @@ void thrumi_exit_start(void) {
 }
 
 void thrumi_exit_main(intptr_t result) {
+  call_at_exit(); /* before anybody is waited for, as when main returns: they may be what makes threads end */
   main_ends(result, true);
   wait_for_all();
   exit((int)result);

@@ -197,6 +197,12 @@ static int order_at_exit(void) {
   return 0;
 }
 
+/* The same when main ends by thrum_exit: the functions are what lets the thread end. */
+static int order_at_thrum_exit(void) {
+  order_at_exit();
+  thrum_exit(0);
+}
+
 static intptr_t wait_for_main(void *arg) {
   (void)arg;
   CHECK_EQ(thrum_wait(thrum_main_thread()), 0);
@@ -249,6 +255,7 @@ static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"catches-one", catches_one},
                                           {"catches-all", catches_all},
                                           {"order-at-exit", order_at_exit},
+                                          {"order-at-thrum-exit", order_at_thrum_exit},
                                           {"late-threads-are-joined", late_threads_are_joined},
                                           {"main-can-be-waited-for", main_can_be_waited_for},
                                           {"no-threads", no_threads},
@@ -343,6 +350,7 @@ int main(int argc, char **argv) {
 #endif
   ends_with("daemons-do-not-hold", 0, "worked;");
   ends_with("order-at-exit", 0, "first;second;worked;atexit;");
+  ends_with("order-at-thrum-exit", 0, "first;second;worked;atexit;");
   ends_with("late-threads-are-joined", 0, "worked;threads have ended;late;late;");
   ends_with("main-can-be-waited-for", 0, "main has ended;");
   ends_with("no-threads", 5, "");
