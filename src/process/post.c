@@ -38,7 +38,8 @@ static bool has_room(struct thrumi_post *post, size_t size, size_t *filler) {
     post->broken = true;
     return false;
   }
-  if (head > post->keep) used = post->written - post->keep;
+  uint64_t kept = post->keep == UINT64_MAX ? 0 : post->written - post->keep;
+  if (kept > used) used = kept;
   size_t to_end = THRUMI_RING - post->written % THRUMI_RING;
   *filler = size > to_end ? to_end : 0;
   return *filler + size <= THRUMI_RING - used;

@@ -5,7 +5,7 @@
 #include "../sum.h"
 
 #include <fcntl.h>
-#include <process/post.h>
+#include <process/errand.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -232,23 +232,26 @@ static void processes_that_never_live_are_said(int processes) {
   end_pool(x);
 }
 
-/* The words of the board that are not rings: of the one that this process has mapped. */
-static void scribble_over_board(void) {
+/* The board that this process has mapped. */
+static struct thrumi_board *own_board(void) {
   FILE *maps = fopen("/proc/self/maps", "r");
+  struct thrumi_board *board = NULL;
   char line[512];
   CHECK(maps);
   while (fgets(line, sizeof line, maps)) {
     void *start, *end;
     if (!strstr(line, "memfd") || !strstr(line, "rw-s") || sscanf(line, "%p-%p", &start, &end) != 2) continue;
     if ((size_t)((char *)end - (char *)start) < sizeof(struct thrumi_board)) continue;
-    memset(&((struct thrumi_board *)start)->stop, 0x5a, sizeof(uint32_t));
+    board = start;
   }
   fclose(maps);
+  CHECK(board);
+  return board;
 }
 
 /* Its executor goes round once more for the result, and then looks whether it may sleep. */
 THRUM_TASK(scribbles) {
-  scribble_over_board();
+  memset(&own_board()->stop, 0x5a, sizeof(uint32_t));
   return number_in(in);
 }
 
@@ -260,6 +263,53 @@ static void one_that_says_stop_dies_alone(void) {
   AWAIT(stats_of(x).threads == 0);
   CHECK_EQ(take(submit_number(x, &twice, 4)), 8);
   end_pool(x);
+}
+
+/* Of a result that may be what it says, and may not. */
+static void write_nonsense(struct thrumi_flow *flow, uint64_t at, unsigned *seed) {
+  struct thrumi_result *result = (struct thrumi_result *)(void *)(flow->bytes + at % THRUMI_RING / 16 * 16);
+  struct thrumi_result_item *item = (struct thrumi_result_item *)(result + 1);
+  if (at % THRUMI_RING > THRUMI_RING - sizeof *result - sizeof *item) return;
+  result->record.kind = (uint32_t)rand_r(seed) % 8 ? THRUMI_RESULT : 0;
+  result->record.size = (uint32_t)rand_r(seed) % 3 ? 64 : (uint32_t)rand_r(seed) % 4096 * 16;
+  result->record.flags = (uint32_t)rand_r(seed) % 4 ? 0 : THRUMI_RECORD_PARCEL;
+  result->number = (uint64_t)rand_r(seed) % 3;
+  result->count = (uint64_t)rand_r(seed) % 3;
+  result->size =
+      rand_r(seed) % 2 ? sizeof *item : (uint64_t)rand_r(seed) % 2 << 23; /* longer than the board */
+  result->error = rand_r(seed) % 3 ? 0 : -rand_r(seed) % 100;
+  item->value = rand_r(seed) % 100;
+  item->sentence_size = (uint32_t)rand_r(seed) % 2 ? 0 : (uint32_t)rand_r(seed);
+  item->bytes_size = rand_r(seed) % 2 ? 0 : (uint64_t)1 << 22;
+}
+
+/* It ends at once: its executor looks at all that is there then. */
+THRUM_TASK(writes_nonsense) {
+  struct thrumi_board *board = own_board();
+  unsigned seed = (unsigned)number_in(in);
+  uint64_t tail = atomic_load(&board->flow[1].tail);
+  for (uint64_t at = tail; at < tail + 4096; at += 64) write_nonsense(&board->flow[1], at, &seed);
+  if (rand_r(&seed) % 4 == 0) atomic_store(&board->flow[0].head, (uint64_t)rand_r(&seed));
+  atomic_store(&board->flow[1].tail, tail + (uint64_t)rand_r(&seed) % 64 * 64 + (rand_r(&seed) % 8 ? 0 : 8));
+  return size ? _exit(3), 0 : 0;
+}
+
+/* Whatever its results say, tasks that it was given have an end, and all others theirs. */
+static void one_that_writes_nonsense_dies_alone(void) {
+  enum { WILD = 40, TAME = 5 };
+  thrum_executor *x = processes_of(1), *other = processes_of(1);
+  for (int i = 0; i < WILD; i++) {
+    thrum_future *wild = submit_number(x, &writes_nonsense, i), *behind = submit_number(x, &twice, i),
+                 *f[TAME];
+    for (int j = 0; j < TAME; j++) f[j] = submit_number(other, &twice, j);
+    CHECK_EQ(thrum_future_wait(wild), 0);
+    CHECK_EQ(thrum_future_wait(behind), 0);
+    thrum_future_release(wild), thrum_future_release(behind);
+    for (int j = 0; j < TAME; j++) CHECK_EQ(take(f[j]), 2 * j);
+  }
+  CHECK_EQ(take(submit_number(x, &twice, 4)), 8);
+  end_pool(x);
+  end_pool(other);
 }
 
 /* ---- A killer --------------------------------------------------------------------------------------------------- */
@@ -366,6 +416,7 @@ int main(int argc, char **argv) {
   a_map_fails_where_it_died();
   an_idle_one_is_replaced();
   one_that_says_stop_dies_alone();
+  one_that_writes_nonsense_dies_alone();
   for (int method = THRUM_FORKSERVER; method <= (TESTS_TSAN ? THRUM_SPAWN : THRUM_FORK); method++)
     a_terminal_harms_nobody(method);
   unless_they_want_it();
