@@ -78,7 +78,8 @@ typedef struct thrum_manager_options {
 
 /* ---- Managers --------------------------------------------------------------------------------------------------------- */
 
-/* Starts a process that is a manager, as a daemon of this one, and connects to it. It ignores SIGINT. options may be NULL.
+/* Starts a process that is a manager, as a daemon of this one, and connects to it. It ignores SIGINT, so that a
+ * program that ends in order on Ctrl-C has it to the end; a terminal that is closed (SIGHUP) ends it, as it ends the program. options may be NULL.
  * -EINVAL: options that cannot be; TCP without a key. -ECONNRESET, -ECONNREFUSED: it was killed meanwhile. Others as
  * thrum_process_start, thrum_listener_open, thrum_manager_connect. */
 THRUM_API int thrum_manager_start(thrum_manager **out, const thrum_manager_options *options);
