@@ -219,6 +219,20 @@ static int check_header(struct image *image) {
   return image->raw ? 0 : fail("%s: cannot be read: %s", image->path, elf_errmsg(-1));
 }
 
+/* All that its header speaks of: sections stand at the end of a file. */
+static int check_whole(const struct image *image) {
+  const GElf_Ehdr *h = &image->header;
+  size_t sections = 0, parts = (size_t)h->e_phnum * h->e_phentsize;
+  elf_getshdrnum(image->elf, &sections);
+  if (!sections) sections = h->e_shnum;
+  bool whole = h->e_shoff <= image->raw_size && h->e_phoff <= image->raw_size &&
+               sections * h->e_shentsize <= image->raw_size - h->e_shoff &&
+               parts <= image->raw_size - h->e_phoff;
+  return whole ? 0
+               : fail("%s: is cut off after %zu bytes: it is not the whole program", image->path,
+                      image->raw_size);
+}
+
 /* Instructions are written in AT&T's manner, as gcc and objdump do; what they do is asked of another handle, since capstone 4
  * gives the accesses of operands in Intel's order. */
 static int open_capstone(struct image *image) {
@@ -247,6 +261,7 @@ int image_open(struct image *image, const char *path) {
   *image = (struct image){.path = path, .fd = -1};
   int status = open_file(image);
   if (!status) status = check_header(image);
+  if (!status) status = check_whole(image);
   if (!status) status = open_capstone(image);
   if (status) return image_close(image), status;
   read_sections(image);

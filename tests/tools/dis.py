@@ -302,6 +302,9 @@ def check_errors(folder, program):
     stripped = folder / "stripped"
     subprocess.run(["strip", "-o", stripped, program], check=True)
     fails(stripped, "blocks_not", says=("is stripped", "do not strip it"))
+    for kept in 9000, 100:
+        (folder / "cut").write_bytes(program.read_bytes()[:kept])
+        fails(folder / "cut", "hello", says=(f"is cut off after {kept} bytes",))
     foreign = bytearray(program.read_bytes())
     foreign[18:20] = (243).to_bytes(2, "little")
     (folder / "foreign").write_bytes(foreign)
