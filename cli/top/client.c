@@ -85,7 +85,7 @@ static const char *explain(int error) {
   }
 }
 
-static json_object *parse(const struct client *c, const char **why) {
+static json_object *parse(struct client *c, const char **why) {
   static char text[256];
   struct json_tokener *tokener = json_tokener_new();
   json_object *o = tokener ? json_tokener_parse_ex(tokener, c->text, (int)c->used) : NULL;
@@ -96,6 +96,7 @@ static json_object *parse(const struct client *c, const char **why) {
     return NULL;
   }
   if (!member(o, "error")) return o;
+  c->refused = true;
   snprintf(text, sizeof text, "%s", member_text(o, "error"));
   *why = text;
   json_object_put(o);
@@ -109,6 +110,7 @@ json_object *client_ask(struct client *c, int seconds, const char **why, const c
   int length = vsnprintf(request, sizeof request - 1, format, args);
   va_end(args);
   request[length++] = '\n';
+  c->refused = false;
   int error = send_all(c, request, (size_t)length);
   if (!error) error = read_line(c, seconds);
   if (!error) return parse(c, why);

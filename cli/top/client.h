@@ -3,6 +3,7 @@
 #define THRUM_TOP_CLIENT_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,10 +14,12 @@ struct client {
   char name[64]; /* of the program */
   char *text;    /* what has been read of an answer */
   size_t used, room;
+  bool refused; /* the last request, by an error: the program is there */
 };
 
 /* Connects to the program that `what` names: a PID, the name of a program, or (NULL) the only one that there is. 0, or
- * STATUS_FAILED after a message that says what to do: there is none, there are several (they are listed), it has no socket. */
+ * STATUS_FAILED after a message that says what to do: there is none, there are several (they are listed), it has no socket, it is of
+ * a version that answers otherwise. */
 int client_open(struct client *out, const char *what);
 void client_close(struct client *c);
 

@@ -58,20 +58,31 @@ static int print_text(struct client *c) {
   return STATUS_OK;
 }
 
-/* One thread with its stack; it may have ended meanwhile. */
-static void print_thread(struct client *c, json_object *thread, int first) {
+/* One thread with its stack; of one that has ended meanwhile there is none. */
+static int print_thread(struct client *c, json_object *thread, const char **separator) {
   const char *why;
   json_object *answer = client_ask(c, PATIENCE, &why, "stack %lld", (long long)member_number(thread, "id"));
+  if (!answer) return c->refused ? STATUS_OK : lost(c, why);
   json_object *threads = member(answer, "threads");
-  if (list_length(threads) > 0)
-    printf("%s\n%s", first ? "" : ",",
+  if (list_length(threads) > 0) {
+    printf("%s\n%s", *separator,
            json_object_to_json_string_ext(list_item(threads, 0), JSON_C_TO_STRING_PLAIN));
+    *separator = ",";
+  }
   json_object_put(answer);
+  return STATUS_OK;
+}
+
+static int print_threads(struct client *c, json_object *threads, const char **separator) {
+  int status = STATUS_OK;
+  for (size_t i = 0; i < list_length(threads) && status == STATUS_OK; i++)
+    status = print_thread(c, list_item(threads, i), separator);
+  return status;
 }
 
 static int print_json(struct client *c) {
-  const char *why;
-  int first = 1;
+  const char *why, *separator = "";
+  int status;
   json_object *stats = client_ask(c, PATIENCE, &why, "stats");
   if (!stats) return lost(c, why);
   printf("{\"stats\":%s,\"threads\":[", json_object_to_json_string_ext(stats, JSON_C_TO_STRING_PLAIN));
@@ -80,14 +91,12 @@ static int print_json(struct client *c) {
   do {
     json_object *page = client_ask(c, PATIENCE, &why, "threads %lld", (long long)next);
     if (!page) return lost(c, why);
-    json_object *threads = member(page, "threads");
-    for (size_t i = 0; i < list_length(threads); i++, first = 0)
-      print_thread(c, list_item(threads, i), first);
+    status = print_threads(c, member(page, "threads"), &separator);
     next = member_number(page, "next");
     json_object_put(page);
-  } while (next);
-  puts("]}");
-  return STATUS_OK;
+  } while (next && status == STATUS_OK);
+  if (status == STATUS_OK) puts("]}");
+  return status;
 }
 
 static int print_running(const struct arguments *a) {

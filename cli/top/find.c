@@ -1,13 +1,15 @@
 /* Which program is meant, and where its socket is.
  *
  * A program's socket is DIR/PID.sock; DIR is one of three, since the program's environment need not be ours. What lies in a directory
- * that another user may write to is not looked at. A socket that refuses is left from a program that was killed, and removed. */
+ * that another user may write to is not looked at. A socket that refuses is left from a program that was killed, and removed; unless there is
+ * a process of that number: it may just be about to listen, and it replaces what is not its own. */
 #include "../command.h"
 #include "client.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <inspect/inspect.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +40,24 @@ static int is_private(const char *directory, uid_t uid) {
          !(s.st_mode & (S_IRWXG | S_IRWXO));
 }
 
+/* 0: there is no such process. */
+static int owner_of(pid_t pid, uid_t *out) {
+  char path[64];
+  struct stat s;
+  snprintf(path, sizeof path, "/proc/%d", (int)pid);
+  if (stat(path, &s) != 0) return 0;
+  *out = s.st_uid;
+  return 1;
+}
+
 /* A connected socket; -1: there is none (a dead one is removed). */
 static int connect_to(const char *directory, pid_t pid) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/%d.sock", directory, (int)pid);
   int fd = length < (int)sizeof address.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
   if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
-  if (errno == ECONNREFUSED) unlink(address.sun_path);
+  uid_t uid;
+  if (errno == ECONNREFUSED && !owner_of(pid, &uid)) unlink(address.sun_path);
   close(fd);
   return -1;
 }
@@ -59,6 +72,14 @@ static void read_line_of(const char *path, char *out, size_t size) {
   fclose(file);
 }
 
+/* What the kernel adds to the name of a file that has been removed or replaced, as by a build, while it runs. */
+static void cut_deleted(char *file) {
+  static const char suffix[] = " (deleted)";
+  size_t length = strlen(file), cut = sizeof suffix - 1;
+  if (length <= cut || strcmp(file + length - cut, suffix) != 0) return;
+  if (access(file, F_OK) != 0) file[length - cut] = 0; /* else it is called so */
+}
+
 /* By the file that runs, whose name is whole; else by what the kernel calls it. */
 static void name_process(pid_t pid, char *out, size_t size) {
   char path[64], file[PATH_MAX];
@@ -66,21 +87,13 @@ static void name_process(pid_t pid, char *out, size_t size) {
   ssize_t n = readlink(path, file, sizeof file - 1);
   if (n > 0) {
     file[n] = 0;
+    cut_deleted(file);
     const char *slash = strrchr(file, '/');
     snprintf(out, size, "%.*s", (int)size - 1, slash ? slash + 1 : file);
     return;
   }
   snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
   read_line_of(path, out, size);
-}
-
-static int owner_of(pid_t pid, uid_t *out) {
-  char path[64];
-  struct stat s;
-  snprintf(path, sizeof path, "/proc/%d", (int)pid);
-  if (stat(path, &s) != 0) return 0;
-  *out = s.st_uid;
-  return 1;
 }
 
 /* The runtime has started in it: its monitor is there. */
@@ -197,10 +210,33 @@ static int open_name(struct client *out, const char *name) {
       name ? name : "", name ? " " : "");
 }
 
+/* Whether its answers mean what they do here. */
+static int check_protocol(struct client *c) {
+  enum { PATIENCE = 10 };
+  const char *why;
+  json_object *stats = client_ask(c, PATIENCE, &why, "stats");
+  long long protocol = member_number(stats, "protocol");
+  json_object_put(stats);
+  if (stats && protocol == THRUMI_INSPECT_PROTOCOL) return STATUS_OK;
+  if (!stats)
+    fail("%s (process %d): %s", c->name, (int)c->pid, why);
+  else
+    fail(
+        "%s (process %d): it answers by protocol %lld, and this command reads protocol %d; use the thrum that comes with "
+        "its library",
+        c->name, (int)c->pid, protocol, THRUMI_INSPECT_PROTOCOL);
+  client_close(c);
+  return STATUS_FAILED;
+}
+
 int client_open(struct client *out, const char *what) {
   char *end;
   long pid = what ? strtol(what, &end, 10) : 0;
+  int status;
   *out = (struct client){.fd = -1};
-  if (what && *what && !*end && pid > 0 && pid <= INT_MAX) return open_pid(out, (pid_t)pid);
-  return open_name(out, what);
+  if (what && *what && !*end && pid > 0 && pid <= INT_MAX)
+    status = open_pid(out, (pid_t)pid);
+  else
+    status = open_name(out, what);
+  return status == STATUS_OK ? check_protocol(out) : status;
 }

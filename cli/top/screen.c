@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { STACK_LINES = 12, FILTER_MAX = 40, COLOUR_RUNS = 1, COLOUR_BLOCKED, KEY_ESCAPE = 27 };
+enum { STACK_LINES = 12, ROWS_MIN = 3, FILTER_MAX = 40, COLOUR_RUNS = 1, COLOUR_BLOCKED, KEY_ESCAPE = 27 };
 
 struct screen {
   struct client *client;
@@ -115,7 +115,14 @@ static void draw_line(struct screen *s, int y, size_t i) {
   draw(y, marked, look);
 }
 
-static void draw_stack(struct screen *s, int y) {
+/* Its title and some frames, so that there stay some lines of the table; 0: it is not shown, or there is no room. */
+static int stack_lines(const struct screen *s) {
+  int room = LINES - HEAD_LINES - 2 - ROWS_MIN;
+  if (!s->stack || s->help || s->page != PAGE_THREADS || room < 2) return 0;
+  return room < STACK_LINES ? room : STACK_LINES;
+}
+
+static void draw_stack(struct screen *s, int y, size_t lines) {
   char text[LINE_BYTES];
   json_object *thread = list_item(member(s->frames, "threads"), 0);
   json_object *stack = member(thread, "stack");
@@ -125,7 +132,7 @@ static void draw_stack(struct screen *s, int y) {
   else
     snprintf(text, sizeof text, "-- it has no stack now ");
   draw(y, text, A_BOLD);
-  for (size_t i = 0; i < n && i < STACK_LINES - 1; i++) {
+  for (size_t i = 0; i < n && i < lines - 1; i++) {
     view_frame(list_item(stack, i), text);
     draw(y + 1 + (int)i, text, A_NORMAL);
   }
@@ -161,7 +168,7 @@ static void draw_bottom(const struct screen *s) {
 
 /* Lines of the table that there is room for. */
 static int table_lines(const struct screen *s) {
-  int lines = LINES - HEAD_LINES - 2 - (s->stack && s->page == PAGE_THREADS ? STACK_LINES : 0);
+  int lines = LINES - HEAD_LINES - 2 - stack_lines(s);
   return lines > 1 ? lines : 1;
 }
 
@@ -182,7 +189,8 @@ static void draw_all(struct screen *s) {
   for (size_t i = 0; !s->help && i < lines && s->top + i < s->count; i++)
     draw_line(s, HEAD_LINES + 1 + (int)i, s->top + i);
   if (s->help) draw_help();
-  if (s->stack && !s->help && s->page == PAGE_THREADS) draw_stack(s, LINES - 1 - STACK_LINES);
+  int stack = stack_lines(s);
+  if (stack) draw_stack(s, LINES - 1 - stack, (size_t)stack);
   draw_bottom(s);
   refresh();
 }
