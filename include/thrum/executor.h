@@ -56,8 +56,8 @@ THRUM_API int thrum_executor_threads(thrum_executor **out, const thrum_executor_
 
 /* Runs each task within thrum_submit, in the caller: for tests, and for who is asked for an executor and wants none. thrum_exit in such
  * a task ends the caller, and nobody finishes the task's future; in a thread of a pool it ends that task alone. A shutdown waits for
- * nobody here: it returns 0 also while another thread is in the midst of a submit, and in a task of its own. The release takes the
- * memory at once: it must not be called by one of its tasks, nor while another thread submits. -ENOMEM. */
+ * nobody here: it returns 0 also while another thread is in the midst of a submit, and in a task of its own. A task that
+ * ended its caller keeps the executor's memory for ever. -ENOMEM. */
 THRUM_API int thrum_executor_inline(thrum_executor **out);
 
 /* ---- Ending them ------------------------------------------------------------------------------------------ */
@@ -71,8 +71,8 @@ THRUM_API int thrum_executor_shutdown(thrum_executor *executor, bool wait, bool 
 THRUM_API THRUM_MUST_CHECK int thrum_executor_shutdown_for(thrum_executor *executor, bool cancel_pending,
                                                            thrum_duration timeout);
 
-/* Gives the executor back; NULL does nothing. What is queued will still be done, and the program's end waits for that. A task of
- * a pool may do so; one of an inline executor may not. An executor that is never given back holds nothing up either: its idle threads end with the program. */
+/* Gives the executor back; NULL does nothing. What is queued will still be done, and the program's end waits for that. One of
+ * its own tasks may do so. An executor that is never given back holds nothing up either: its idle threads end with the program. */
 THRUM_API void thrum_executor_release(thrum_executor *executor);
 
 typedef struct thrum_executor_stats {

@@ -152,6 +152,7 @@ int thrum_executor_statistics(thrum_executor *executor, thrum_executor_stats *ou
 struct inline_executor {
   struct thrum_executor executor;
   _Atomic uint64_t submitted, finished;
+  _Atomic uint64_t pins; /* the handle, and each submit that is under way. Who takes the last one frees it */
   _Atomic uint32_t shut;
 };
 
@@ -159,14 +160,21 @@ static struct inline_executor *inline_of(struct thrum_executor *executor) {
   return (struct inline_executor *)executor;
 }
 
+static void inline_unpin(struct inline_executor *x) {
+  if (thrumi_add(&x->pins, (uint64_t)-1) == 1) thrumi_os.free(x);
+}
+
+/* The caller has the handle, or is a task, whose submit has a pin. */
 static int inline_submit(struct thrum_executor *executor, struct thrumi_work *work) {
   struct inline_executor *x = inline_of(executor);
   if (thrumi_load(&x->shut)) return -EPIPE;
+  thrumi_add(&x->pins, (uint64_t)1);
   thrumi_add(&x->submitted, (uint64_t)1);
   thrumi_future_begin(&work->future);
   thrumi_work_run(work, thrumi_me());
   thrumi_add(&x->finished, (uint64_t)1);
   if (thrumi_future_finish(&work->future)) thrumi_work_tell(work); /* the task may have handed it to others */
+  inline_unpin(x);                                                 /* the task may have given it back */
   return 0;
 }
 
@@ -184,7 +192,7 @@ static int inline_wait(struct thrum_executor *executor, int64_t deadline, int fl
   return (void)executor, (void)deadline, (void)flags, 0;
 }
 
-static void inline_release(struct thrum_executor *executor) { thrumi_os.free(executor); }
+static void inline_release(struct thrum_executor *executor) { inline_unpin(inline_of(executor)); }
 
 static void inline_statistics(struct thrum_executor *executor, thrum_executor_stats *out) {
   out->submitted = thrumi_load(&inline_of(executor)->submitted);
@@ -199,6 +207,7 @@ int thrum_executor_inline(thrum_executor **out) {
   struct inline_executor *x = thrumi_os.allocate(sizeof *x);
   if (!x) return -ENOMEM;
   x->executor.kind = &inline_kind;
+  thrumi_store(&x->pins, (uint64_t)1);
   *out = &x->executor;
   return 0;
 }

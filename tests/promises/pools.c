@@ -521,6 +521,20 @@ static void callbacks_that_leave(void) {
   CHECK_EQ(LOAD(calls), 2);
 }
 
+/* The task of an inline executor may give it back: its memory stays until the submit has ended, also one that lies around it. */
+static thrum_future *inner;
+
+static intptr_t give_back(void *x) { return thrum_executor_release(x), 5; }
+static intptr_t submit_give_back(void *x) { return thrum_submit(x, &inner, give_back, x); }
+
+static void inline_given_back_within(void) {
+  thrum_executor *x;
+  CHECK_EQ(thrum_executor_inline(&x), 0);
+  thrum_future *f = must_submit(x, submit_give_back, x);
+  CHECK_EQ(take(inner), 5);
+  CHECK_EQ(take(f), 0);
+}
+
 /* The task of an inline executor may use its own future. */
 static int inline_calls;
 static thrum_future *own;
@@ -562,6 +576,7 @@ static intptr_t all_rules(void *unused) {
   with_bytes();
   inline_ones();
   callbacks_that_leave();
+  inline_given_back_within();
   inline_with_its_own_future();
   return 0;
 }
