@@ -6,8 +6,8 @@
  * From outside: THRUM_WORKERS (a number, 1 for concurrency without parallelism), THRUM_INTERVAL ("5ms",
  * "100us"), THRUM_STACK ("256k"), THRUM_KERNEL_THREADS (the bound); THRUM_CHECK and THRUM_PROFILE ("locks", trace.h);
  * THRUM_STATS ("1": the counters of thrum_statistics are printed on standard error when the program ends); THRUM_TRACE (a file)
- * and THRUM_INSPECT ("1"), both in trace.h. A value that cannot be right is named on standard error and ignored; but with a bound on
- * kernel threads that is too low for the workers (see thrum_config) the first call of thrum aborts. */
+ * and THRUM_INSPECT ("1"), both in trace.h. A value that cannot be right is named on standard error and ignored; with a bound on
+ * kernel threads that is too low for the workers (see thrum_config) there are fewer of these. */
 #ifndef THRUM_RUNTIME_H
 #define THRUM_RUNTIME_H
 
@@ -47,8 +47,9 @@ THRUM_API int thrum_set_stack_size(size_t bytes);
 
 /* All-zero (with size set) means the defaults. What is set here goes before the environment.
  *
- * kernel_threads: where it is below the number of workers plus 4 (main, the monitor, the breeder, a spare), the first call of thrum aborts;
- * also where it is the default, half of what the limits allow but 16 at least. measure_stacks: stacks of bound threads and of threads with
+ * kernel_threads: where it is below the number of workers plus 4 (main, the monitor, the breeder, a spare), there are fewer workers, one at
+ * least, and a line on standard error says so; also where it is the default, half of what the limits allow but 16 at least. Where the OS
+ * refuses some of those that must be there, the first call of thrum aborts. measure_stacks: stacks of bound threads and of threads with
  * a stack_size are not cleaned, nor is a joiner's, on which the thread that it joins may run. */
 typedef struct thrum_config {
   size_t size;             /* sizeof(thrum_config) */

@@ -255,6 +255,20 @@ static int start_kthread(struct thrumi_kthread **out, enum thrumi_role role, voi
   return error;
 }
 
+/* Beside the workers' kernel threads: main, the monitor, the breeder, and a spare. */
+enum { KTHREADS_BESIDE = 4 };
+
+/* A bound that is too low for so many workers, be it set or found, leaves fewer of them, but one. */
+static void fit_workers(struct thrumi_settings *s) {
+  const int wanted = s->workers, bound = s->kernel_threads;
+  if (bound >= wanted + KTHREADS_BESIDE) return;
+  s->workers = bound > KTHREADS_BESIDE ? bound - KTHREADS_BESIDE : 1;
+  s->kernel_threads = s->workers + KTHREADS_BESIDE;
+  thrumi_log("at most %d kernel threads are too few for workers: %d, which need %d; using workers: %d. Set "
+             "THRUM_KERNEL_THREADS to %d or more, or THRUM_WORKERS to %d",
+             bound, wanted, wanted + KTHREADS_BESIDE, s->workers, wanted + KTHREADS_BESIDE, s->workers);
+}
+
 static void read_settings(struct thrumi_settings *s) {
   const thrum_config *c = &start.config;
   thrumi_settings_default(s);
@@ -263,6 +277,7 @@ static void read_settings(struct thrumi_settings *s) {
   if (c->kernel_threads) s->kernel_threads = c->kernel_threads;
   if (c->stack_size) s->stack_size = c->stack_size;
   if (c->interval) s->interval = c->interval;
+  fit_workers(s);
 }
 
 static void apply_settings(const struct thrumi_settings *s) {
@@ -319,8 +334,9 @@ static void start_runtime(void) {
   if (thrumi_preempt_start() != 0)
     thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
   if (start_kthreads() != 0)
-    thrumi_fatal("no kernel threads to be had (RLIMIT_NPROC, pids.max); thrum needs %d",
-                 settings.workers + 4);
+    thrumi_fatal("the OS gives too few kernel threads: thrum needs %d for workers: %d; raise RLIMIT_NPROC "
+                 "(ulimit -u) or pids.max, or set THRUM_WORKERS to less",
+                 settings.workers + KTHREADS_BESIDE, settings.workers);
   if (is_main()) thrumi_fault_start(&start.config);
   thrumi_exit_start();
   thrumi_fork_start();

@@ -1,6 +1,7 @@
 /* Garbage in the environment is named on standard error and ignored; the program runs. */
 #include "../child.h"
 #include "../support.h"
+#include <sys/resource.h>
 
 static intptr_t twice(void *arg) {
   thrum_yield();
@@ -17,7 +18,45 @@ static int work(void) {
   return 0;
 }
 
-static const struct child_case cases[] = {{"work", work}, {0}};
+/* A bound that is too low for the workers leaves fewer of them. */
+static int few_kernel_threads(void) {
+  setenv("THRUM_WORKERS", "3", 1);
+  for (int i = 0; i < 100; i++) must_join(must_spawn(twice, NULL));
+  CHECK_EQ(thrum_workers(), 2);
+  CHECK_EQ(statistics().kernel_threads_max, 6);
+  return 0;
+}
+
+static int hardly_any(void) {
+  setenv("THRUM_WORKERS", "2", 1);
+  CHECK_EQ(must_join(must_spawn(twice, (void *)4)), 8);
+  CHECK_EQ(thrum_workers(), 1);
+  return 0;
+}
+
+/* The default bound is half of the limit. */
+static int many_workers(void) {
+  struct rlimit limit = {40, 40};
+  CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
+  setenv("THRUM_WORKERS", "30", 1);
+  CHECK_EQ(must_join(must_spawn(twice, (void *)4)), 8);
+  CHECK_EQ(thrum_workers(), 16);
+  return 0;
+}
+
+static const struct child_case cases[] = {{"work", work},
+                                          {"few-kernel-threads", few_kernel_threads},
+                                          {"hardly-any", hardly_any},
+                                          {"many-workers", many_workers},
+                                          {0}};
+
+static void bound_is_too_low(const char *name, const char *variable, const char *remedy) {
+  struct child child = child_run_with(name, variable);
+  CHECK_STATUS(child, 0);
+  CHECK_HAS(child.err_text, "kernel threads are too few for workers");
+  CHECK_HAS(child.err_text, remedy);
+  child_free(&child);
+}
 
 static const char *const garbage[] = {
     "THRUM_WORKERS=0",
@@ -62,6 +101,10 @@ int main(int argc, char **argv) {
     CHECK_HAS(child.err_text, variable);
     child_free(&child);
   }
+  bound_is_too_low("few-kernel-threads", "THRUM_KERNEL_THREADS=6", "THRUM_KERNEL_THREADS to 7");
+  bound_is_too_low("hardly-any", "THRUM_KERNEL_THREADS=4", "THRUM_KERNEL_THREADS to 6");
+  /* Only root, whom the limit does not bind, has all of them for sure. */
+  if (geteuid() == 0) bound_is_too_low("many-workers", "THRUM_KERNEL_THREADS=", "THRUM_KERNEL_THREADS to 34");
   struct child child = child_run("work");
   CHECK_STATUS(child, 0);
   CHECK_STR(child.err_text, "");
