@@ -16,6 +16,7 @@ enum {
   STACK_SIZE = 64 * 1024,
   DEPTH_MAX = 2000,
   BUFFER_MAX = 16,
+  PAUSES_MAX = 100000,
   SEEN_MAX = 16,
   PRIVATE_MAX = 16,
   HALVES_MAX = 4,
@@ -48,6 +49,7 @@ static struct thread {
   bool paused; /* spins: reads again what it has read since its last other operation */
   const volatile void *seen[SEEN_MAX];
   int n_seen;
+  int pauses; /* in a row, without a step */
   unsigned steps;
   struct store buffer[BUFFER_MAX];
   int buffered;
@@ -324,7 +326,7 @@ static bool walk(unsigned long long limit) {
   walked = cut_short = given_up = 0;
   longest = known = 0;
   do run_once();
-  while (walked + cut_short < limit && advance());
+  while (walked + cut_short + given_up < limit && advance());
   return !known;
 }
 
@@ -411,9 +413,14 @@ void explore_point(enum explore_kind kind, const volatile void *address) {
 }
 
 /* A thread that spins looks at the same words once more. If nobody else goes on meanwhile it sees the same, so that is no
- * step of its own; what others do meanwhile it would also see by looking for the first time later. */
+ * step of its own; what others do meanwhile it would also see by looking for the first time later. One that only looks, for ever, is none that
+ * spins: a model makes such a look a point. */
 void explore_pause(void) {
-  if (current != MAIN) threads[current].paused = true;
+  if (current == MAIN) return;
+  struct thread *t = &threads[current];
+  t->pauses = t->paused ? t->pauses + 1 : 0;
+  t->paused = true;
+  if (t->pauses == PAUSES_MAX) explore_fail("a thread spins, and makes no step");
 }
 
 static bool looks_again(const struct thread *t, const volatile void *word) {

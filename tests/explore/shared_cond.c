@@ -31,10 +31,10 @@ int thrumi_shared_rlock_take_again(thrum_shared_rlock *unused, uint32_t depth) {
   return (void)unused, (void)depth, 0;
 }
 
-/* Who has to wait for others to leave looks again, and no tick has passed. */
+/* Who has to wait for others to leave looks again, and no tick has passed. That look is all that it does, so it is a step. */
 enum thrumi_wait_state thrumi_park(struct thrumi_thread *t, thrumi_ticket ticket, int64_t deadline) {
   (void)t, (void)ticket, (void)deadline;
-  explore_pause();
+  explore_point(EXPLORE_READ, &cond.word);
   return THRUMI_TIMED_OUT;
 }
 thrumi_ticket thrumi_arm(struct thrumi_thread *t, const char *what, const void *object, int flags) {
