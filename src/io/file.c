@@ -4,7 +4,8 @@
  *
  *   a socket       recv and send with MSG_DONTWAIT
  *   a stream       preadv2 and pwritev2 with RWF_NOWAIT: pipes and others, in recent kernels
- *   a slow one     where these are not to be had: in blocking mode poll is asked first
+ *   a slow one     where these are not to be had: in blocking mode poll is asked first, but for a write to a terminal, which is
+ *                  opened anew for that, in non-blocking mode
  *   a file         RWF_NOWAIT takes what is in the page cache; what is not, the thread waits for without a worker
  *
  * That is only a hint, since the number may be another file's by now. The call on a socket says so by ENOTSOCK, and one on a stream
@@ -12,7 +13,9 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <io/attempt.h>
+#include <io/terminal.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched/self.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -82,6 +85,31 @@ static ssize_t write_a_little(int fd, void *arg) {
   return plainly(fd, &first);
 }
 
+enum { BYTES = 256 };
+
+/* A terminal says no more than that it has room, which may be for one byte. */
+static ssize_t write_bytes(int fd, void *arg) {
+  const struct transfer *x = arg;
+  ssize_t done = 0;
+  for (int i = 0; i < x->count && done < BYTES; i++)
+    for (size_t at = 0; at < x->pieces[i].iov_len && done < BYTES; at++) {
+      struct iovec byte = {(char *)x->pieces[i].iov_base + at, 1};
+      if (done && thrumi_fd_poll(fd, POLLOUT) <= 0) return done;
+      ssize_t n = plainly(fd, &(struct transfer){x->direction, &byte, 1});
+      if (n <= 0) return done ? done : n;
+      done++;
+    }
+  return done;
+}
+
+static ssize_t write_to_terminal(int fd, struct thrumi_descriptor *d, struct transfer *x) {
+  int own = thrumi_terminal_anew(fd);
+  if (own < 0) return thrumi_try_asking(fd, d, THRUMI_OUT, write_bytes, x);
+  ssize_t n = plainly(own, x);
+  close(own);
+  return n;
+}
+
 /* Asked each time what it is, since no error would tell. */
 static ssize_t on_slow(int fd, struct thrumi_descriptor *d, struct transfer *x) {
   mode_t mode = mode_of(fd);
@@ -90,8 +118,10 @@ static ssize_t on_slow(int fd, struct thrumi_descriptor *d, struct transfer *x) 
     thrumi_descriptor_set_kind(d, kind);
     return -EINTR; /* once more */
   }
-  bool room = S_ISFIFO(mode) && x->direction == THRUMI_OUT;
-  return thrumi_try_asking(fd, d, x->direction, room ? write_a_little : plainly, x);
+  if (x->direction == THRUMI_IN) return thrumi_try_asking(fd, d, THRUMI_IN, plainly, x);
+  if (S_ISCHR(mode) && thrumi_in_blocking_mode(fd) && thrumi_is_terminal(fd))
+    return write_to_terminal(fd, d, x);
+  return thrumi_try_asking(fd, d, THRUMI_OUT, S_ISFIFO(mode) ? write_a_little : plainly, x);
 }
 
 /* Only a part may be in the page cache: the rest is read as read(2) would. Linux 5.9 and 5.10 may say that there is no more where
