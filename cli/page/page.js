@@ -61,7 +61,7 @@ class Page {
     const step = (now) => {
       if (this.gliding !== run) return;
       const part = still ? 1 : Math.min(1, Math.max(0, now - start) / 160), eased = 1 - (1 - part) ** 3;
-      view.scale = was.scale * (scale / was.scale) ** eased;
+      view.scale = part < 1 ? was.scale * (scale / was.scale) ** eased : scale; /* to the last digit, from wherever it began */
       const share = scale === was.scale ? eased : (view.scale - was.scale) / (scale - was.scale);
       view.from = was.from + (from - was.from) * share;
       view.clamp();
