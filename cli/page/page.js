@@ -61,9 +61,10 @@ class Page {
     const step = (now) => {
       if (this.gliding !== run) return;
       const part = still ? 1 : Math.min(1, Math.max(0, now - start) / 160), eased = 1 - (1 - part) ** 3;
-      view.scale = part < 1 ? was.scale * (scale / was.scale) ** eased : scale; /* to the last digit, from wherever it began */
+      view.scale = was.scale * (scale / was.scale) ** eased;
       const share = scale === was.scale ? eased : (view.scale - was.scale) / (scale - was.scale);
       view.from = was.from + (from - was.from) * share;
+      if (part === 1) [view.from, view.scale] = [from, scale]; /* to the last digit, from wherever it began */
       view.clamp();
       this.invalidate();
       if (part < 1) requestAnimationFrame(step);
