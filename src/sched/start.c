@@ -334,7 +334,7 @@ static void start_runtime(void) {
   if (thrumi_preempt_start() != 0)
     thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
   if (start_kthreads() != 0)
-    thrumi_fatal("the OS gives too few kernel threads: thrum needs %d for workers: %d; raise RLIMIT_NPROC "
+    thrumi_fatal("no kernel threads to be had: thrum needs %d for workers: %d; raise RLIMIT_NPROC "
                  "(ulimit -u) or pids.max, or set THRUM_WORKERS to less",
                  settings.workers + KTHREADS_BESIDE, settings.workers);
   if (is_main()) thrumi_fault_start(&start.config);
