@@ -27,6 +27,7 @@ struct transfer {
   enum thrumi_direction direction;
   const struct iovec *pieces;
   int count;
+  bool several; /* as readv and writev do it */
 };
 
 /* 0: it cannot be told, most likely because nothing is open there; the call says why. */
@@ -54,7 +55,8 @@ static bool asks_for_nothing(const struct transfer *x) {
 static ssize_t on_socket(int fd, const struct transfer *x) {
   const struct iovec *one = x->pieces;
   bool in = x->direction == THRUMI_IN;
-  if (in && asks_for_nothing(x)) return 0; /* as read(2): recv would wait, or take a message */
+  /* As read(2): recv would wait, or take a message. As writev(2), which sends none, as write(2) does. */
+  if ((in || x->several) && asks_for_nothing(x)) return 0;
   if (x->count == 1)
     return in ? thrumi_os.recv(fd, one->iov_base, one->iov_len, MSG_DONTWAIT)
               : thrumi_os.send(fd, one->iov_base, one->iov_len, MSG_DONTWAIT);
@@ -95,7 +97,7 @@ static ssize_t write_bytes(int fd, void *arg) {
     for (size_t at = 0; at < x->pieces[i].iov_len && done < BYTES; at++) {
       struct iovec byte = {(char *)x->pieces[i].iov_base + at, 1};
       if (done && thrumi_fd_poll(fd, POLLOUT) <= 0) return done;
-      ssize_t n = plainly(fd, &(struct transfer){x->direction, &byte, 1});
+      ssize_t n = plainly(fd, &(struct transfer){.direction = THRUMI_OUT, .pieces = &byte, .count = 1});
       if (n <= 0) return done ? done : n;
       done++;
     }
@@ -181,11 +183,11 @@ static ssize_t transfer(int fd, struct transfer x, thrum_duration timeout) {
 /* ---- Once ------------------------------------------------------------------------------------------------------------ */
 
 ssize_t thrum_readv_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
-  return transfer(fd, (struct transfer){THRUMI_IN, pieces, count}, timeout);
+  return transfer(fd, (struct transfer){THRUMI_IN, pieces, count, true}, timeout);
 }
 
 ssize_t thrum_writev_for(int fd, const struct iovec *pieces, int count, thrum_duration timeout) {
-  return transfer(fd, (struct transfer){THRUMI_OUT, pieces, count}, timeout);
+  return transfer(fd, (struct transfer){THRUMI_OUT, pieces, count, true}, timeout);
 }
 
 ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout) {
@@ -195,7 +197,7 @@ ssize_t thrum_read_for(int fd, void *buffer, size_t size, thrum_duration timeout
 
 ssize_t thrum_write_for(int fd, const void *buffer, size_t size, thrum_duration timeout) {
   struct iovec one = {(void *)(uintptr_t)buffer, size};
-  return thrum_writev_for(fd, &one, 1, timeout);
+  return transfer(fd, (struct transfer){.direction = THRUMI_OUT, .pieces = &one, .count = 1}, timeout);
 }
 
 ssize_t thrum_read(int fd, void *buffer, size_t size) {
@@ -237,7 +239,7 @@ static ssize_t transfer_all(int fd, enum thrumi_direction direction, char *buffe
   size_t done = 0;
   ssize_t n = 0;
   struct iovec left;
-  struct whole x = {.part = {direction, &left, 1}};
+  struct whole x = {.part = {.direction = direction, .pieces = &left, .count = 1}};
   do {
     left = (struct iovec){buffer + done, size - done};
     n = thrumi_attempt(fd, direction, try_part, &x, done ? thrum_left(deadline) : timeout);
@@ -358,7 +360,7 @@ static ssize_t send_piece(int out, struct thrumi_descriptor *d, struct sending *
   ssize_t n = place(x->in, &from);
   if (n <= 0) return n;
   struct iovec piece = {bytes, (size_t)n};
-  n = try_transfer(out, d, &(struct transfer){THRUMI_OUT, &piece, 1});
+  n = try_transfer(out, d, &(struct transfer){.direction = THRUMI_OUT, .pieces = &piece, .count = 1});
   if (n <= 0) return n;
   if (x->offset)
     *x->offset += n;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -34,6 +35,22 @@ static void pieces_are_in_order(void) {
     CHECK_EQ(thrum_readv_for(pair[0], in, 2, THRUM_MS(1)), -ETIMEDOUT);
     CHECK_EQ(thrum_writev_for(pair[1], out, 1, 0), 2);
     CHECK_EQ(thrum_read_for(pair[0], rest, 0, 0), 0); /* nothing is asked for */
+    close_pair(pair);
+  }
+}
+
+/* writev(2) sends no message then, write(2) an empty one. */
+static void nothing_is_no_message(void) {
+  static const int types[] = {SOCK_SEQPACKET, SOCK_DGRAM};
+  for (int i = 0; i < 2; i++) {
+    int pair[2];
+    char byte;
+    struct iovec none[2] = {{&byte, 0}, {&byte, 0}};
+    CHECK_EQ(socketpair(AF_UNIX, types[i], 0, pair), 0);
+    for (int count = 0; count <= 2; count++) CHECK_EQ(thrum_writev(pair[1], none, count), 0);
+    CHECK_EQ(thrum_recv_for(pair[0], &byte, 1, 0, 0), -ETIMEDOUT);
+    CHECK_EQ(thrum_write(pair[1], &byte, 0), 0);
+    CHECK_EQ(thrum_recv_for(pair[0], &byte, 1, 0, 0), 0);
     close_pair(pair);
   }
 }
@@ -422,13 +439,21 @@ static void close_wins_over_a_part(void) {
 /* With no descriptor to be had the connection stays where it is. */
 static void no_descriptor_to_be_had(void) {
   struct sockaddr_in address;
-  int fd = listen_at(&address, SOCK_NONBLOCK, 10), client = socket(AF_INET, SOCK_STREAM, 0), hoard[4096],
+  enum { LIMIT = 100 };
+  struct rlimit limit, former;
+  int fd = listen_at(&address, SOCK_NONBLOCK, 10), client = socket(AF_INET, SOCK_STREAM, 0), hoard[LIMIT],
       n = 0;
   CHECK_EQ(thrum_connect(client, (struct sockaddr *)&address, sizeof address), 0);
-  while (n < 4096 && (hoard[n] = dup(fd)) >= 0) n++;
-  if (n < 4096) CHECK_EQ(thrum_accept(fd, NULL, NULL), -EMFILE);
-  if (n < 4096) CHECK_EQ(thrum_accept_for(fd, NULL, NULL, THRUM_MS(1)), -EMFILE);
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &former), 0);
+  limit = former;
+  limit.rlim_cur = LIMIT;
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  while ((hoard[n] = dup(fd)) >= 0) n++;
+  CHECK(n < LIMIT);
+  CHECK_EQ(thrum_accept(fd, NULL, NULL), -EMFILE);
+  CHECK_EQ(thrum_accept_for(fd, NULL, NULL, THRUM_MS(1)), -EMFILE);
   while (n > 0) CHECK_EQ(close(hoard[--n]), 0);
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &former), 0);
   int accepted = thrum_accept(fd, NULL, NULL);
   CHECK(accepted >= 0 && thrum_close(accepted) == 0);
   CHECK(thrum_close(client) == 0 && thrum_close(fd) == 0);
@@ -437,6 +462,7 @@ static void no_descriptor_to_be_had(void) {
 static intptr_t all(void *arg) {
   (void)arg;
   pieces_are_in_order();
+  nothing_is_no_message();
   all_of_it();
   writing_times_out();
   files();
