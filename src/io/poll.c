@@ -1,6 +1,7 @@
 /* thrum_poll and thrum_close. */
 #define _GNU_SOURCE
 #include <io/attempt.h>
+#include <io/process.h>
 #include <poll.h>
 #include <sched/await.h>
 #include <sched/self.h>
@@ -21,6 +22,22 @@ int thrumi_fd_poll(int fd, uint32_t events) {
 /* What poll(2) reports unasked is waited for in any case. */
 static uint32_t wanted(const struct pollfd *p) {
   return (uint32_t)p->events & (POLLIN | POLLPRI | POLLRDHUP | POLLOUT);
+}
+
+enum { SAME_AS_IN = POLLRDNORM, SAME_AS_OUT = POLLWRNORM, UNASKED = POLLERR | POLLHUP | POLLNVAL };
+
+/* What is not waited for must not be asked for either: it would be told if it were there, and never if it came. */
+static bool can_wait(const struct pollfd *p) {
+  int others = p->events & ~(POLLIN | POLLPRI | POLLRDHUP | POLLOUT | UNASKED);
+  if (p->events & POLLIN) others &= ~SAME_AS_IN;
+  if (p->events & POLLOUT) others &= ~SAME_AS_OUT;
+  return p->fd < 0 || !others;
+}
+
+static bool can_wait_for_all(const struct pollfd *fds, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!can_wait(&fds[i])) return false;
+  return true;
 }
 
 /* How many are enlisted: all that have a number and wait, or *error. What never waits says for ever what it said before. */
@@ -86,6 +103,7 @@ static int wait_for_any(struct thrumi_fd_wait *waits, struct pollfd *fds, size_t
 
 int thrum_poll_for(struct pollfd *fds, size_t count, thrum_duration timeout) {
   int n = thrumi_cancelled();
+  if (n == 0 && !can_wait_for_all(fds, count)) n = -EINVAL;
   if (n == 0) n = look(fds, count);
   if (n != 0) return n;
   if (timeout <= 0) return thrumi_poll_failed();
@@ -101,4 +119,4 @@ int thrum_poll_for(struct pollfd *fds, size_t count, thrum_duration timeout) {
 
 int thrum_poll(struct pollfd *fds, size_t count) { return thrum_poll_for(fds, count, THRUM_FOREVER); }
 
-int thrum_close(int fd) { return thrumi_descriptor_close(fd); }
+int thrum_close(int fd) { return thrumi_is_signal_counter(fd) ? -EBADF : thrumi_descriptor_close(fd); }

@@ -12,6 +12,9 @@ int thrumi_signal_start(int signo);
 int thrumi_signal_counter(int signo);
 bool thrumi_signal_take(int signo);
 
+/* Whether the number is one of these counters, which are not the program's to close. Anywhere. */
+bool thrumi_is_signal_counter(int fd);
+
 /* Reaps the child if it has ended: its pid; 0: it has not; -ECHILD. Anywhere. */
 pid_t thrumi_child_reap(pid_t child, int *status);
 

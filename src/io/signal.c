@@ -59,6 +59,13 @@ static uint64_t bit(int signo) { return UINT64_C(1) << (signo - 1); }
 
 int thrumi_signal_counter(int signo) { return thrumi_load(&signals.of[signo].fd) - 1; }
 
+bool thrumi_is_signal_counter(int fd) {
+  if (fd < 0 || !thrumi_load(&signals.pid)) return false; /* none was ever caught */
+  for (int signo = 1; signo <= SIGNALS; signo++)
+    if (thrumi_signal_counter(signo) == fd) return true;
+  return false;
+}
+
 /* ---- The handler ------------------------------------------------------------------------------------------------------ */
 
 static void chain(int signo, siginfo_t *info, void *context) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -73,6 +74,31 @@ static void accepting_at_no_listener(void) {
     const int all[] = {stream, packets, datagram, ends[0], ends[1], pair[0], pair[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) CHECK_EQ(thrum_close(all[i]), 0);
   }
+}
+
+/* What is not waited for is refused, also if it is there. */
+static void events_to_poll_for(void) {
+  static const struct {
+    int events, result;
+  } rows[] = {{POLLIN, 1},
+              {POLLIN | POLLRDNORM, 1},
+              {POLLOUT | POLLWRNORM, 1},
+              {POLLIN | POLLERR | POLLHUP | POLLNVAL, 1},
+              {POLLRDNORM, -EINVAL},
+              {POLLWRNORM, -EINVAL},
+              {POLLIN | POLLWRNORM, -EINVAL},
+              {POLLIN | POLLRDBAND, -EINVAL},
+              {POLLOUT | POLLWRBAND, -EINVAL},
+              {POLLMSG, -EINVAL}};
+  int pair[2];
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  CHECK_EQ(thrum_write(pair[1], "x", 1), 1);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct pollfd asked = {.fd = pair[0], .events = (short)rows[i].events};
+    CHECK_EQ(thrum_poll(&asked, 1), rows[i].result);
+  }
+  CHECK_EQ(thrum_poll_for(&(struct pollfd){.fd = -1, .events = POLLRDBAND}, 1, 0), -ETIMEDOUT); /* left out */
+  CHECK(thrum_close(pair[0]) == 0 && thrum_close(pair[1]) == 0);
 }
 
 static int set_and(int (*call)(const sigset_t *), int signo) {
@@ -151,6 +177,7 @@ static intptr_t all(void *unused) {
   lines();
   lines_without_room();
   accepting_at_no_listener();
+  events_to_poll_for();
   signals();
   CHECK_EQ(thrum_event_fd(NULL), -EINVAL);
   CHECK_EQ(thrum_child_wait(INT32_MIN, NULL), -EINVAL);

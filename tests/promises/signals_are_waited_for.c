@@ -137,6 +137,24 @@ static void own_handler_is_not_chained(void) {
   release_one(SIGUSR1);
 }
 
+/* As a program does that closes all descriptors it does not know. */
+static void counters_are_not_closed(void) {
+  catch_one(SIGUSR1);
+  CHECK_EQ(raise(SIGUSR1), 0);
+  int ends[2], refused = 0;
+  for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+    if (fcntl(fd, F_GETFD) >= 0) refused += thrum_close(fd) == -EBADF;
+  CHECK(refused > 0);
+  CHECK_EQ(wait_now(SIGUSR1), SIGUSR1);
+  CHECK_EQ(pipe(ends), 0);
+  CHECK_EQ(raise(SIGUSR1), 0);
+  CHECK_EQ(thrum_read_for(ends[0], &(char){0}, 1, 0), -ETIMEDOUT);
+  CHECK_EQ(wait_now(SIGUSR1), SIGUSR1);
+  CHECK_EQ(wait_now(SIGUSR1), -ETIMEDOUT);
+  CHECK(thrum_close(ends[0]) == 0 && thrum_close(ends[1]) == 0);
+  release_one(SIGUSR1);
+}
+
 static intptr_t wait_usr1(void *unused) {
   (void)unused;
   sigset_t set = set_of(SIGUSR1, 0);
@@ -416,6 +434,7 @@ int main(int argc, char **argv) {
   own_handler_is_not_chained();
   releases_forget();
   waits_end_early();
+  counters_are_not_closed();
   each_is_taken_once();
   selected();
   if (TESTS_TSAN) return 0; /* the child of a fork may not start threads there */

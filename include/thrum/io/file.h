@@ -54,7 +54,8 @@ THRUM_API THRUM_MUST_CHECK ssize_t thrum_sendfile_for(int out, int in, int64_t *
                                                       thrum_duration timeout);
 
 /* As poll(2): waits until one of the descriptors is ready, and says for how many there is something in their revents. A
- * negative descriptor is left out. Takes POLLIN, POLLPRI, POLLRDHUP and POLLOUT. To wait for queues and events as well, and to
+ * negative descriptor is left out. Takes POLLIN, POLLPRI, POLLRDHUP and POLLOUT, with POLLIN also POLLRDNORM, and with POLLOUT
+ * also POLLWRNORM, which say the same; -EINVAL: others. To wait for queues and events as well, and to
  * learn of one only: thrum_select. */
 THRUM_API int thrum_poll(struct pollfd *fds, size_t count);
 THRUM_API THRUM_MUST_CHECK int thrum_poll_for(struct pollfd *fds, size_t count, thrum_duration timeout);
