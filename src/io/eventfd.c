@@ -10,6 +10,7 @@
  * Rejected: to write where the event is set. That would be a look and a branch in each set, also in signal handlers, and the
  * descriptor could be closed, and another file, at that moment. */
 #define _GNU_SOURCE
+#include <io/backoff.h>
 #include <io/netpoll.h>
 #include <poll.h>
 #include <sched/self.h>
@@ -31,8 +32,8 @@ static void tell(int fd) {
   while (thrumi_os.write(fd, &one, sizeof one) == -EINTR) continue;
 }
 
-/* Inside. True: another round has begun. False: the descriptor is to be closed. */
-static bool wait_for_round(struct carrier *c) {
+/* Inside. 0: another round has begun. -EBADF: the descriptor is to be closed. Another errno: epoll does not take it now. */
+static int wait_for_round(struct carrier *c) {
   struct thrumi_thread *me = thrumi_self()->current;
   enum thrumi_wait_state outcome;
   thrumi_ticket ticket = thrumi_arm(me, "an event, for a descriptor", c->event, THRUMI_BY_SIGNAL);
@@ -46,12 +47,13 @@ static bool wait_for_round(struct carrier *c) {
     thrumi_disarm(me, ticket, &outcome);
   if (waits) thrumi_event_withdraw(c->event, &next);
   if (waits && !error) thrumi_fd_withdraw(&end);
-  return !error && !end.result;
+  return error ? error : end.result;
 }
 
 static intptr_t carry(void *arg) {
   struct carrier *c = arg;
-  for (bool goes_on = true; goes_on;) {
+  struct thrumi_backoff backoff = {0};
+  for (int error = 0; error != -EBADF;) {
     uint64_t round = thrumi_event_round(c->event);
     if (round != c->round) {
       thrumi_rely_on(c->event);
@@ -59,13 +61,26 @@ static intptr_t carry(void *arg) {
     }
     c->round = round;
     thrumi_enter();
-    goes_on = wait_for_round(c);
+    error = wait_for_round(c);
     thrumi_leave(thrumi_self());
+    if (!error)
+      backoff = (struct thrumi_backoff){0};
+    else if (error != -EBADF)
+      thrumi_back_off(&backoff,
+                      INT64_MAX); /* only a close ends it; one that comes now is seen by the next wait */
   }
   struct thrumi_descriptor *descriptor = c->descriptor;
   thrumi_os.free(c);
   thrumi_descriptor_end(descriptor);
   return 0;
+}
+
+/* Epoll may refuse it (-ENOSPC, -ENOMEM). The caller is to hear of that. */
+static int try_to_wait(int fd) {
+  thrumi_enter();
+  int error = thrumi_fd_try_enlist(fd, POLLPRI);
+  thrumi_leave(thrumi_self());
+  return error;
 }
 
 static int start_carrier(struct carrier *c) {
@@ -94,8 +109,9 @@ int thrum_event_fd(thrum_event *event) {
   thrumi_descriptor_made(fd, THRUMI_FD_UNKNOWN);
   int error = thrumi_descriptor_begin(fd, &descriptor);
   if (!error) {
-    struct carrier *c = make_carrier(event, fd, descriptor);
-    error = c ? start_carrier(c) : -ENOMEM;
+    struct carrier *c = NULL;
+    error = try_to_wait(fd);
+    if (!error) error = (c = make_carrier(event, fd, descriptor)) ? start_carrier(c) : -ENOMEM;
     if (!error) return fd;
     thrumi_os.free(c);
     thrumi_descriptor_end(descriptor);

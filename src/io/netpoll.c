@@ -462,11 +462,23 @@ int thrumi_fd_start(int fd) {
   return lookup(fd, &d);
 }
 
+static int enrol_if_open(struct thrumi_descriptor *d, uint32_t events) {
+  return thrumi_load(&d->use) & CLOSING ? -EBADF : enrol(d, events);
+}
+
+int thrumi_fd_try_enlist(int fd, uint32_t events) {
+  struct thrumi_descriptor *d = known(fd);
+  thrumi_spin_lock(&d->lock);
+  int error = enrol_if_open(d, events | THE_END);
+  thrumi_spin_unlock(&d->lock);
+  return error;
+}
+
 int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events) {
   struct thrumi_descriptor *d = known(fd);
   thrumi_spin_lock(&d->lock);
   w->events = events | THE_END;
-  int error = thrumi_load(&d->use) & CLOSING ? -EBADF : enrol(d, w->events);
+  int error = enrol_if_open(d, w->events);
   if (!error) append(d, w);
   thrumi_spin_unlock(&d->lock);
   if (!error) begin_waiting();

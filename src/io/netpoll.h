@@ -82,6 +82,7 @@ int thrumi_fd_start(int fd);
 /* Inside, armed: whoever makes it ready claims w->thread with w->ticket from here on. 0; a negative errno: not enlisted (-EPERM: it never
  * waits; -EBADF). What is ready already is reported by the poller. */
 int thrumi_fd_enlist(struct thrumi_fd_wait *w, int fd, uint32_t events);
+int thrumi_fd_try_enlist(int fd, uint32_t events); /* Inside. What it would say; nobody waits afterwards. */
 void thrumi_fd_withdraw(struct thrumi_fd_wait *w); /* Inside; afterwards nobody touches it. */
 
 /* What poll(2) says of it at this moment: its events, or a negative errno. Anywhere. */

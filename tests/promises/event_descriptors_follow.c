@@ -196,13 +196,54 @@ static void after_fork(void) {
   CHECK_EQ(thrum_close(fd), 0);
 }
 
+/* ---- Epoll refuses it ------------------------------------------------------------------------------------------------------- */
+
+static int to_pass, to_refuse; /* so many of the next ones of any descriptor */
+
+static int control(int epoll, int operation, int descriptor, struct epoll_event *wanted) {
+  bool refused = operation != EPOLL_CTL_DEL && ADD(to_pass, -1) < 0 && ADD(to_refuse, -1) >= 0;
+  return refused ? -ENOSPC : thrumi_os_linux.epoll_ctl(epoll, operation, descriptor, wanted);
+}
+
+static void refuse(int after, int number) {
+  STORE(to_pass, after);
+  STORE(to_refuse, number);
+}
+
+static void refused_at_once(void) {
+  int free_number = dup(0);
+  CHECK_EQ(close(free_number), 0);
+  refuse(0, 1);
+  CHECK_EQ(thrum_event_fd(&event), -ENOSPC);
+  CHECK(LOAD(to_refuse) <= 0);
+  CHECK_EQ(dup(0), free_number); /* none is left */
+  CHECK_EQ(close(free_number), 0);
+  CHECK_EQ(thrum_event_destroy(&event), 0);
+}
+
+/* Its thread tries again. */
+static void refused_later(void) {
+  refuse(1, 3);
+  fd = thrum_event_fd(&event);
+  CHECK(fd >= 0);
+  AWAIT(LOAD(to_refuse) <= 0);
+  thrum_event_set(&event);
+  AWAIT(is_readable(fd));
+  must_read(fd);
+  CHECK_EQ(thrum_close(fd), 0);
+  thrum_event_clear(&event);
+}
+
 int main(void) {
+  thrumi_os.epoll_ctl = control;
   once_for_each_set();
   set_before_it_is_made();
   loop_follows();
   beside_others();
   closing_ends_it();
   set_by_a_handler();
+  refused_at_once();
+  refused_later();
   if (!TESTS_TSAN) after_fork();
   return 0; /* though its threads were daemons: none is left */
 }

@@ -56,7 +56,8 @@ THRUM_API THRUM_MUST_CHECK pid_t thrum_child_wait_for(pid_t child, int *status, 
  * that read are one. What was done before the set has happened for whoever has read. An event may have several, and each has a
  * thread, a daemon, that waits for it; so no deadlock is pronounced while one is there.
  * To be closed by thrum_close, never by close(2), before the event ends: afterwards nothing of thrum's knows the event. In the child
- * of a fork nothing feeds it. Does not switch. A negative errno: no descriptor, no memory or no thread is to be had; -EINVAL: NULL. */
+ * of a fork nothing feeds it. Does not switch. A negative errno: no descriptor, no memory or no thread is to be had, or epoll takes no
+ * more (-ENOSPC); -EINVAL: NULL. */
 THRUM_API int thrum_event_fd(thrum_event *event);
 
 #ifdef __cplusplus
