@@ -90,8 +90,8 @@ static intptr_t read_one(void *fd) {
 static void nobody_is_forgotten(void) {
   int ends[2];
   CHECK_EQ(pipe(ends), 0);
-  thrum_thread waits = must_spawn(read_one, &ends[0]); /* so that somebody looks at events */
   listener = listen_as('a');
+  thrum_thread waits = must_spawn(read_one, &ends[0]); /* so that somebody looks at events */
   CHECK_EQ(thrum_accept_for(listener, NULL, NULL, THRUM_MS(1)), -ETIMEDOUT); /* enrolled */
   asks = true;
   CHECK_EQ(thrum_accept_for(listener, NULL, NULL, 0), -ETIMEDOUT);
