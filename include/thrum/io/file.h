@@ -62,7 +62,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_poll_for(struct pollfd *fds, size_t count, 
 
 /* Closes a descriptor, and wakes whoever waits for it with -EBADF. Calls on it that are under way end first, so that none
  * meets another file with its number. May switch; no cancellation point. 0 or a negative errno; the
- * descriptor is closed in any case, unless it was none, or the runtime's own (-EBADF). */
+ * descriptor is closed in any case, unless it was none, or one of the runtime's own that wake threads, of
+ * epoll and of signals that are caught (-EBADF). */
 THRUM_API int thrum_close(int fd);
 
 #ifdef __cplusplus
