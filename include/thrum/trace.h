@@ -76,7 +76,8 @@ THRUM_API int thrum_lock_profile(int fd);
  * From outside: THRUM_TRACE=run.trace records from the program's first call of thrum on (those of spans, counters and marks, which look at
  * that word alone, do not count as such), and closes the file at its end, when those threads
  * have ended that it waits for. THRUM_TRACE=flight:run.trace is a flight recorder, whose file is written on a crash (a fatal signal,
- * abort, misuse) or a deadlock. What stands before the name, each with a colon: `flight`; `locks`, `queues`; `seconds=30`; `ring=4m`: as
+ * abort, misuse) or a deadlock; it is said in a line on standard error where that is, or why it could not be written, and then there is
+ * none. What stands before the name, each with a colon: `flight`; `locks`, `queues`; `seconds=30`; `ring=4m`: as
  * the options below. If another process records to that file (its parent, say) .PID is added to the name.
  *
  * The child of a fork does not record; it may start to. */
@@ -97,7 +98,8 @@ typedef struct thrum_trace_options {
 
 /* Starts recording. Any thread may call it; may block in plain calls, does not switch. -EBUSY: something is recorded already. -EINVAL: size is
  * not a known one, neither a file nor flight, keep is negative, ring is below 2 KiB or above 1 GiB. -ENOMEM. -EAGAIN: no kernel
- * thread for writing. Or the negative errno of open(2), which does not wait: -ENXIO is a pipe that nobody reads. */
+ * thread for writing. Or the negative errno of open(2), which does not wait: -ENXIO is a pipe that nobody reads; of a flight recorder's file,
+ * which is not opened yet, that of looking whether it may be written: -ENOENT is a directory that is not there. */
 THRUM_API int thrum_trace_start(const thrum_trace_options *options);
 
 /* Stops, and closes the file: all that was recorded before the call is in it. What happens meanwhile in other threads may be or not.

@@ -120,7 +120,8 @@ static int stop(int64_t patience) {
 static int start(const thrum_trace_options *o) {
   if (thrumi_load(&r->state) == THRUMI_FAILED) stop(INT64_MAX);
   if (thrumi_load(&r->state) != THRUMI_OFF) return -EBUSY;
-  int error = prepare(o);
+  int error = o->flight && o->file ? thrumi_trace_may_be(o->file) : 0;
+  if (!error) error = prepare(o);
   if (!error && !o->flight) error = begin_file(o->file);
   if (!error) switch_on(o);
   return error;

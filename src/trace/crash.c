@@ -7,6 +7,7 @@
 #include <core/fatal.h>
 #include <sched/self.h>
 #include <string.h>
+#include <trace/quiet.h>
 #include <trace/trace.h>
 #include <unistd.h>
 
@@ -20,15 +21,39 @@ static struct {
   struct sigaction former[SIGNALS];
 } watch;
 
-static void write_flight(struct thrumi_drain *d) {
-  char *path = thrumi_recorder.path;
-  int fd = *path ? thrumi_trace_open(path, path) : -1;
-  if (fd < 0) return;
+/* strerror may look for a translation, with a lock. */
+static const char *say(int error) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+  const char *text = strerrordesc_np(-error);
+#else
+  const char *text = strerror(-error);
+#endif
+  return text ? text : "unknown error";
+}
+
+/* A file that was begun and could not be finished is removed, as by a snapshot. */
+static int write_to(struct thrumi_drain *d, char *path) {
+  int fd = thrumi_trace_open(path, path);
+  if (fd < 0) return fd;
   thrumi_drain_rewind(d, thrumi_recorder.keep);
   thrumi_drain_open(d, fd);
   thrumi_drain_events(d);
   thrumi_drain_finish(d);
-  if (!d->file.error) thrumi_log("what happened last is in %s", path);
+  if (d->file.error) thrumi_trace_remove(path, fd);
+  return d->file.error;
+}
+
+static void write_flight(struct thrumi_drain *d) {
+  char *path = thrumi_recorder.path;
+  if (!*path) return;
+  struct thrumi_quiet quiet; /* after misuse no handler blocks them */
+  thrumi_quiet_begin(&quiet);
+  int error = write_to(d, path);
+  thrumi_quiet_end(&quiet);
+  if (error)
+    thrumi_log("what happened last cannot be written to %s: %s", path, say(error));
+  else
+    thrumi_log("what happened last is in %s", path);
 }
 
 static void act_last(bool in_handler) {

@@ -1,6 +1,7 @@
 /* Files of recordings. Programs that a traced program starts inherit THRUM_TRACE, and must not write over its file: the file is locked
  * (flock(2)) while it is written, and who comes to one that is takes the same name with its own PID. */
 #include <core/fatal.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <os/descriptors.h>
 #include <string.h>
@@ -49,6 +50,18 @@ int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]) {
   fd = open_one(name);
   if (fd >= 0) thrumi_log("another process records to the file that is wanted: this one does to %s", name);
   return fd;
+}
+
+int thrumi_trace_may_be(const char *path) {
+  char directory[THRUMI_TRACE_PATH];
+  const char *slash = strrchr(path, '/');
+  if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0) return 0;
+  if (errno != ENOENT) return -errno;
+  size_t length = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+  if (length >= sizeof directory) return -ENAMETOOLONG;
+  memcpy(directory, path, length);
+  directory[length] = 0;
+  return faccessat(AT_FDCWD, length ? directory : ".", W_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;
 }
 
 /* The number is forgotten first: once it is closed it may be another thread's, which the child of a fork must not close. */

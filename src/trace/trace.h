@@ -38,6 +38,7 @@ bool thrumi_drainer_stop(
 
 /* open.c: the descriptor of a file, whose name may be another one and is written there; or a negative errno. */
 int thrumi_trace_open(const char *path, char name[THRUMI_TRACE_PATH]);
+int thrumi_trace_may_be(const char *path); /* written, by all that can be seen: 0, or a negative errno */
 void thrumi_trace_remove(const char *name, int fd); /* a regular file */
 void thrumi_trace_close(struct thrumi_trace_file *f);
 

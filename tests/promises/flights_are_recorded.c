@@ -1,11 +1,13 @@
 /* A flight recorder's file is there after a fatal signal, abort, misuse and a deadlock, and when it is asked for; a recording comes to
- * its end in the same cases, and the program ends as it would have. What is kept is the end of what happened, without a gap, however often the
+ * its end in the same cases, and the program ends as it would have. A file that cannot be written is told, and is not there. What is kept is the end of what happened, without a gap, however often the
  * rings were written over meanwhile. */
 #include "../child.h"
 #include "../support.h"
 #include "../traced.h"
 
 #include <sched/record.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 enum { MARKS = 5000, MANY = 100000, SNAPSHOTS = TESTS_SANITIZED ? 20 : 200 };
 
@@ -112,6 +114,22 @@ static int ends_in_deadlock(void) {
   return 0;
 }
 
+/* Room for a part of the file, as on a disk that fills; no signal of that ends it. */
+static int has_no_room(void) {
+  CHECK_EQ(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100, 100}), 0);
+  return misuses();
+}
+
+/* When it began it was there. */
+static int loses_its_directory(void) {
+  const char *file = strchr(getenv("THRUM_TRACE"), '/');
+  char directory[80];
+  snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(file, '/') - file), file);
+  begin();
+  CHECK_EQ(rmdir(directory), 0);
+  return misuses();
+}
+
 static int ends_well(void) {
   begin();
   CHECK_EQ(thrum_rlock_release(&lock), 0);
@@ -126,6 +144,8 @@ static const struct child_case cases[] = {{"faults", faults},
                                           {"meets a breakpoint", meets_a_breakpoint},
                                           {"deadlock", ends_in_deadlock},
                                           {"misuses", misuses},
+                                          {"has no room", has_no_room},
+                                          {"loses its directory", loses_its_directory},
                                           {"ends well", ends_well},
                                           {0}};
 
@@ -173,6 +193,27 @@ static void all_ends(bool flight) {
   ends("misuses", flight, CHILD_SIGNALLED + SIGABRT);
   ends("deadlock", flight, THRUM_EXIT_DEADLOCK);
   ends("ends well", flight, 0);
+}
+
+/* What cannot be written is told, ahead of time where that can be seen, and nothing half-written stays. */
+static void cannot_be_written(const char *name, const char *file, const char *says) {
+  char setting[128];
+  snprintf(setting, sizeof setting, "THRUM_TRACE=flight:%s", file);
+  struct child child = child_run_with(name, setting);
+  CHECK_STATUS(child, CHILD_SIGNALLED + SIGABRT);
+  CHECK_HAS(child.err_text, says);
+  CHECK_EQ(access(file, F_OK), -1);
+  child_free(&child);
+}
+
+static void obstacles(void) {
+  char directory[80], file[96];
+  snprintf(directory, sizeof directory, "%s.d", path);
+  snprintf(file, sizeof file, "%s/file", directory);
+  CHECK_EQ(mkdir(directory, 0700), 0);
+  cannot_be_written("loses its directory", file, "what happened last cannot be written to /tmp/");
+  cannot_be_written("has no room", path, "what happened last cannot be written to /tmp/");
+  cannot_be_written("misuses", "/nonexistent/file", "cannot record to /nonexistent/file: No such file");
 }
 
 /* ---- On demand --------------------------------------------------------------------------------------------------- */
@@ -272,6 +313,10 @@ static void keeps_so_long(void) {
   traced_free(t);
   CHECK_EQ(thrum_trace_snapshot("/nonexistent/file"), -ENOENT);
   CHECK_EQ(thrum_trace_stop(), 0);
+  thrum_trace_options options = THRUM_TRACE_OPTIONS_INIT;
+  options.flight = true;
+  options.file = "/nonexistent/file";
+  CHECK_EQ(thrum_trace_start(&options), -ENOENT);
 }
 
 int main(int argc, char **argv) {
@@ -279,6 +324,7 @@ int main(int argc, char **argv) {
   snprintf(path, sizeof path, "/tmp/flights_are_recorded.%d", (int)getpid());
   all_ends(true); /* first: ThreadSanitizer lets no program fork that uses thrum already */
   all_ends(false);
+  obstacles();
   keeps_the_end();
   is_read_while_it_is_written();
   keeps_so_long();
