@@ -60,7 +60,8 @@ typedef struct thrum_config {
   int preempt_signal;      /* 0: SIGURG; below SIGRTMIN: others are lost once the user has too many pending */
   int dump_signal;         /* THRUM_INHERIT: SIGQUIT if the main program starts thrum and nobody handles it;
                               THRUM_NO: none; or a signal's number */
-  int fault_handler;       /* names the thread that overflows its stack (SIGSEGV); THRUM_INHERIT as above */
+  int fault_handler; /* names the thread that overflows its stack, or has another fault that nobody handles (SIGSEGV);
+                              THRUM_INHERIT as above */
   bool ignore_environment; /* read no variable */
   bool measure_stacks;     /* clean each stack before its next use: exact thrum_stack_used, slower spawn */
   void (*log)(const char *message, size_t length); /* NULL: write to standard error */

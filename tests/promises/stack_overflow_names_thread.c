@@ -1,5 +1,5 @@
-/* Promise 7: a thread that overflows its stack is named, whatever its kind and however far it jumps; other
- * faults are not called that. Nothing is looked up for it, as the thread may hold libc's locks. */
+/* Promise 7: a thread that overflows its stack is named, whatever its kind and however far it jumps; of other
+ * faults thread and address are told, if they end the program. Nothing is looked up for it, as the thread may hold libc's locks. */
 #include "../child.h"
 #include "../support.h"
 
@@ -130,7 +130,53 @@ static intptr_t touch_null(void *arg) {
   return 0;
 }
 
+static volatile uintptr_t nowhere = 0x18;
+
 static int other_fault(void) { return overflow(touch_null, false); }
+
+static intptr_t touch_constant(void *arg) {
+  static const int constant = 1;
+  touch_null((void *)(uintptr_t)&constant);
+  return (intptr_t)arg;
+}
+
+static int forbidden(void) { return (int)thrum_run(touch_constant, NULL); }
+
+#if defined(__x86_64__)
+static volatile uintptr_t no_place = UINT64_C(1) << 63;
+
+static int no_address(void) { return (int)thrum_run(touch_null, (void *)no_place); }
+#endif
+
+static int in_main(void) {
+  thrum_yield();
+  return (int)touch_null((void *)nowhere);
+}
+
+static intptr_t enter_and_touch(void *arg) {
+  thrum_yield();
+  return touch_null(arg);
+}
+
+static int foreign(void) { return (int)run_outside(enter_and_touch, NULL); }
+
+static int was_sent(void) {
+  thrum_yield();
+  return raise(SIGSEGV);
+}
+
+/* Its program's handler, which thrum leaves alone. */
+static void handle(int signo) { _exit(signo); }
+
+static int handled(void) {
+  signal(SIGSEGV, handle);
+  return other_fault();
+}
+
+static int handled_later(void) {
+  thrum_yield();
+  return handled();
+}
 
 static void say_message(const char *message) {
   CHECK(write(2, "hook: ", 6) == 6);
@@ -146,6 +192,15 @@ static const struct child_case cases[] = {{"light", light},
                                           {"bound", bound},
                                           {"far", far},
                                           {"other-fault", other_fault},
+                                          {"forbidden", forbidden},
+#if defined(__x86_64__)
+                                          {"no address", no_address},
+#endif
+                                          {"in main", in_main},
+                                          {"foreign", foreign},
+                                          {"was sent", was_sent},
+                                          {"handled", handled},
+                                          {"handled later", handled_later},
                                           {"hook", hook},
                                           {"unnamed", unnamed},
                                           {"in-malloc", in_malloc},
@@ -170,6 +225,33 @@ static void is_told_by_function(const char *name) {
   child_free(&child);
 }
 
+/* NULL: nothing. */
+static void is_told(const char *name, int status, const char *said) {
+  struct child child = child_run(name);
+  CHECK_STATUS(child, status);
+  CHECK(!strstr(child.err_text, "overf") && !strstr(child.err_text, "looked up"));
+  if (said)
+    CHECK_HAS(child.err_text, said);
+  else
+    CHECK_EQ(child.err_size, 0);
+  child_free(&child);
+}
+
+static void other_faults(void) {
+  is_told("other-fault", CHILD_SIGNALLED + SIGSEGV,
+          "thrum: thread deep-diver got SIGSEGV at address 0x0, where there is no memory\n");
+  is_told("forbidden", CHILD_SIGNALLED + SIGSEGV, ", whose memory may not be used so\n");
+#if defined(__x86_64__)
+  is_told("no address", CHILD_SIGNALLED + SIGSEGV,
+          "got SIGSEGV at address 0x0, or another one, which the kernel does not tell\n");
+#endif
+  is_told("in main", CHILD_SIGNALLED + SIGSEGV, "thrum: thread MainThread got SIGSEGV at address 0x18");
+  is_told("foreign", CHILD_SIGNALLED + SIGSEGV, NULL); /* outside of its calls it is none of thrum's */
+  is_told("was sent", CHILD_SIGNALLED + SIGSEGV, NULL);
+  is_told("handled", SIGSEGV, NULL);
+  is_told("handled later", SIGSEGV, NULL);
+}
+
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   if (TESTS_SANITIZED) CHECK_SKIP("the sanitizers handle SIGSEGV themselves");
@@ -183,9 +265,6 @@ int main(int argc, char **argv) {
   struct child child = child_run("hook");
   CHECK_HAS(child.err_text, "hook: ");
   child_free(&child);
-  child = child_run("other-fault");
-  CHECK_STATUS(child, CHILD_SIGNALLED + SIGSEGV);
-  CHECK(!strstr(child.err_text, "overf"));
-  child_free(&child);
+  other_faults();
   return 0;
 }
