@@ -343,7 +343,9 @@ class Streams(Timeline):
         """It comes while there is half an output: the trace is a pipe, of which nothing is read yet."""
         os.mkfifo(self.path)
         for end in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-            writes = subprocess.Popen([THRUM, "timeline", self.path, "-o", self.dir / "out.json"])
+            # Who runs tests in the background ignores some of them, and so would the command.
+            writes = subprocess.Popen([THRUM, "timeline", self.path, "-o", self.dir / "out.json"],
+                                      preexec_fn=lambda end=end: signal.signal(end, signal.SIG_DFL))
             deadline = time.monotonic() + 60
             while len(os.listdir(self.dir)) == 1 and time.monotonic() < deadline:
                 time.sleep(0.01)
