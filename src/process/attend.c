@@ -464,6 +464,7 @@ static void resign(struct thrumi_attendant *a) {
   p->others--;
   if (!p->count && !p->others) thrum_cond_notify_all(&p->ended);
   bool last = thrumi_processes_unpin(p);
+  thrumi_me()->arg = thrumi_attendant_left(p);
   thrum_lock_release(&p->lock);
   if (last) thrumi_processes_free(p);
   thrumi_os.free(a);

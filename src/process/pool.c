@@ -321,6 +321,7 @@ static struct thrumi_hiring *make_hiring(const thrum_processes_options *o, size_
 
 int thrum_executor_processes(thrum_executor **out, const thrum_processes_options *options) {
   static _Atomic uint32_t number;
+  static _Atomic uint64_t id;
   static const thrum_processes_options defaults = THRUM_PROCESSES_OPTIONS_INIT;
   const thrum_processes_options *o = options ? options : &defaults;
   int error = out ? check(o) : -EINVAL;
@@ -333,6 +334,7 @@ int thrum_executor_processes(thrum_executor **out, const thrum_processes_options
     return -ENOMEM;
   }
   p->executor.kind = &kind;
+  p->id = thrumi_add(&id, (uint64_t)1);
   p->limit = o->processes ? (uint32_t)o->processes : (uint32_t)thrum_workers();
   p->method = o->method;
   p->pinned = o->pinned;

@@ -89,6 +89,7 @@ struct thrumi_process_pool {
 
   /* Do not change. */
   _Atomic(struct thrumi_process_pool *) next_pool; /* under the lock of all, and whole at any moment */
+  uint64_t id;                                     /* no other executor ever has it */
   uint32_t limit;
   int method;
   bool pinned;
@@ -161,7 +162,10 @@ void thrumi_processes_finish(struct thrumi_process_pool *p, struct thrumi_work *
                              struct thrumi_bytes bytes, char *sentence);
 char *thrumi_sentence_copy(const char *text, size_t size);
 
-/* Whether the caller is in such a callback. */
+/* What an attendant's thread has for an argument when it has left: destructors of its thread-locals run after that. */
+void *thrumi_attendant_left(const struct thrumi_process_pool *p);
+
+/* Whether the caller is in such a callback, or attends the executor, or did. */
 bool thrumi_processes_calls_back(const struct thrumi_process_pool *p);
 
 /* Stores what has come from the process, and finishes. False: it is not what can come. */

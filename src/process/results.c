@@ -38,16 +38,32 @@ static intptr_t call_back(void *arg) {
   thrumi_rely_on(f);
   thrumi_future_call_back(f);
   if (forks != thrumi_forks) return 0;
+  thrumi_me()->arg = NULL; /* destructors of its thread-locals come later, and may ask who it is */
   thrum_future_release(f);
   thrumi_announce(p); /* what they did is seen by who waits for the end */
   unpin(p, 1);
   return 0;
 }
 
+/* What it attends; NULL: it is none, or has left. */
+static struct thrumi_attendant *attendant_of(const struct thrumi_thread *me) {
+  bool attends = me->fn == thrumi_attendant_main && !((uintptr_t)me->arg & 1);
+  return attends ? me->arg : NULL;
+}
+
+/* An odd number, which no attendant's address is. It is compared, and never followed: the executor may be gone. */
+void *thrumi_attendant_left(const struct thrumi_process_pool *p) {
+  return (void *)(uintptr_t)(p->id << 1 | 1); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* An attendant that has left counts, too: its thread ends behind others, and others behind it. A callback's thread is waited for by nobody
+ * as soon as its callbacks are through. */
 bool thrumi_processes_calls_back(const struct thrumi_process_pool *p) {
   const struct thrumi_thread *me = thrumi_me();
-  if (me->fn == thrumi_attendant_main) return ((const struct thrumi_attendant *)me->arg)->pool == p;
-  return me->fn == call_back && ((const thrum_future *)me->arg)->executor == &p->executor;
+  const struct thrumi_attendant *a = attendant_of(me);
+  if (a) return a->pool == p;
+  if (me->fn == thrumi_attendant_main) return me->arg == thrumi_attendant_left(p);
+  return me->fn == call_back && me->arg && ((const thrum_future *)me->arg)->executor == &p->executor;
 }
 
 /* The future has a pin. False: no thread is to be had. */
@@ -126,8 +142,7 @@ static struct thrumi_works tell(struct thrumi_process_pool *p, struct thrumi_wor
 
 /* An attendant has others' results to take, for which a callback may wait: it calls none of them before its end. */
 static struct thrumi_works leave_to_attendant(struct thrumi_process_pool *p, struct thrumi_works uncalled) {
-  const struct thrumi_thread *me = thrumi_me();
-  struct thrumi_attendant *a = me->fn == thrumi_attendant_main ? me->arg : NULL;
+  struct thrumi_attendant *a = attendant_of(thrumi_me());
   if (!a || a->pool != p) return uncalled;
   thrumi_works_move(&a->uncalled, &uncalled);
   return (struct thrumi_works){0};

@@ -4,6 +4,8 @@
 #include "parked.h"
 #include "process_pools.h"
 
+#include <thrum/local.h>
+
 int __real_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg);
 int __wrap_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg);
 
@@ -185,11 +187,71 @@ static void callbacks_are_called_at_the_end(void) {
   end_pool(crew);
 }
 
+/* ---- Destructors of thread-locals --------------------------------------------------------------------------------------- */
+
+static int expected, destroyed;
+
+/* When the thread has given back what it called callbacks for. */
+static void shut_at_last(void *unused) {
+  (void)unused;
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), LOAD(expected));
+  STORE(destroyed, 1);
+}
+
+static thrum_local local = THRUM_LOCAL_INIT(shut_at_last);
+
+static intptr_t set_local(thrum_future *f, void *unused) {
+  (void)f, (void)unused;
+  AWAIT(LOAD(called));
+  return thrum_local_set(&local, &local);
+}
+
+THRUM_TASK(large) { return in && size > 1 << 20; }
+
+/* The thread has the last reference to a future that is large enough to be unmapped at once. */
+static void destructors_may_shut_behind_callbacks(void) {
+  enum { SIZE = 8 << 20 };
+  char *in = calloc(1, SIZE);
+  CHECK(in);
+  crew = crew_of_one();
+  STORE(called, 0);
+  STORE(destroyed, 0);
+  STORE(expected, 0);
+  thrum_future *f = must_submit(crew, &large, in, SIZE);
+  CHECK_EQ(thrum_future_add_done_callback(f, set_local, NULL), 0);
+  CHECK_EQ(take(f), 1);
+  STORE(called, 1);
+  AWAIT(LOAD(destroyed));
+  end_pool(crew);
+  free(in);
+}
+
+/* An attendant called the callback: others may wait for its thread, so it waits for nobody. */
+static void destructors_of_attendants_do_not_wait(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  make_temporary(path);
+  crew = crew_of_one();
+  STORE(called, 1);
+  STORE(destroyed, 0);
+  STORE(expected, -EDEADLK);
+  STORE(refused, CALLBACKS);
+  thrum_future *f = must_submit(crew, &stays, path, sizeof path);
+  CHECK_EQ(thrum_future_add_done_callback(f, set_local, NULL), 0);
+  unlink(path);
+  CHECK_EQ(take(f), sizeof path);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+  AWAIT(LOAD(destroyed));
+  STORE(refused, NONE);
+  end_pool(crew);
+}
+
 int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
   the_end_comes_behind_the_results();
   callbacks_of_what_failed_wait_for_it();
   callbacks_wait_for_threads();
   callbacks_are_called_at_the_end();
+  destructors_may_shut_behind_callbacks();
+  destructors_of_attendants_do_not_wait();
   return 0;
 }
