@@ -440,7 +440,7 @@ static void callbacks_run_in_the_thread(void) {
   shut_and_release(x);
 }
 
-/* ---- Tasks with bytes, inline --------------------------------------------------------------------------------------------------- */
+/* ---- Tasks with bytes --------------------------------------------------------------------------------------------------- */
 
 THRUM_TASK(reversed) {
   const char *text = in;
@@ -483,24 +483,6 @@ static void with_bytes(void) {
   shut_and_release(x);
 }
 
-static intptr_t same_thread(void *t) { return thrum_same(thrum_current(), *(thrum_thread *)t); }
-
-static void inline_ones(void) {
-  thrum_executor *x;
-  thrum_thread me = thrum_current();
-  CHECK_EQ(thrum_executor_inline(&x), 0);
-  thrum_future *f = must_submit(x, same_thread, &me);
-  CHECK(thrum_future_done(f));
-  CHECK_EQ(take(f), 1);
-  f = must_submit(x, fails, (void *)1);
-  CHECK_STR(thrum_future_failure(f), "task 1");
-  CHECK_EQ(take(f), -EIO);
-  CHECK_EQ(stats_of(x).submitted, 2);
-  CHECK_EQ(thrum_executor_shutdown(x, true, true), 0);
-  CHECK_EQ(thrum_submit(x, &f, square, NULL), -EPIPE);
-  thrum_executor_release(x);
-}
-
 /* thrum_exit ends a callback, not those behind it, nor its thread. */
 static intptr_t leave_callback(thrum_future *f, void *calls) {
   (void)f;
@@ -519,39 +501,6 @@ static void callbacks_that_leave(void) {
   CHECK_EQ(take(must_submit(x, square, (void *)3)), 9);
   shut_and_release(x);
   CHECK_EQ(LOAD(calls), 2);
-}
-
-/* The task of an inline executor may give it back: its memory stays until the submit has ended, also one that lies around it. */
-static thrum_future *inner;
-
-static intptr_t give_back(void *x) { return thrum_executor_release(x), 5; }
-static intptr_t submit_give_back(void *x) { return thrum_submit(x, &inner, give_back, x); }
-
-static void inline_given_back_within(void) {
-  thrum_executor *x;
-  CHECK_EQ(thrum_executor_inline(&x), 0);
-  thrum_future *f = must_submit(x, submit_give_back, x);
-  CHECK_EQ(take(inner), 5);
-  CHECK_EQ(take(f), 0);
-}
-
-/* The task of an inline executor may use its own future. */
-static int inline_calls;
-static thrum_future *own;
-
-static intptr_t count_call(thrum_future *f, void *arg) {
-  return CHECK(f == own), (void)arg, inline_calls++, 0;
-}
-static intptr_t add_to_own(void *arg) { return thrum_future_add_done_callback(own, count_call, arg); }
-
-static void inline_with_its_own_future(void) {
-  thrum_executor *x;
-  inline_calls = 0;
-  CHECK_EQ(thrum_executor_inline(&x), 0);
-  CHECK_EQ(thrum_submit(x, &own, add_to_own, NULL), 0);
-  CHECK_EQ(inline_calls, 1);
-  CHECK_EQ(take(own), 0);
-  thrum_executor_release(x);
 }
 
 static intptr_t all_rules(void *unused) {
@@ -574,10 +523,7 @@ static intptr_t all_rules(void *unused) {
   futures_stay();
   callbacks_run_in_the_thread();
   with_bytes();
-  inline_ones();
   callbacks_that_leave();
-  inline_given_back_within();
-  inline_with_its_own_future();
   return 0;
 }
 
