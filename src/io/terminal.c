@@ -28,7 +28,8 @@ static int beyond_standard(int fd) {
   return moved;
 }
 
-/* A master opened anew would be another one's. And /dev/tty is what it is at this moment, which need not be what was opened. */
+/* A master opened anew would be another one's. And /dev/tty is what it is at this moment, which need not be what was opened. One that was
+ * hung up before it was opened anew is not to be written to: it is the next session's. */
 int thrumi_terminal_anew(int fd) {
   char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
   unsigned device = device_of(fd);
@@ -36,7 +37,7 @@ int thrumi_terminal_anew(int fd) {
   if (!device || is_master(fd) || flags < 0 || (flags & O_ACCMODE) == O_RDONLY) return -1;
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   int own = beyond_standard(open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (own < 0 || device_of(own) == device) return own;
+  if (own < 0 || (device_of(own) == device && device_of(fd) == device)) return own;
   close(own);
   return -1;
 }

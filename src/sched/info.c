@@ -30,13 +30,14 @@ bool thrum_is_alive(thrum_thread handle) {
   return thrumi_lookup(handle, &life) && !(THRUMI_FLAGS(life) & THRUMI_FINISHED);
 }
 
-/* The number of the kernel thread that it owns. A bound thread's is another's once it has ended: its life is looked at behind the
- * number, and FINISHED comes before that is given away. */
-static pid_t own_tid(struct thrumi_thread *t) {
+/* The number of the kernel thread that it owns. A bound thread's is another's once it has ended, and its record may be another thread's
+ * soon: its life is looked at behind the number, and FINISHED comes before that is given away. */
+static pid_t own_tid(struct thrumi_thread *t, uint64_t life) {
   struct thrumi_kthread *own = __atomic_load_n(&t->kthread, __ATOMIC_RELAXED);
   pid_t tid = own ? __atomic_load_n(&own->tid, __ATOMIC_ACQUIRE) : 0;
-  bool ended =
-      t->kind == THRUMI_BOUND && THRUMI_FLAGS(thrumi_load(&t->life)) & (THRUMI_FREE | THRUMI_FINISHED);
+  uint64_t now = thrumi_load(&t->life);
+  if (THRUMI_GENERATION(now) != THRUMI_GENERATION(life)) return 0;
+  bool ended = t->kind == THRUMI_BOUND && THRUMI_FLAGS(now) & (THRUMI_FREE | THRUMI_FINISHED);
   return ended ? 0 : tid;
 }
 
@@ -44,7 +45,7 @@ pid_t thrum_native_id(thrum_thread handle) {
   struct thrumi_kthread *k = thrumi_enter();
   uint64_t life;
   struct thrumi_thread *t = thrumi_lookup(handle, &life);
-  pid_t tid = t ? own_tid(t) : -ESRCH;
+  pid_t tid = t ? own_tid(t, life) : -ESRCH;
   if (t == k->current) tid = k->tid;
   for (uint32_t i = 0; t && !tid && i < THRUM_WORKERS_MAX; i++) {
     struct thrumi_worker *w = thrumi_load(&thrumi_sched.worker[i]);
