@@ -361,6 +361,11 @@ static void tell_maker(thrum_future *f) {
     thrumi_future_tell_waiters(f);
 }
 
+bool thrumi_future_dropped_untold(thrum_future *f) {
+  tell_maker(f);
+  return f->callbacks;
+}
+
 void thrumi_future_dropped(thrum_future *f) {
   tell_maker(f);
   thrumi_future_call_back(f);

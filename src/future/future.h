@@ -108,6 +108,9 @@ void thrumi_future_call_back(thrum_future *f);
 bool thrumi_future_drop(thrum_future *f);
 void thrumi_future_dropped(thrum_future *f);
 
+/* The first part of that: tells all, and leaves callbacks and the reference to the caller. True: it has callbacks, for thrumi_future_call_back. */
+bool thrumi_future_dropped_untold(thrum_future *f);
+
 /* ---- For who waits for several ------------------------------------------------------------------------------- */
 
 /* Inside. Adds the observer unless the future is told or finished: false then. */

@@ -196,7 +196,7 @@ static void settle(struct thrumi_attendant *a, struct thrumi_works *written, str
   bool starts = thrumi_processes_need(p);
   thrum_lock_release(&p->lock);
   if (starts) thrumi_processes_start(p); /* if it cannot be, this attendant goes on */
-  thrumi_processes_cancel_all(p, dropped);
+  thrumi_attendant_cancel_all(a, dropped);
 }
 
 static void refuse(struct thrumi_process_pool *p, struct thrumi_work *work, int error, const char *why) {
@@ -348,7 +348,7 @@ static bool bury(struct thrumi_attendant *a) {
   thrumi_attendant_dismiss(a);
   if (starts) thrumi_processes_start(p);
   fail_victims(a, victims);
-  thrumi_processes_cancel_all(p, dropped);
+  thrumi_attendant_cancel_all(a, dropped);
   return had_begun || a->delivered;
 }
 

@@ -157,6 +157,9 @@ bool thrumi_processes_call_back_here(struct thrumi_process_pool *p, struct thrum
 /* Starts threads for callbacks that it keeps, as far as there are any now. */
 void thrumi_attendant_call_back(struct thrumi_attendant *a);
 
+/* What thrumi_processes_cancel_all does, for an attendant: callbacks run in threads of their own. */
+void thrumi_attendant_cancel_all(struct thrumi_attendant *a, struct thrumi_works dropped);
+
 /* Stores the result, takes bytes and sentence over, finishes and tells. */
 void thrumi_processes_finish(struct thrumi_process_pool *p, struct thrumi_work *work, intptr_t value,
                              struct thrumi_bytes bytes, char *sentence);

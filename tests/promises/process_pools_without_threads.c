@@ -1,9 +1,12 @@
 /* An executor of processes for which no thread is to be had, for who attends a process or for callbacks: whoever counts on one is told, before who
  * waits for the end; and no callback that has to be called elsewhere keeps from anybody what it waits for.
- * __wrap_thrum_spawn_with stands between the executor and thrum_spawn_with (the linker's --wrap). */
+ * __wrap_thrum_spawn_with stands between the executor and thrum_spawn_with (the linker's --wrap), __wrap_thrum_task_find likewise: an attendant
+ * looks a task up when it writes the first errand of it. */
 #include "parked.h"
 #include "process_pools.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <thrum/local.h>
 
 int __real_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum_fn *fn, void *arg);
@@ -22,6 +25,22 @@ int __wrap_thrum_spawn_with(thrum_thread *t, const thrum_options *options, thrum
   ADD(refusals, 1);
   if (LOAD(refused_at)) thrum_event_wait(LOAD(refused_at));
   return -ENOMEM;
+}
+
+const thrum_task *__real_thrum_task_find(const char *name);
+const thrum_task *__wrap_thrum_task_find(const char *name);
+
+static thrum_event *gates; /* an errand waits there: of `opened` at the first, of `twice` at the second */
+static int sends;
+
+const thrum_task *__wrap_thrum_task_find(const char *name) {
+  thrum_event *gate = LOAD(gates);
+  bool is_second = strcmp(name, "twice") == 0;
+  if (gate && (is_second || strcmp(name, "opened") == 0)) {
+    ADD(sends, 1);
+    thrum_event_wait(&gate[is_second]);
+  }
+  return __real_thrum_task_find(name);
 }
 
 static thrum_executor *crew_of_one(void) {
@@ -187,6 +206,81 @@ static void callbacks_are_called_at_the_end(void) {
   end_pool(crew);
 }
 
+/* ---- What is cancelled while an attendant has it ------------------------------------------------------------------- */
+
+THRUM_TASK(opened) {
+  int fd = open(in, O_WRONLY | O_APPEND);
+  if (fd < 0 || write(fd, "b", 1) != 1) return -errno;
+  close(fd);
+  while (access(in, F_OK) == 0) usleep(1000);
+  return (int)size;
+}
+
+/* In a thread of its own: it waits for what the attendant would have to take. */
+static intptr_t wait_elsewhere(thrum_future *f, void *other) {
+  char name[THRUM_NAME_MAX] = "";
+  CHECK(thrum_name(thrum_current(), name, sizeof name) >= 0);
+  CHECK_HAS(name, "callbacks");
+  CHECK(thrum_future_cancelled(f));
+  STORE(called, 1);
+  if (other) CHECK_EQ(thrum_future_wait(other), 0);
+  STORE(called, 2);
+  return 0;
+}
+
+/* It is cancelled while its errand is written, behind one that has begun. */
+static void callbacks_of_what_was_being_sent(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  make_temporary(path);
+  thrum_event gate[2] = {{0}};
+  crew = crew_of_one();
+  STORE(called, 0);
+  STORE(sends, 0);
+  STORE(gates, gate);
+  first = must_submit(crew, &opened, path, sizeof path);
+  AWAIT(LOAD(sends) == 1);
+  second = submit_number(crew, &twice, 1);
+  CHECK_EQ(thrum_future_add_done_callback(second, wait_elsewhere, first), 0);
+  thrum_event_set(&gate[0]);
+  AWAIT(LOAD(sends) == 2);
+  AWAIT(size_of(path) == 1);
+  CHECK_EQ(thrum_executor_shutdown(crew, false, true), 0);
+  STORE(gates, NULL);
+  thrum_event_set(&gate[1]);
+  AWAIT(LOAD(called) == 1);
+  unlink(path);
+  AWAIT(LOAD(called) == 2);
+  CHECK_EQ(take(first), sizeof path);
+  CHECK_EQ(stats_of(crew).cancelled, 1);
+  thrum_future_release(second);
+  end_pool(crew);
+}
+
+/* It would be tried again, and is cancelled instead. */
+static void callbacks_of_what_died(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  make_temporary(path);
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  o.name = "crew";
+  o.processes = 1;
+  o.retries = 1;
+  crew = processes_with(o);
+  STORE(called, 0);
+  thrum_future *f = must_submit(crew, &opened, path, sizeof path);
+  CHECK_EQ(thrum_future_add_done_callback(f, wait_elsewhere, NULL), 0);
+  AWAIT(size_of(path) == 1);
+  CHECK_EQ(thrum_executor_shutdown(crew, false, true), 0);
+  pid_t pid;
+  CHECK_EQ(thrum_executor_pids(crew, &pid, 1), 1);
+  CHECK_EQ(kill(pid, SIGKILL), 0);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+  CHECK_EQ(LOAD(called), 2);
+  CHECK_EQ(stats_of(crew).cancelled, 1);
+  thrum_future_release(f);
+  unlink(path);
+  end_pool(crew);
+}
+
 /* ---- Destructors of thread-locals --------------------------------------------------------------------------------------- */
 
 static int expected, destroyed;
@@ -251,6 +345,8 @@ int main(int argc, char **argv) {
   callbacks_of_what_failed_wait_for_it();
   callbacks_wait_for_threads();
   callbacks_are_called_at_the_end();
+  callbacks_of_what_was_being_sent();
+  callbacks_of_what_died();
   destructors_may_shut_behind_callbacks();
   destructors_of_attendants_do_not_wait();
   return 0;
