@@ -281,13 +281,20 @@ static bool falls_asleep(struct thrumi_attendant *a) {
   return sleeps || thrumi_post_is_lost(&a->post);
 }
 
+/* How long it may wait: where no thread is to be had for callbacks it tries again, less and less often. */
+static thrum_duration next_pause(struct thrumi_attendant *a) {
+  if (!a->uncalled.first) return THRUM_FOREVER;
+  a->pause = a->pause ? 2 * a->pause : THRUM_MS(5);
+  if (a->pause > THRUM_MS(100)) a->pause = THRUM_MS(100);
+  return a->pause;
+}
+
 /* True: the process is dead. */
 static bool await_something(struct thrumi_attendant *a) {
   enum { DEATH, EXECUTOR, PROCESS };
   thrum_case c[] = {thrum_case_readable(thrum_process_sentinel(a->process)), thrum_case_event(&a->wake),
                     thrum_case_conn(a->post.conn)};
-  thrum_duration longest = a->uncalled.first ? THRUM_MS(5) : THRUM_FOREVER;
-  int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, longest);
+  int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, next_pause(a));
   thrumi_post_wake(&a->post, which == PROCESS);
   if (which < 0 && which != -ETIMEDOUT)
     thrum_sleep(THRUM_MS(1)); /* the kernel has no room for what we wait for */

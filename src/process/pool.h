@@ -64,6 +64,7 @@ struct thrumi_attendant {
   uint64_t number;              /* of the last errand */
   uint64_t delivered;           /* results, from this process */
   struct thrumi_works uncalled; /* they are done, and no thread was to be had for their callbacks */
+  thrum_duration pause; /* the last one before it tried again; 0: there was none since there was a thread */
   bool initializing;
   bool full;    /* there was no room for what is next */
   bool starved; /* nor is anything outstanding whose end would make some */

@@ -82,13 +82,15 @@ static bool start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
   return false;
 }
 
-/* Starts a thread for each, as far as there are any. Those for which there is none. */
+/* Starts a thread for each, up to the first for which there is none: who is refused one is refused the next, too, and others want what
+ * memory there is. Those that are left. */
 static struct thrumi_works start_all(struct thrumi_process_pool *p, struct thrumi_works called) {
   struct thrumi_works left = {0};
-  for (struct thrumi_work *work; (work = called.first);) {
+  for (struct thrumi_work *work; !left.count && (work = called.first);) {
     thrumi_works_remove(&called, work);
     if (!start_callbacks(p, &work->future)) thrumi_works_append(&left, work);
   }
+  thrumi_works_move(&left, &called);
   return left;
 }
 
@@ -96,6 +98,7 @@ void thrumi_attendant_call_back(struct thrumi_attendant *a) {
   if (!a->uncalled.first) return;
   struct thrumi_works called = a->uncalled;
   a->uncalled = start_all(a->pool, called);
+  if (a->uncalled.count < called.count) a->pause = 0;
 }
 
 /* They may wait for anything, also for the executor's end: they do not count. */

@@ -145,6 +145,7 @@ static void callbacks_of_what_failed_wait_for_it(void) {
   let_go(&hold);
   CHECK_EQ(must_join(submitter), 0);
   CHECK_EQ(LOAD(called), 2);
+  CHECK_EQ(LOAD(refusals), 2); /* of an attendant, and of the first of two threads for callbacks */
   for (int i = 0; i < 2; i++) take_failure(f[i], -ENOMEM, "has no thread for it");
   thrum_future_release(first);
   STORE(refused, NONE);
