@@ -21,13 +21,18 @@ static struct {
   struct sigaction former[SIGNALS];
 } watch;
 
-/* strerror may look for a translation, with a lock. */
-static const char *say(int error) {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
-  const char *text = strerrordesc_np(-error);
-#else
-  const char *text = strerror(-error);
+/* glibc's strerror may look for a translation, with a lock. */
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
+#define WITHOUT_A_LOCK strerrordesc_np
 #endif
+#endif
+#ifndef WITHOUT_A_LOCK
+#define WITHOUT_A_LOCK strerror
+#endif
+
+static const char *say(int error) {
+  const char *text = WITHOUT_A_LOCK(-error);
   return text ? text : "unknown error";
 }
 
