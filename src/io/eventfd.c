@@ -32,6 +32,8 @@ static void tell(int fd) {
   while (thrumi_os.write(fd, &one, sizeof one) == -EINTR) continue;
 }
 
+static bool was_closed(int error) { return error == -EBADF || error == -EPERM; }
+
 /* Inside. 0: another round has begun. -EBADF: the descriptor is to be closed. -EPERM: it was closed, and the number is that of a file which
  * epoll takes never. Another errno: epoll does not take it now. */
 static int wait_for_round(struct carrier *c) {
@@ -54,7 +56,7 @@ static int wait_for_round(struct carrier *c) {
 static intptr_t carry(void *arg) {
   struct carrier *c = arg;
   struct thrumi_backoff backoff = {0};
-  for (int error = 0; error != -EBADF && error != -EPERM;) {
+  for (int error = 0; !was_closed(error);) {
     uint64_t round = thrumi_event_round(c->event);
     if (round != c->round) {
       thrumi_rely_on(c->event);
@@ -66,7 +68,7 @@ static intptr_t carry(void *arg) {
     thrumi_leave(thrumi_self());
     if (!error)
       backoff = (struct thrumi_backoff){0};
-    else if (error != -EBADF && error != -EPERM)
+    else if (!was_closed(error))
       thrumi_back_off(&backoff,
                       INT64_MAX); /* only a close ends it; one that comes now is seen by the next wait */
   }

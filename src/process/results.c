@@ -127,44 +127,37 @@ static bool finish(struct thrumi_work *work, intptr_t value, struct thrumi_bytes
   return thrumi_future_finish(f);
 }
 
-/* The caller has a pin. Those for which there is no thread. */
-static struct thrumi_works pin_and_start(struct thrumi_process_pool *p, struct thrumi_works called) {
+/* All that wait for these go on before the first callback, which may wait for one of them. The caller has a pin. Those whose callbacks
+ * find no thread. */
+static struct thrumi_works tell_by(bool (*has_callbacks)(thrum_future *), struct thrumi_process_pool *p,
+                                   struct thrumi_works ended) {
+  struct thrumi_works called = {0};
+  for (struct thrumi_work *work; (work = ended.first);) {
+    thrumi_works_remove(&ended, work);
+    if (has_callbacks(&work->future))
+      thrumi_works_append(&called, work);
+    else
+      thrum_future_release(&work->future);
+  }
   thrum_lock_acquire(&p->lock);
   p->pins += called.count;
   thrum_lock_release(&p->lock);
   return start_all(p, called);
 }
 
-/* All that wait go on before the first callback, which may wait for one of them. Those whose callbacks find no thread. */
 static struct thrumi_works tell(struct thrumi_process_pool *p, struct thrumi_works finished) {
-  struct thrumi_works called = {0};
-  for (struct thrumi_work *work; (work = finished.first);) {
-    thrumi_works_remove(&finished, work);
-    if (thrumi_future_tell(&work->future))
-      thrumi_works_append(&called, work);
-    else
-      thrum_future_release(&work->future);
-  }
-  return pin_and_start(p, called);
+  return tell_by(thrumi_future_tell, p, finished);
 }
 
 /* They are counted before anybody is told. */
 void thrumi_attendant_cancel_all(struct thrumi_attendant *a, struct thrumi_works dropped) {
   struct thrumi_process_pool *p = a->pool;
-  struct thrumi_works called = {0};
   if (!dropped.count) return;
   thrum_lock_acquire(&p->lock);
   p->cancelled += dropped.count;
   p->pins -= dropped.count; /* the attendant has one */
   thrum_lock_release(&p->lock);
-  for (struct thrumi_work *work; (work = dropped.first);) {
-    thrumi_works_remove(&dropped, work);
-    if (thrumi_future_dropped_untold(&work->future))
-      thrumi_works_append(&called, work);
-    else
-      thrum_future_release(&work->future);
-  }
-  struct thrumi_works uncalled = pin_and_start(p, called);
+  struct thrumi_works uncalled = tell_by(thrumi_future_dropped_untold, p, dropped);
   thrumi_works_move(&a->uncalled, &uncalled);
 }
 
