@@ -395,6 +395,11 @@ static void end(uint64_t *seed) {
   }
 }
 
+/* On a machine that does much else a few seconds may be too little for that; ThreadSanitizer's rounds are few in any case. */
+static bool all_has_happened(void) {
+  return got_in_all && selected && timed_out && fired && taken_back && (TESTS_TSAN || (dropped && cancelled));
+}
+
 int main(int argc, char **argv) {
   double seconds = argc > 1 ? strtod(argv[1], NULL) : 3;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : mix((uint64_t)wall_now());
@@ -403,7 +408,7 @@ int main(int argc, char **argv) {
   fflush(stdout);
   thrum_set_switch_interval(THRUM_US(100));
   hogs_start(&hogs, 2, hog_loop);
-  for (int64_t over = wall_now() + (int64_t)(seconds * 1e9); wall_now() < over;) {
+  for (int64_t over = wall_now() + (int64_t)(seconds * 1e9); wall_now() < over || !all_has_happened();) {
     begin(&seed);
     crowd_start(&crowd, ALL, run);
     for (int64_t stop = wall_now() + THRUM_MS(50 + draw(&seed, 400)); wall_now() < stop;) meddle(&seed);
@@ -414,7 +419,5 @@ int main(int argc, char **argv) {
       "%ld put, %ld got, %ld dropped, %ld by select, %ld ran out of time, %ld cancelled; %ld callbacks, %ld taken back\n",
       put_in_all, got_in_all, dropped, selected, timed_out, cancelled, fired, taken_back);
   CHECK_EQ(put_in_all, got_in_all + dropped);
-  CHECK(got_in_all && selected && timed_out && fired && taken_back);
-  CHECK(TESTS_TSAN || (dropped && cancelled)); /* few rounds there */
   return 0;
 }

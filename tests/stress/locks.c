@@ -93,6 +93,9 @@ static bool everybody_moved(const long *since) {
   return true;
 }
 
+/* On a machine that does much else a few seconds may be too little for that. */
+static bool all_has_happened(void) { return LOAD(cancelled) && LOAD(timed_out); }
+
 int main(int argc, char **argv) {
   int seconds = argc > 1 ? atoi(argv[1]) : 3;
   uint64_t seed = 4711;
@@ -103,7 +106,7 @@ int main(int argc, char **argv) {
   for (intptr_t i = 0; i < BOUND; i++) bound[i] = must_spawn_bound(run, (void *)(LIGHT + i + 1));
   for (intptr_t i = 0; i < FOREIGN; i++)
     CHECK_EQ(pthread_create(&foreign[i], NULL, run_foreign, (void *)(LIGHT + BOUND + i + 1)), 0);
-  for (int64_t end = wall_now() + THRUM_S(seconds); wall_now() < end;) {
+  for (int64_t end = wall_now() + THRUM_S(seconds); wall_now() < end || !all_has_happened();) {
     cancel_someone(&seed);
     CHECK_EQ(thrum_sleep(THRUM_US(draw(&seed, 400))), 0);
   }
@@ -123,6 +126,5 @@ int main(int argc, char **argv) {
   }
   printf("%ld rounds, %ld waits in conditions, %ld ran out of time, %ld cancelled\n", rounds, waited,
          timed_out, cancelled);
-  CHECK(cancelled > 0 && timed_out > 0);
   return 0;
 }

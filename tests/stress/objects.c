@@ -214,13 +214,18 @@ static void all_is_free(void) {
   for (int n = 1; n < PARTIES; n++) CHECK_EQ(met[n], met[0]);
 }
 
+/* On a machine that does much else a few seconds may be too little for that. */
+static bool all_has_happened(void) {
+  return LOAD(cancelled) && LOAD(timed_out) && LOAD(met[0]) && LOAD(once_now);
+}
+
 int main(int argc, char **argv) {
   int seconds = argc > 1 ? atoi(argv[1]) : 3;
   uint64_t seed = 4711;
   long since[ALL], rounds = 0;
   thrum_set_switch_interval(THRUM_US(100));
   crowd_start(&crowd, ALL, run);
-  for (int64_t end = wall_now() + THRUM_S(seconds); wall_now() < end;) {
+  for (int64_t end = wall_now() + THRUM_S(seconds); wall_now() < end || !all_has_happened();) {
     cancel_someone(&seed);
     CHECK_EQ(thrum_sleep(THRUM_US(draw(&seed, 400))), 0);
   }
@@ -232,6 +237,5 @@ int main(int argc, char **argv) {
   all_is_free();
   printf("%ld rounds, %ld met, %ld onces, %ld ran out of time, %ld cancelled\n", rounds, met[0], once_now,
          timed_out, cancelled);
-  CHECK(cancelled > 0 && timed_out > 0 && met[0] > 0 && once_now > 0);
   return 0;
 }

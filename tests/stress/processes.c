@@ -201,7 +201,7 @@ static void kill_one(uint64_t *seed, pid_t household) {
 
 /* ---- A household, from outside -------------------------------------------------------------------------------------------------------- */
 
-static struct household *house;
+static struct household *house, total; /* what it shares; what all of them have counted */
 static int house_fd;
 static pid_t household;
 static int household_status = -1;
@@ -281,6 +281,13 @@ static void let_live(void) {
   UNTIL(all_beyond(before), "an activity does not go on");
 }
 
+/* Of all households together, this one with them. A round may be over before anybody has put a message, on a slow machine. */
+static bool some_came_through(void) {
+  check_alive();
+  return total.ended + LOAD(house->ended) > total.failed + LOAD(house->failed) &&
+         total.talks + LOAD(house->talks) > total.cut + LOAD(house->cut) && total.got + LOAD(house->got) > 0;
+}
+
 static void check_names(void) {
   char line[512], own[32];
   FILE *file = fopen("/proc/net/unix", "r");
@@ -307,8 +314,6 @@ static void end_household(bool whole) {
 }
 
 /* ---- The whole ------------------------------------------------------------------------------------------------------------------- */
-
-static struct household total;
 
 static void count_in(void) {
   total.ended += house->ended, total.failed += house->failed;
@@ -337,6 +342,7 @@ static unsigned long one_household(const char *program, uint64_t *seed, unsigned
     servers = servers_killed();
   }
   if (number % 4 < 2) let_live();
+  if (gentle) UNTIL(some_came_through(), "nothing comes through");
   end_household(whole);
   count_in();
   return kills + whole;
@@ -369,7 +375,7 @@ static void judge(const char *program, unsigned long wanted, uint64_t seed) {
   CHECK_EQ(open_descriptors(), before);
   say_what_was(kills, households);
   for (int i = 0; i < KINDS && wanted >= MANY; i++) CHECK(killed[i] > 0);
-  CHECK(total.ended > total.failed && total.talks > total.cut && total.got > total.lost);
+  CHECK(total.ended > total.failed && total.talks > total.cut && total.got > 0);
 }
 
 int main(int argc, char **argv) {

@@ -186,13 +186,16 @@ static void cancel_somebody(uint64_t *seed) {
   if (!crowd_is_foreign(i)) cancel_and_take_back(crowd.threads[i]);
 }
 
+/* On a machine that does much else a few seconds may be too little for that. */
+static bool all_has_happened(void) { return LOAD(ran_in_all) && LOAD(cancelled_in_all) && LOAD(windows); }
+
 int main(int argc, char **argv) {
   int seconds = argc > 1 ? atoi(argv[1]) : 3;
   uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)wall_now();
   fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
   CHECK_EQ(thrum_set_switch_interval(THRUM_US(100)), 0);
   crowd_start(&crowd, THREADS, use);
-  for (int64_t end = wall_now() + seconds * INT64_C(1000000000); wall_now() < end;) {
+  for (int64_t end = wall_now() + seconds * INT64_C(1000000000); wall_now() < end || !all_has_happened();) {
     cancel_somebody(&seed);
     thrum_sleep(THRUM_US(200));
   }
@@ -201,6 +204,5 @@ int main(int argc, char **argv) {
   fprintf(stderr, "%ld tasks: %ld ran, %ld cancelled; %ld waits ended early, %ld windows, %ld refused\n",
           tasks, ran_in_all, cancelled_in_all, timed_out, windows, refused);
   CHECK_EQ(ran_in_all + cancelled_in_all, tasks);
-  CHECK(ran_in_all > 0 && cancelled_in_all > 0 && windows > 0);
   return 0;
 }
