@@ -21,8 +21,21 @@
 
 enum {
   TRIES = 10, /* so often in a row a process may die before it has done anything, while nobody else does */
-  AT_THE_END = 1000 /* so many ms a result waits for a descriptor while the program ends */
+  PATIENCE = 1000 /* so many ms its attendant waits for descriptors while the executor is to end */
 };
+
+/* ---- No descriptor free --------------------------------------------------------------------------------------------- */
+
+bool thrumi_attendant_waits(struct thrumi_attendant *a) {
+  struct thrumi_process_pool *p = a->pool;
+  thrum_lock_acquire(&p->lock);
+  bool ends = p->shut || thrumi_processes_end();
+  thrum_lock_release(&p->lock);
+  if (a->waited == PATIENCE) return false;
+  a->waited += ends;
+  thrum_sleep(THRUM_MS(1));
+  return true;
+}
 
 /* ---- Results ------------------------------------------------------------------------------------------------------- */
 
@@ -101,14 +114,11 @@ static void fail_lost(struct thrumi_attendant *a, const struct thrumi_result *re
   a->post.broken |= !work;
 }
 
-/* What was worked out is not given up because others have all descriptors just now; unless the program ends, and nobody gives any back. */
+/* What was worked out is not given up because others have all descriptors just now; unless the executor is to end, and nobody gives any back. */
 static int fetch_parcel(struct thrumi_attendant *a) {
-  int fd, left = AT_THE_END;
-  while ((fd = thrumi_post_take_parcel(&a->post)) == -EMFILE && left) {
-    thrum_sleep(THRUM_MS(1));
-    left -= thrumi_processes_end();
-  }
-  if (fd == -EMFILE) a->post.broken = true; /* it lies in the way of all that come behind it */
+  int fd;
+  while ((fd = thrumi_post_take_parcel(&a->post)) == -EMFILE && !a->post.broken)
+    a->post.broken = !thrumi_attendant_waits(a); /* it lies in the way of all that come behind it */
   return fd;
 }
 

@@ -56,8 +56,9 @@ static void fill(struct thrumi_errand *errand, const struct cargo *cargo, bool i
 static int send_parcel(struct thrumi_attendant *a, const struct cargo *cargo) {
   struct iovec piece = {(void *)(uintptr_t)cargo->items, cargo->count * cargo->item_size};
   int error = thrumi_post_parcel(&a->post, &piece, 1);
-  if (error == -EMFILE || error == -ENFILE)
-    error = -EAGAIN; /* others give some back: no reason to fail all that is queued */
+  bool without = error == -EMFILE || error == -ENFILE;
+  if (without && thrumi_attendant_waits(a))
+    return -EAGAIN; /* others give some back: no reason to fail all that is queued */
   if (error == -EAGAIN) thrum_sleep(THRUM_MS(1)); /* nobody may say when there is room again */
   return thrumi_post_is_lost(&a->post) ? -EAGAIN : error;
 }

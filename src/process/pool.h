@@ -65,6 +65,7 @@ struct thrumi_attendant {
   uint64_t delivered;           /* results, from this process */
   struct thrumi_works uncalled; /* they are done, and no thread was to be had for their callbacks */
   thrum_duration pause; /* the last one before it tried again; 0: there was none since there was a thread */
+  uint32_t waited;      /* so many ms, for descriptors, since the executor is to end */
   bool initializing;
   bool full;    /* there was no room for what is next */
   bool starved; /* nor is anything outstanding whose end would make some */
@@ -179,6 +180,9 @@ bool thrumi_processes_unpack(struct thrumi_process_pool *p, struct thrumi_work *
 /* ---- attend.c, errand.c ------------------------------------------------------------------------------------------------ */
 
 intptr_t thrumi_attendant_main(void *attendant);
+
+/* There is no descriptor free for what it has to send, or to take: waits a little. False: it has been long enough, with the executor to end. */
+bool thrumi_attendant_waits(struct thrumi_attendant *a);
 
 /* Writes the work's errand. 0; -EAGAIN: no room at present; or an error of the work's, with *why. */
 int thrumi_errand_write(struct thrumi_attendant *a, struct thrumi_work *work, const char **why);

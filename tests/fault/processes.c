@@ -189,83 +189,6 @@ static void what_cannot_be_sent_is_sent_later(void) {
   restore();
 }
 
-/* A moment in which somebody has taken all descriptors costs no task whose argument needs one. */
-static int no_task_fails_for_a_moment_without_descriptors(void) {
-  enum { MANY_TASKS = 200, FILES = 256 };
-  static char bytes[40000];
-  thrum_future *f[MANY_TASKS];
-  int taken[FILES], n = 0;
-  struct rlimit few = {FILES, FILES};
-  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-  thrum_executor *x = processes_of(2);
-  thrum_future_release(must_submit(x, &gives_back, bytes, sizeof bytes));
-  AWAIT(stats_of(x).finished == 1);
-  while (n < FILES && (taken[n] = open("/dev/null", O_RDONLY)) >= 0) n++;
-  for (int i = 0; i < MANY_TASKS; i++) f[i] = must_submit(x, &counts_bytes, bytes, sizeof bytes);
-  thrum_sleep(THRUM_MS(20)); /* no more than a chance for them to fail */
-  while (n > 0) close(taken[--n]);
-  for (int i = 0; i < MANY_TASKS; i++) CHECK_EQ(take(f[i]), sizeof bytes);
-  end_pool(x);
-  return 0;
-}
-
-static _Atomic int cut_off;
-
-static ssize_t count_cut_off(int fd, struct msghdr *message, int flags) {
-  ssize_t n = thrumi_os_linux.recvmsg(fd, message, flags);
-  if (n > 0 && message->msg_control && !message->msg_controllen && message->msg_flags & MSG_CTRUNC)
-    atomic_fetch_add(&cut_off, 1);
-  return n;
-}
-
-THRUM_TASK(writes_much_in_time) {
-  static char zeros[200000];
-  while (access(in, F_OK) != 0) usleep(1000);
-  return thrum_out_write(out, zeros, size ? sizeof zeros : 0);
-}
-
-/* Nor does it cost a result. */
-static void results_wait_for_descriptors(void) {
-  struct rlimit before, none;
-  const void *data;
-  size_t size = 0;
-  thrum_executor *x = processes_of(1);
-  thrum_future *f = must_submit(x, &writes_much_in_time, gate, sizeof gate);
-  AWAIT(thrum_future_running(f));
-  thrumi_os.recvmsg = count_cut_off;
-  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  none = (struct rlimit){3, before.rlim_max};
-  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  CHECK_EQ(mkdir(gate, 0700), 0); /* which takes no descriptor */
-  AWAIT(atomic_load(&cut_off) > 0);
-  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  CHECK_EQ(thrum_future_bytes(f, &data, &size), 0);
-  CHECK_EQ(size, 200000);
-  thrum_future_release(f);
-  CHECK_EQ(rmdir(gate), 0);
-  end_pool(x);
-  restore();
-}
-
-/* Once the process has all that it waits with itself. */
-THRUM_TASK(takes_all_descriptors) {
-  struct rlimit none = {3, 3};
-  thrum_conn *end[2];
-  if (thrum_conn_pair(end) != 0 || thrum_conn_wait_for(end[0], THRUM_MS(1)) != -ETIMEDOUT) return -EINVAL;
-  thrum_conn_close(end[0]), thrum_conn_close(end[1]);
-  return setrlimit(RLIMIT_NOFILE, &none) == 0 ? number_in(in) : -errno;
-}
-
-/* What comes behind it, and needs one, gets another process. */
-static void who_has_no_descriptors_is_replaced(void) {
-  static char bytes[200000];
-  thrum_executor *x = processes_of(1);
-  CHECK_EQ(take(submit_number(x, &takes_all_descriptors, 4)), 4);
-  CHECK_EQ(take(must_submit(x, &counts_bytes, bytes, sizeof bytes)), sizeof bytes);
-  CHECK_EQ(stats_of(x).started, 2);
-  end_pool(x);
-}
-
 enum { LIMIT = 256, HANDED = 150, STARTERS = 6, EACH = 2, NOBODY = 65534 };
 
 static intptr_t start_some(void *unused) {
@@ -570,7 +493,6 @@ int main(int argc, char **argv) {
   CHECK_EQ(thrum_process_main(argc, argv), 0);
   if (!TESTS_SANITIZED) {
     in_a_process_of_its_own(many_starts_share_the_limit); /* their libraries may be out of nobody's reach */
-    in_a_process_of_its_own(no_task_fails_for_a_moment_without_descriptors);
   }
   CHECK_EQ(setenv("THRUM_TESTS_REFUSE", "1", 1), 0);
   make_names();
@@ -579,8 +501,6 @@ int main(int argc, char **argv) {
   a_task_that_runs_has_been_started();
   a_result_waits_for_a_descriptor();
   what_cannot_be_sent_is_sent_later();
-  results_wait_for_descriptors();
-  who_has_no_descriptors_is_replaced();
   the_environment_is_that_of_the_last_try();
   one_that_was_ready_has_been_started();
   what_cannot_be_captured_is_not_started();

@@ -25,8 +25,9 @@
  * Ctrl-C gets the results of what runs; they die with the program. A task, or the initializer, may set another action. What a task
  * execs has the default one.
  *
- * Long arguments and results (tens of KiB) take a descriptor each on their way. While this process has none free they wait until it has; a process
- * whose tasks have left it without any is replaced.
+ * Long arguments and results (tens of KiB) take a descriptor each on their way. While this process has none free they wait until it has; but once the
+ * executor has been shut down, or the program ends, for about a second only: then the task fails with -EMFILE. A process whose tasks have left it
+ * without any is replaced.
  *
  * While all processes are busy, short tasks are sent ahead to them, a few hundred at most for each: this is what makes them
  * fast. Such a task says that it runs (thrum_future_running), and cannot be cancelled by thrum_future_cancel; but a process that has
