@@ -33,6 +33,7 @@ bool thrumi_attendant_waits(struct thrumi_attendant *a) {
   thrum_lock_release(&p->lock);
   if (a->waited == PATIENCE) return false;
   a->waited += ends;
+  thrumi_attendant_call_back(a);
   thrum_sleep(THRUM_MS(1));
   return true;
 }
@@ -291,20 +292,12 @@ static bool falls_asleep(struct thrumi_attendant *a) {
   return sleeps || thrumi_post_is_lost(&a->post);
 }
 
-/* How long it may wait: where no thread is to be had for callbacks it tries again, less and less often. */
-static thrum_duration next_pause(struct thrumi_attendant *a) {
-  if (!a->uncalled.first) return THRUM_FOREVER;
-  a->pause = a->pause ? 2 * a->pause : THRUM_MS(5);
-  if (a->pause > THRUM_MS(100)) a->pause = THRUM_MS(100);
-  return a->pause;
-}
-
 /* True: the process is dead. */
 static bool await_something(struct thrumi_attendant *a) {
   enum { DEATH, EXECUTOR, PROCESS };
   thrum_case c[] = {thrum_case_readable(thrum_process_sentinel(a->process)), thrum_case_event(&a->wake),
                     thrum_case_conn(a->post.conn)};
-  int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, next_pause(a));
+  int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, thrumi_attendant_pause(a));
   thrumi_post_wake(&a->post, which == PROCESS);
   if (which < 0 && which != -ETIMEDOUT)
     thrum_sleep(THRUM_MS(1)); /* the kernel has no room for what we wait for */

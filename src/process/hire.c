@@ -108,9 +108,21 @@ static void say_how(char *why, size_t size, const thrum_process *process, int er
     snprintf(why + n, size - (size_t)n, "ended with exit code %d", code);
 }
 
+/* Of one whose threads take long to end as well. What cannot be waited for just now is looked at again. */
+static int await_end(struct thrumi_attendant *a, int *code) {
+  while (thrum_process_is_alive(a->process)) {
+    int error = thrum_process_join_for(a->process, NULL, thrumi_attendant_pause(a));
+    if (error == -ETIMEDOUT)
+      thrumi_attendant_call_back(a);
+    else if (error)
+      thrum_sleep(THRUM_MS(1));
+  }
+  return thrum_process_exit_code(a->process, code);
+}
+
 void thrumi_attendant_dismiss(struct thrumi_attendant *a) {
   struct thrumi_process_pool *p = a->pool;
-  int code = 0, error = thrum_process_join(a->process, &code);
+  int code = 0, error = await_end(a, &code);
   say_how(a->why, sizeof a->why, a->process, error, code);
   thrum_lock_acquire(&p->lock);
   thrum_process *process = a->process;

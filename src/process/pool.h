@@ -159,6 +159,9 @@ bool thrumi_processes_call_back_here(struct thrumi_process_pool *p, struct thrum
 /* Starts threads for callbacks that it keeps, as far as there are any now. */
 void thrumi_attendant_call_back(struct thrumi_attendant *a);
 
+/* How long it may wait for anything else before it does that again: less and less often. */
+thrum_duration thrumi_attendant_pause(struct thrumi_attendant *a);
+
 /* What thrumi_processes_cancel_all does, for an attendant: callbacks run in threads of their own. */
 void thrumi_attendant_cancel_all(struct thrumi_attendant *a, struct thrumi_works dropped);
 
@@ -191,7 +194,7 @@ int thrumi_errand_write(struct thrumi_attendant *a, struct thrumi_work *work, co
 bool thrumi_errand_is_large(const struct thrumi_work *work);
 
 /* hire.c: starts a process, and opens the post. And when it has ended, or is about to: waits for that, says how in a->why, and
- * closes the post. */
+ * closes the post. Callbacks that found no thread are tried again meanwhile. */
 int thrumi_attendant_hire(struct thrumi_attendant *a);
 void thrumi_attendant_dismiss(struct thrumi_attendant *a);
 

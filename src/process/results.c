@@ -101,6 +101,13 @@ void thrumi_attendant_call_back(struct thrumi_attendant *a) {
   if (a->uncalled.count < called.count) a->pause = 0;
 }
 
+thrum_duration thrumi_attendant_pause(struct thrumi_attendant *a) {
+  if (!a->uncalled.first) return THRUM_FOREVER;
+  a->pause = a->pause ? 2 * a->pause : THRUM_MS(5);
+  if (a->pause > THRUM_MS(100)) a->pause = THRUM_MS(100);
+  return a->pause;
+}
+
 /* They may wait for anything, also for the executor's end: they do not count. */
 bool thrumi_processes_call_back_here(struct thrumi_process_pool *p, struct thrumi_works *uncalled) {
   uint32_t forks = thrumi_forks;

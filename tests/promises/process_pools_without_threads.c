@@ -180,6 +180,46 @@ static void callbacks_wait_for_threads(void) {
   end_pool(crew);
 }
 
+static intptr_t count_call(thrum_future *f, void *unused) {
+  ADD(called, 1);
+  return f && !unused ? 0 : -EINVAL;
+}
+
+static intptr_t stay_in_thread(void *file) {
+  while (access(file, F_OK) == 0) thrum_sleep(THRUM_MS(1));
+  return 0;
+}
+
+/* Its process has nothing more to do, and ends when the thread has. */
+THRUM_TASK(leaves_thread) {
+  static char file[64];
+  memcpy(file, in, size);
+  return thrum_spawn(NULL, stay_in_thread, file);
+}
+
+/* Nor do they wait for a process that was told to end and takes long to. */
+static void callbacks_do_not_wait_for_an_end(void) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  make_temporary(path);
+  o.name = "crew";
+  o.processes = o.tasks_per_process = 1;
+  thrum_executor *x = processes_with(o);
+  STORE(called, 0);
+  STORE(refusals, 0);
+  STORE(refused, CALLBACKS);
+  thrum_future *f = must_submit(x, &leaves_thread, path, sizeof path);
+  CHECK_EQ(thrum_future_add_done_callback(f, count_call, NULL), 0);
+  AWAIT(stats_of(x).finished == 1 && LOAD(refusals) > 3);
+  CHECK_EQ(LOAD(called), 0);
+  STORE(refused, NONE);
+  AWAIT(LOAD(called) == 1);
+  CHECK_EQ(stats_of(x).threads, 1); /* it is there still */
+  unlink(path);
+  CHECK_EQ(take(f), 0);
+  end_pool(x);
+}
+
 static intptr_t shut_within(thrum_future *f, void *unused) {
   (void)unused;
   CHECK_EQ(thrum_executor_shutdown(crew, true, false), -EDEADLK);
@@ -345,6 +385,7 @@ int main(int argc, char **argv) {
   the_end_comes_behind_the_results();
   callbacks_of_what_failed_wait_for_it();
   callbacks_wait_for_threads();
+  callbacks_do_not_wait_for_an_end();
   callbacks_are_called_at_the_end();
   callbacks_of_what_was_being_sent();
   callbacks_of_what_died();
