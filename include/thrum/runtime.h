@@ -37,8 +37,8 @@ THRUM_API int thrum_set_workers(int n);
 THRUM_API thrum_duration thrum_switch_interval(void);
 THRUM_API int thrum_set_switch_interval(thrum_duration interval);
 
-/* Bytes of stack of threads without a size of their own that begin from now on: 256 KiB by default. Threads that have been spawned and
- * have not begun get the new size, also if it is smaller. It is rounded up to a power of two.
+/* Bytes of stack of threads without a size of their own that are spawned from now on: 256 KiB by default. Threads that have been spawned
+ * already keep the size that was set then, also those that have not begun. It is rounded up to a power of two.
  * -EINVAL: below THRUM_STACK_MIN or above 1 TiB. */
 THRUM_API size_t thrum_stack_size(void);
 THRUM_API int thrum_set_stack_size(size_t bytes);

@@ -97,7 +97,7 @@ static struct thrumi_thread *make_helper(struct thrumi_kthread *k, struct thrumi
     return NULL;
   }
   t->stack = stack;
-  t->own_stack = true;
+  t->stack_bits = 0;
   t->daemon = me->kind != THRUMI_FOREIGN && me->daemon;
   thrumi_announce(t);
   return t;

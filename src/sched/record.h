@@ -94,7 +94,8 @@ static inline void thrumi_record_reset(struct thrumi_thread *t) {
   thrumi_store_relaxed(&t->cancel, 0);
   t->daemon = false;
   t->kind = THRUMI_LIGHT;
-  t->hog = t->own_stack = false;
+  t->hog = false;
+  t->stack_bits = thrumi_load_relaxed(&thrumi_stack_default_bits);
   t->scoped = 0;
   thrumi_store_relaxed(&t->guest_of, NULL);
 }

@@ -99,10 +99,10 @@ struct thrumi_thread {
   _Atomic uint8_t cancel; /* it is cancelled, and not shielded; see tree.h */
   _Atomic bool extras;    /* it has, or had, some of what the fourth line holds */
   bool daemon;
-  uint8_t kind;   /* enum thrumi_kind */
-  bool hog;       /* used up its last interval */
-  bool own_stack; /* of a size of its own, there since the spawn */
-  uint8_t scoped; /* enum thrumi_scoped */
+  uint8_t kind;       /* enum thrumi_kind */
+  bool hog;           /* used up its last interval */
+  uint8_t stack_bits; /* the stack of its first run has 2^n bytes; 0: it had one from its spawn on */
+  uint8_t scoped;     /* enum thrumi_scoped */
 
   _Alignas(64) _Atomic uint64_t life;
   thrumi_wait_word wait;

@@ -115,7 +115,7 @@ static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struc
   if (birth->stack_size || birth->kthread) {
     if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0)
       return false;
-    t->own_stack = true;
+    t->stack_bits = 0;
   }
   if (birth->name || birth->copy) thrumi_store_relaxed(&t->extras, true);
   t->name = birth->name;
@@ -155,7 +155,7 @@ static void unmake(struct thrumi_kthread *k, struct thrumi_thread *t) {
   t->name = NULL;
   t->copy = NULL;
   thrumi_store_relaxed(&t->extras, false);
-  if (t->own_stack) thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
+  thrumi_stack_give(k->worker ? &k->worker->stacks : NULL, &t->stack);
   if (t->scoped & THRUMI_MEMBER) thrumi_scope_remove(t);
   thrumi_tree_settle(t); /* it may have been told meanwhile */
   thrumi_record_free(k->worker, t);

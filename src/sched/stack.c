@@ -47,7 +47,7 @@ struct pool {
 
 static struct thrumi_spin lock; /* of all pools. Held for a few instructions, never during a system call. */
 static struct pool pools[POOLS];
-_Atomic size_t thrumi_stack_default_size = 256 * 1024;
+_Atomic uint8_t thrumi_stack_default_bits = 18;
 
 /* ---- Sizes and places ---------------------------------------------------------------------------------- */
 
@@ -270,7 +270,7 @@ static void follow_default(struct thrumi_stack_cache *cache, size_t size) {
 
 int thrumi_stack_take(struct thrumi_stack_cache *cache, size_t size, struct thrumi_stack *out) {
   size_t usual = thrumi_stack_default();
-  size = size ? round_up(size) : usual;
+  if (size != usual) size = size ? round_up(size) : usual;
   *out = (struct thrumi_stack){0};
   if (size == 0) return -ENOMEM;
   if (!cache) return take_pooled(NULL, size, out);
@@ -311,7 +311,7 @@ void thrumi_stack_drain(struct thrumi_stack_cache *cache) {
 
 void thrumi_stack_set_default(size_t size) {
   size = round_up(size);
-  if (size) thrumi_store_relaxed(&thrumi_stack_default_size, size);
+  if (size) thrumi_store_relaxed(&thrumi_stack_default_bits, (uint8_t)__builtin_ctzll(size));
 }
 
 /* ---- Trimming ------------------------------------------------------------------------------------------ */

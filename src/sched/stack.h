@@ -69,12 +69,15 @@ void thrumi_stack_give(struct thrumi_stack_cache *cache, struct thrumi_stack *st
 /* Gives all that is in the cache to the pools. The caller does not run on one of these. */
 void thrumi_stack_drain(struct thrumi_stack_cache *cache);
 
-/* The size that 0 stands for from now on. Magazines follow at their next use. A thread that others count on is spawned with this as
+/* The size that 0 stands for from now on. Magazines follow at their next use; threads that have been spawned keep the size that
+ * was in force then (thrumi_thread.stack_bits). A thread that others count on is spawned with this as
  * its size: then it has its stack from its birth, or the spawn says that there is none. Others are given theirs at their first turn, and
  * end with -ENOMEM if there is none, without having called their function. */
 void thrumi_stack_set_default(size_t size);
-extern _Atomic size_t thrumi_stack_default_size;
-static inline size_t thrumi_stack_default(void) { return thrumi_load_relaxed(&thrumi_stack_default_size); }
+extern _Atomic uint8_t thrumi_stack_default_bits; /* its logarithm: sizes are powers of two */
+static inline size_t thrumi_stack_default(void) {
+  return (size_t)1 << thrumi_load_relaxed(&thrumi_stack_default_bits);
+}
 
 /* Gives back the pages of some stacks that have lain in a pool for a second or more, beyond those kept
  * warm. Returns when to come again: INT64_MAX if it has nothing to wait for. By one caller at a time. */

@@ -186,7 +186,7 @@ static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kt
   t->kind = (uint8_t)kind;
   t->kthread = k;
   t->daemon = kind == THRUMI_FOREIGN;
-  t->own_stack = true;
+  t->stack_bits = 0;
   thrumi_set_state(t, THRUMI_RUNNING);
   uint64_t generation = THRUMI_GENERATION(thrumi_load_relaxed(&t->life));
   thrumi_store_relaxed(&t->mark, (uint32_t)(generation << THRUMI_LIFE_BITS | t->slot));

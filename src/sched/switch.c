@@ -137,7 +137,7 @@ static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from,
 /* Gives a thread that never ran its stack. False: no memory. */
 static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
   if (!t->stack.low) {
-    if (thrumi_stack_take(&w->stacks, 0, &t->stack) != 0) return false;
+    if (thrumi_stack_take(&w->stacks, (size_t)1 << t->stack_bits, &t->stack) != 0) return false;
     if (thrumi_unlikely(thrumi_sched.clean_stacks)) thrumi_os.discard(t->stack.low, t->stack.size);
   }
 #if THRUMI_TSAN
@@ -450,11 +450,11 @@ void thrumi_scheduler_loop(struct thrumi_kthread *k) {
 
 /* ---- A thread's life on its stack ---------------------------------------------------------------------- */
 
-/* Whether the stack of a thread that ended can serve `to` without a switch: it never ran and wants one of the
- * default size, which this one is. Most short threads begin so, on a stack that is warm. */
+/* Whether the stack of a thread that ended can serve `to` without a switch: it never ran and wants one of this
+ * size. Most short threads begin so, on a stack that is warm. */
 static bool inherits_stack(const struct thrumi_thread *to, const struct thrumi_stack *stack) {
-  bool usual = stack->size == thrumi_stack_default() && !thrumi_sched.clean_stacks;
-  return !THRUMI_TSAN && to && usual && !to->kthread && !to->sp && !to->stack.low;
+  if (THRUMI_TSAN || !to || to->kthread || to->sp || thrumi_sched.clean_stacks) return false;
+  return stack->size == (size_t)1 << to->stack_bits;
 }
 
 static void inherit_stack(struct thrumi_kthread *k, struct thrumi_thread *to, struct thrumi_stack stack) {

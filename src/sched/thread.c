@@ -263,12 +263,13 @@ static inline void take_sentence(struct thrumi_thread *me, struct thrumi_thread 
 /* Whether the caller may run t as a guest on its own stack. Not where who runs next is chosen by others. */
 static inline bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   struct thrumi_worker *w = k->worker;
-  if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread || t->own_stack) return false;
+  if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
   if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE))) return false;
-  const struct thrumi_stack *stack = &me->stack; /* as large as the one that t would get */
+  const struct thrumi_stack *stack = &me->stack;
   size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
-  return stack->size == thrumi_stack_default() && left >= stack->size - stack->size / STACK_SHARE;
+  bool fits = stack->size == (size_t)1 << t->stack_bits; /* never, if t has one already */
+  return fits && left >= stack->size - stack->size / STACK_SHARE;
 }
 
 /* Runs t to its end on the caller's stack. Inside. */

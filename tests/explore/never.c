@@ -70,7 +70,7 @@ NEVER(thrumi_timeouts_wait)
 NEVER(thrumi_uncapture)
 
 /* Read by no model either. */
-__attribute__((weak)) _Atomic size_t thrumi_stack_default_size;
+__attribute__((weak)) _Atomic uint8_t thrumi_stack_default_bits;
 
 /* Waiting in a circle is the model of cycle.c; names are outside of all models. */
 __attribute__((weak)) bool thrumi_closes_cycle(struct thrumi_thread *me);

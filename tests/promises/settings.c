@@ -61,6 +61,28 @@ static void stack_sizes(void) {
   CHECK_EQ(thrum_stack_used(thrum_main_thread()), -ENOTSUP);
 }
 
+enum { EARLY = 20, SMALL = 128 * 1024, LARGE = 2 * SMALL };
+
+/* Each thread has the size that was set when it was spawned, wherever it begins: on a stack of its own, on that of one that has ended,
+ * which may be a smaller one, or in a join on that of the caller, if it is a light one. */
+static intptr_t spawn_then_lower(void *arg) {
+  thrum_thread threads[EARLY];
+  for (int i = 0; i < EARLY; i++) {
+    size_t size = i % 2 ? LARGE : SMALL;
+    CHECK_EQ(thrum_set_stack_size(size), 0);
+    threads[i] = must_spawn(use_stack, (void *)size);
+  }
+  CHECK_EQ(thrum_set_stack_size(SMALL), 0);
+  for (int i = 0; i < EARLY; i++) CHECK_EQ(must_join(threads[i]), 1);
+  return (intptr_t)arg;
+}
+
+static void sizes_at_the_spawn(void) {
+  CHECK_EQ(spawn_then_lower(NULL), 0);
+  CHECK_EQ(thrum_run(spawn_then_lower, NULL), 0); /* its own stack is a small one */
+  CHECK_EQ(thrum_set_stack_size(256 * 1024), 0);
+}
+
 static intptr_t deep(void *arg) {
   volatile char here[8 << 20];
   memset((char *)(uintptr_t)here, 1, sizeof here);
@@ -280,6 +302,7 @@ int main(int argc, char **argv) {
   interval();
   workers();
   stack_sizes();
+  sizes_at_the_spawn();
   large_stack();
   thrum_stats stats = {.size = 5};
   CHECK_EQ(thrum_statistics(&stats), -EINVAL);
