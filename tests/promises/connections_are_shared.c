@@ -104,14 +104,15 @@ static intptr_t wait_for_one(void *arg) {
   return thrum_conn_wait((thrum_conn *)arg);
 }
 
-/* Until there is no room. */
+/* Until there is no room; and then on, for who only was late has found some. */
 static intptr_t send_until_it_fails(void *arg) {
   static char bytes[1000];
   int error;
   while ((error = thrum_conn_send_for((thrum_conn *)arg, bytes, sizeof bytes, THRUM_MS(20))) == 0) continue;
   if (error != -ETIMEDOUT) return error; /* the turn was another's all the time, or it is full */
   ADD(waiting, 1);
-  return thrum_conn_send((thrum_conn *)arg, bytes, sizeof bytes);
+  while ((error = thrum_conn_send((thrum_conn *)arg, bytes, sizeof bytes)) == 0) continue;
+  return error;
 }
 
 static void closing_wakes_all(bool shut_down_first) {

@@ -14,6 +14,23 @@ static struct reader {
   unsigned char byte;
 } readers[READERS];
 
+/* Numbers from here on are nobody's who opens a file meanwhile, as the runtime does. */
+enum { OUT_OF_THE_WAY = 500 };
+
+/* Gives the file such a number instead of its own; or this one. */
+static void move_away(int *fd) {
+  int moved = fcntl(*fd, F_DUPFD, OUT_OF_THE_WAY);
+  CHECK(moved >= OUT_OF_THE_WAY);
+  CHECK_EQ(close(*fd), 0);
+  *fd = moved;
+}
+
+static void move_to(int *fd, int number) {
+  CHECK_EQ(dup2(*fd, number), number);
+  CHECK_EQ(close(*fd), 0);
+  *fd = number;
+}
+
 /* A call has begun when it tries: not before, and a call that has not may as well come after the close, and read what is there then. */
 static ssize_t recv_and_tell(int fd, void *buffer, size_t size, int flags) {
   for (int r = 0; r < READERS; r++)
@@ -41,6 +58,8 @@ static void no_call_meets_another_file(void) {
     unsigned char tag = (unsigned char)(i % 200), other = (unsigned char)(tag + 1);
     thrum_thread threads[READERS];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | (i % 2 ? SOCK_NONBLOCK : 0), 0, pair), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, next), 0);
+    move_away(&pair[0]);
     for (int r = 0; r < READERS; r++) {
       readers[r] = (struct reader){.fd = pair[0]};
       threads[r] = must_spawn(read_tag, &readers[r]);
@@ -48,8 +67,7 @@ static void no_call_meets_another_file(void) {
     for (int n = 0; n < sent; n++) CHECK_EQ(thrum_write(pair[1], &tag, 1), 1);
     while (!all_have_begun()) thrum_yield();
     CHECK_EQ(thrum_close(pair[0]), 0);
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, next), 0);
-    CHECK_EQ(next[0], pair[0]);
+    move_to(&next[0], pair[0]);
     for (int n = 0; n < 2 * READERS; n++) CHECK_EQ(write(next[1], &other, 1), 1);
     for (int r = 0; r < READERS; r++) {
       intptr_t end = must_join(threads[r]);
@@ -90,14 +108,15 @@ static void closed_behind(int type) {
 static void duplicates_do_not_disturb(void) {
   int pair[2], next[2];
   CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  CHECK_EQ(pipe(next), 0);
+  move_away(&pair[0]);
   thrum_thread t = must_spawn(read_byte, &pair[0]);
   thrum_yield();
   CHECK_EQ(thrum_write(pair[1], "a", 1), 1);
   CHECK_EQ(must_join(t), 'a');
   int copy = dup(pair[0]);
   CHECK_EQ(thrum_close(pair[0]), 0);
-  CHECK_EQ(pipe(next), 0);
-  CHECK_EQ(next[0], pair[0]);
+  move_to(&next[0], pair[0]);
   CHECK_EQ(thrum_write(pair[1], "old", 3), 3);
   t = must_spawn(read_byte, &next[0]);
   thrum_sleep(THRUM_MS(1));
@@ -107,9 +126,8 @@ static void duplicates_do_not_disturb(void) {
   CHECK(thrum_close(next[0]) == 0 && thrum_close(next[1]) == 0);
 }
 
-/* One closes, the others hear that there is nothing to be closed any more. The number is one that nobody is given who opens a file
- * meanwhile, as the runtime does: who closes twice would close that. */
-enum { OUT_OF_THE_WAY = 500 };
+/* One closes, the others hear that there is nothing to be closed any more. The number is out of the way: who closes twice would close what
+ * has it by then. */
 static int closed;
 
 static intptr_t close_it(void *arg) {

@@ -99,6 +99,7 @@ static const char *dump_while(thrum_fn *hold) {
   AWAIT(LOAD(holds));
   for (int i = 0; i < WANT; i++) CHECK_EQ(thrum_spawn_named(&wants[i], want[i], NULL, "%s", names[i]), 0);
   for (int i = 0; i < WANT; i++) await_waiting(names[i]);
+  if (hold == hold_and_wait) await_waiting("holder");
   static char found[1 << 20];
   strcpy(found, dumped());
   STORE(stop, true);

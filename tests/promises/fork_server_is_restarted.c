@@ -161,7 +161,8 @@ int main(int argc, char **argv) {
   killed_by(SIGKILL);
   at_random();
   AWAIT(count_children(getpid(), true) == 0);
-  CHECK(count_children(getpid(), false) <= 1); /* the last server */
+  AWAIT(count_children(getpid(), false) <=
+        1); /* the last server; one that was killed may take a while to go */
   thrum_process *list[1];
   AWAIT(thrum_processes(list, 1) == 0);
   must_end_with(must_start(THRUM_FORKSERVER, &parent_number, NULL, 0), 0);
