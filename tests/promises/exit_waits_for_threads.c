@@ -261,11 +261,16 @@ static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"no-threads", no_threads},
                                           {0}};
 
+/* Whom it waits for is said after a second: where the machine does not let the threads end before, that is no fault. */
+static bool is_patience(const char *text) {
+  return strstr(text, "thrum: the program ends when these threads have ended: ") == text;
+}
+
 static void ends_with(const char *name, int status, const char *out) {
   struct child child = child_run(name);
   CHECK_STATUS(child, status);
   CHECK_STR(child.out_text, out);
-  if (status == 0) CHECK_STR(child.err_text, "");
+  if (status == 0 && !is_patience(child.err_text)) CHECK_STR(child.err_text, "");
   if (status == 3) CHECK_HAS(child.err_text, "left-behind");
   child_free(&child);
 }

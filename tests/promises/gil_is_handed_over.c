@@ -28,8 +28,8 @@ static intptr_t take_turns(void *arg) {
   return 0;
 }
 
-static intptr_t take_turns_with_light_one(void *unused) {
-  (void)unused;
+/* Whether that did not take much longer than it must. */
+static bool turns_are_taken(void) {
   last = turns[0] = turns[1] = 0;
   one_is_there = false;
   thrum_thread t = must_spawn(take_turns, (void *)1);
@@ -40,7 +40,13 @@ static intptr_t take_turns_with_light_one(void *unused) {
   /* A turn lasts an interval, and not less: 2 * TURNS of them, of which the first and the last may be cut short. */
   int64_t took = wall_now() - begun;
   CHECK(took >= (2 * TURNS - 2) * thrum_switch_interval() / 2);
-  CHECK(took <= 2 * TURNS * thrum_switch_interval() * 20);
+  return took <= 2 * TURNS * thrum_switch_interval() * 20;
+}
+
+/* The machine may have something else to do, but not each time. */
+static intptr_t take_turns_with_light_one(void *unused) {
+  (void)unused;
+  for (int attempts = 1; !turns_are_taken(); attempts++) CHECK(attempts < 5);
   return 0;
 }
 

@@ -91,7 +91,7 @@ int main(void) {
   while (statistics().preemptions == 0) thrum_yield(); /* from then on it is known as one */
   if (!TESTS_TSAN) CHECK_EQ(thrum_blocking(asks_once_in_the_gap, NULL), 0); /* by plain stores */
   CHECK_EQ(pthread_create(&waker, NULL, wake_without_end, NULL), 0);
-  for (int i = 0; i < ROUNDS; i++) times += observe();
+  for (int i = 0; i < ROUNDS || (times == 0 && i < 100 * ROUNDS); i++) times += observe();
   CHECK(times > 0);
   STORE(stop, true);
   CHECK_EQ(thrum_blocking(outsider_join, &waker), 0);

@@ -91,7 +91,7 @@ static void on_signal(int number) {
   ADD(signals, 1);
 }
 
-enum { LATE_S = TESTS_SANITIZED ? 10 : 2 };
+enum { LATE_S = TESTS_HANG_S / 2 }; /* each signal would make it wait for the whole time once more */
 
 static void *wait_half_a_second(void *arg) {
   STORE(waiting, true);
@@ -122,7 +122,6 @@ static void *signal_main(void *arg) {
 static void signals_leave_mains_deadline(void) {
   pthread_t sender;
   STORE(ended, false);
-  STORE(signals, 0);
   signalled = pthread_self();
   thrum_thread holder = must_spawn(hold_it, &ended);
   AWAIT(thrum_lock_held(&lock));
@@ -130,15 +129,11 @@ static void signals_leave_mains_deadline(void) {
   wait_half_a_second(NULL);
   CHECK_EQ(pthread_join(sender, NULL), 0);
   CHECK_EQ(must_join(holder), 0);
-  if (!TESTS_TSAN)
-    CHECK(LOAD(signals) > 1); /* ThreadSanitizer puts handlers off while a thread waits in the kernel */
 }
 
 static void signals_leave_the_deadline(void) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = on_signal; /* without SA_RESTART */
-  CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+  STORE(ended, false);
+  STORE(waiting, false);
   thrum_lock_acquire(&lock);
   CHECK_EQ(pthread_create(&signalled, NULL, wait_half_a_second, NULL), 0);
   AWAIT(LOAD(waiting));
@@ -147,8 +142,19 @@ static void signals_leave_the_deadline(void) {
     CHECK_EQ(thrum_sleep(THRUM_MS(10)), 0);
   }
   CHECK_EQ(pthread_join(signalled, NULL), 0);
-  CHECK(LOAD(signals) > 0);
   CHECK_EQ(thrum_lock_release(&lock), 0);
+}
+
+/* Once more where the machine has let too few signals through. ThreadSanitizer puts handlers off while a thread waits in the kernel. */
+static void disturbed(void (*wait)(void), int least) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal; /* without SA_RESTART */
+  CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+  do {
+    STORE(signals, 0);
+    wait();
+  } while (LOAD(signals) < least);
 }
 
 /* ---- An rlock belongs to the thread -------------------------------------------------------------------- */
@@ -217,8 +223,8 @@ int main(void) {
   any_thread_may_release();
   timed_out_acquire_does_no_harm();
   long_timeouts_are_long();
-  signals_leave_the_deadline();
-  signals_leave_mains_deadline();
+  disturbed(signals_leave_the_deadline, 1);
+  disturbed(signals_leave_mains_deadline, TESTS_TSAN ? 0 : 2);
   run_in_each_kind(nests, NULL);
   an_end_keeps_it();
   return 0;

@@ -3,7 +3,7 @@
 #include "../child.h"
 #include "../support.h"
 
-enum { TRUE_END = 42, ROUNDS = TESTS_SANITIZED ? 200 : 2000, THREADS = 6, LOCKS = 5 };
+enum { TRUE_END = 42, TOO_SLOW = 43, ROUNDS = TESTS_SANITIZED ? 200 : 2000, THREADS = 6, LOCKS = 5 };
 
 static thrum_rlock one, other;
 static thrum_lock lock, turn, locks[LOCKS];
@@ -101,20 +101,26 @@ static intptr_t waits_for_turn(void *arg) {
   return 0;
 }
 
+static bool gave_late;
+
 static intptr_t gives_turns(void *arg) {
   (void)arg;
   for (int i = 0; i < 20; i++) {
+    int64_t since = wall_now();
     AWAIT(thrum_lock_held(&turn));
     CHECK_EQ(thrum_sleep(THRUM_MS(20)), 0);
     CHECK_EQ(thrum_lock_release(&turn), 0);
+    if (wall_now() - since > THRUM_MS(700)) STORE(gave_late, true);
   }
   return 0;
 }
 
+/* Where a turn takes as long as a suspicion, since the machine does much else, nothing can be said. */
 static int hand_over(void) {
   threads[0] = must_spawn(waits_for_turn, NULL);
   threads[1] = must_spawn(gives_turns, NULL);
-  return join_all(2);
+  int end = join_all(2);
+  return LOAD(gave_late) ? TOO_SLOW : end;
 }
 
 /* ---- Readers and writers ------------------------------------------------------------------------------------------------ */
@@ -369,6 +375,10 @@ int main(int argc, char **argv) {
     if (i % 2 == 0 && cases[i + 1].name) children[i + 1] = child_start(cases[i + 1].name, NULL);
     struct child child = children[i];
     child_finish(&child);
+    for (int tries = 0; child.status == TOO_SLOW && tries < 5; tries++) {
+      child_free(&child);
+      child = child_run(cases[i].name);
+    }
     CHECK_STATUS(child, TRUE_END);
     CHECK_STR(child.err_text, "");
     child_free(&child);

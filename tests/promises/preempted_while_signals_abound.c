@@ -37,19 +37,25 @@ static intptr_t spin_here(void *arg) {
   return 0;
 }
 
-/* Those that compute are stopped by the same signal, and answer. */
-static void dumps_them(void) {
+static bool all_answer(void) {
   static char text[1 << 20];
-  STORE(stop, false);
-  thrum_thread spinners[2] = {must_spawn(spin, NULL), must_spawn(spin, NULL)};
   int fd = memfd_create("dump", MFD_CLOEXEC);
   CHECK(fd >= 0);
   CHECK_EQ(thrum_dump(fd), 0);
-  STORE(stop, true);
-  CHECK(pread(fd, text, sizeof text - 1, 0) > 0);
+  ssize_t n = pread(fd, text, sizeof text - 1, 0);
+  CHECK(n > 0);
+  text[n] = 0;
   CHECK(strstr(text, "(spin)"));
-  CHECK(!strstr(text, "does not answer"));
   close(fd);
+  return !strstr(text, "does not answer");
+}
+
+/* Those that compute are stopped by the same signal, and answer, if the machine lets them. */
+static void dumps_them(void) {
+  STORE(stop, false);
+  thrum_thread spinners[2] = {must_spawn(spin, NULL), must_spawn(spin, NULL)};
+  for (int tries = 1; !all_answer(); tries++) CHECK(tries < 10);
+  STORE(stop, true);
   for (int i = 0; i < 2; i++) CHECK_EQ(must_join(spinners[i]), 7);
 }
 

@@ -95,12 +95,14 @@ static intptr_t open_gate_when_told(void *arg) {
 
 static int runs_on(void) {
   thrum_scope s;
+  thrum_thread obedient;
   must_spawn(open_gate_when_told, NULL);
   open_plainly(&s);
   CHECK_EQ(thrum_scope_spawn_named(&s, NULL, wait_for_event, &gate, "stubborn"), 0);
-  CHECK_EQ(thrum_scope_spawn_named(&s, NULL, until_cancelled, NULL, "obedient"), 0);
+  CHECK_EQ(thrum_scope_spawn_named(&s, &obedient, until_cancelled, NULL, "obedient"), 0);
   CHECK_EQ(thrum_scope_spawn_named(&s, NULL, wait_for_event, &gate, "deaf"), 0);
   thrum_scope_cancel(&s);
+  THRUM_SHIELD(0) AWAIT(!thrum_is_alive(obedient)); /* however slow the machine is */
   CHECK_EQ(thrum_scope_close(&s), 0);
   return 42;
 }
