@@ -118,8 +118,11 @@ static void fail_lost(struct thrumi_attendant *a, const struct thrumi_result *re
 /* What was worked out is not given up because others have all descriptors just now; unless the executor is to end, and nobody gives any back. */
 static int fetch_parcel(struct thrumi_attendant *a) {
   int fd;
-  while ((fd = thrumi_post_take_parcel(&a->post)) == -EMFILE && !a->post.broken)
-    a->post.broken = !thrumi_attendant_waits(a); /* it lies in the way of all that come behind it */
+  while ((fd = thrumi_post_take_parcel(&a->post)) == -EMFILE && !a->post.broken) {
+    if (thrumi_attendant_waits(a)) continue;
+    a->post.broken = true; /* it lies in the way of all that come behind it */
+    a->fault = ", since there was no descriptor for a result of it";
+  }
   return fd;
 }
 
@@ -292,13 +295,21 @@ static bool falls_asleep(struct thrumi_attendant *a) {
   return sleeps || thrumi_post_is_lost(&a->post);
 }
 
+/* So many may come as parcels. */
+static uint32_t results_due(struct thrumi_attendant *a) {
+  thrum_lock_acquire(&a->pool->lock);
+  uint32_t due = a->outstanding.count + a->initializing;
+  thrum_lock_release(&a->pool->lock);
+  return due;
+}
+
 /* True: the process is dead. */
 static bool await_something(struct thrumi_attendant *a) {
   enum { DEATH, EXECUTOR, PROCESS };
   thrum_case c[] = {thrum_case_readable(thrum_process_sentinel(a->process)), thrum_case_event(&a->wake),
                     thrum_case_conn(a->post.conn)};
   int which = thrum_select_for(c, thrumi_post_is_lost(&a->post) ? PROCESS : 3, thrumi_attendant_pause(a));
-  thrumi_post_wake(&a->post, which == PROCESS);
+  thrumi_post_wake(&a->post, which == PROCESS, which == PROCESS ? results_due(a) : 0);
   if (which < 0 && which != -ETIMEDOUT)
     thrum_sleep(THRUM_MS(1)); /* the kernel has no room for what we wait for */
   return which == DEATH;
@@ -386,15 +397,19 @@ static bool has_served_now(struct thrumi_attendant *a) {
   return served;
 }
 
+/* One whose connection has ended may be about to die of something else. */
+static void kill_process(struct thrumi_attendant *a) {
+  if (a->post.broken && !a->fault) a->fault = ", since it wrote or sent what cannot be";
+  thrum_process_kill(a->process);
+  a->killed = true;
+}
+
 /* As long as it lives. False: it died, and had done nothing. */
 static bool serve(struct thrumi_attendant *a) {
   for (;;) {
     deliver(a);
     thrumi_attendant_call_back(a);
-    if (thrumi_post_is_lost(&a->post) && !a->killed) {
-      thrum_process_kill(a->process);
-      a->killed = true;
-    }
+    if (thrumi_post_is_lost(&a->post) && !a->killed) kill_process(a);
     feed(a);
     if (!thrumi_post_is_lost(&a->post) && has_served_now(a)) {
       stop(a);

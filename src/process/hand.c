@@ -62,7 +62,7 @@ static const thrum_task *task_of(struct hand *hand) {
 static void wait_for_executor(struct hand *hand) {
   int error = thrum_conn_wait(hand->post.conn);
   if (error) hand->post.gone = true;
-  thrumi_post_wake(&hand->post, !error);
+  thrumi_post_wake(&hand->post, !error, THRUMI_PARCELS);
 }
 
 /* NULL: nobody is there any more. */

@@ -4,6 +4,7 @@
 #include <process/pool.h>
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,18 +93,22 @@ int thrumi_attendant_hire(struct thrumi_attendant *a) {
   a->introduced = NULL;
   a->number = a->delivered = 0;
   a->starved = a->killed = false;
+  a->fault = NULL;
   a->initializing = a->pool->hiring->name_size != 0;
   return error;
 }
 
-static void say_how(char *why, size_t size, const thrum_process *process, int error, int code) {
-  int n =
-      snprintf(why, size, "process %s (%d) ", thrum_process_name(process), (int)thrum_process_pid(process));
+static void say_how(struct thrumi_attendant *a, int error, int code) {
+  char *why = a->why;
+  size_t size = sizeof a->why;
+  int n = snprintf(why, size, "process %s (%d) ", thrum_process_name(a->process),
+                   (int)thrum_process_pid(a->process));
   if (n < 0 || (size_t)n >= size) return;
   if (error)
     snprintf(why + n, size - (size_t)n, "has ended, and how is not known");
   else if (code < 0)
-    snprintf(why + n, size - (size_t)n, "was killed by signal %d (%s)", -code, strsignal(-code));
+    snprintf(why + n, size - (size_t)n, "was killed by signal %d (%s)%s", -code, strsignal(-code),
+             code == -SIGKILL && a->fault ? a->fault : "");
   else
     snprintf(why + n, size - (size_t)n, "ended with exit code %d", code);
 }
@@ -123,7 +128,7 @@ static int await_end(struct thrumi_attendant *a, int *code) {
 void thrumi_attendant_dismiss(struct thrumi_attendant *a) {
   struct thrumi_process_pool *p = a->pool;
   int code = 0, error = await_end(a, &code);
-  say_how(a->why, sizeof a->why, a->process, error, code);
+  say_how(a, error, code);
   thrum_lock_acquire(&p->lock);
   thrum_process *process = a->process;
   a->process = NULL;

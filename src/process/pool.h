@@ -31,7 +31,8 @@
 enum {
   THRUMI_AHEAD = 256, /* so many works may be outstanding with one process */
 };
-_Static_assert((int)THRUMI_AHEAD <= (int)THRUMI_PARCELS, "each may come back as a parcel");
+_Static_assert((int)THRUMI_AHEAD < (int)THRUMI_PARCELS,
+               "each may come back as a parcel, behind the initializer's");
 
 enum thrumi_attendance { THRUMI_ATTENDANT_READY, THRUMI_ATTENDANT_IDLE, THRUMI_ATTENDANT_BUSY };
 
@@ -67,9 +68,10 @@ struct thrumi_attendant {
   thrum_duration pause; /* the last one before it tried again; 0: there was none since there was a thread */
   uint32_t waited;      /* so many ms, for descriptors, since the executor is to end */
   bool initializing;
-  bool full;    /* there was no room for what is next */
-  bool starved; /* nor is anything outstanding whose end would make some */
-  bool killed;
+  bool full;         /* there was no room for what is next */
+  bool starved;      /* nor is anything outstanding whose end would make some */
+  bool killed;       /* by its attendant */
+  const char *fault; /* why, in words that follow; NULL: that is not known */
   char name[THRUM_NAME_MAX];
   int error; /* why it ends, if there is something to it */
   char why[THRUMI_SENTENCE_MAX];

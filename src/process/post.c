@@ -104,11 +104,16 @@ int thrumi_post_parcel(struct thrumi_post *post, const struct iovec *pieces, int
 }
 
 /* Takes what came over the connection next: a parcel, or a wake-up, which has served. 0; -EMFILE: a parcel, which stays there; others: nothing. */
-static int take_one(struct thrumi_post *post) {
-  int fd = post->parcel_count < THRUMI_PARCELS ? thrum_conn_recv_fd_for(post->conn, 0) : -ETIMEDOUT;
-  if (fd >= 0) {
+static int take_one(struct thrumi_post *post, uint32_t parcels) {
+  int fd = thrum_conn_recv_fd_for(post->conn, 0);
+  if (fd >= 0 && post->parcel_count < parcels) {
     post->parcels[(post->parcel_first + post->parcel_count++) % THRUMI_PARCELS] = fd;
     return 0;
+  }
+  if (fd >= 0) {
+    thrum_close(fd);
+    post->broken = true;
+    return -EPROTO;
   }
   int error = fd == -ENOMSG ? (int)thrum_conn_recv_for(post->conn, NULL, 0, 0) : fd;
   if (error && error != -ETIMEDOUT && error != -EMFILE) post->gone = true;
@@ -117,7 +122,7 @@ static int take_one(struct thrumi_post *post) {
 
 int thrumi_post_take_parcel(struct thrumi_post *post) {
   int error = 0;
-  while (!post->parcel_count && !error) error = take_one(post);
+  while (!post->parcel_count && !error) error = take_one(post, 1);
   if (!post->parcel_count) return error == -EMFILE ? error : -EPROTO;
   int fd = post->parcels[post->parcel_first];
   post->parcel_first = (post->parcel_first + 1) % THRUMI_PARCELS;
@@ -186,8 +191,8 @@ bool thrumi_post_sleep_for_room(struct thrumi_post *post, size_t size) {
   return sleeps;
 }
 
-void thrumi_post_wake(struct thrumi_post *post, bool rung) {
+void thrumi_post_wake(struct thrumi_post *post, bool rung, uint32_t parcels) {
   thrumi_store(&post->in->reader_sleeps, 0u);
   thrumi_store(&post->out->writer_sleeps, 0u);
-  if (rung && take_one(post) == -EMFILE) thrum_sleep(THRUM_MS(1)); /* it stays readable */
+  if (rung && take_one(post, parcels) == -EMFILE) thrum_sleep(THRUM_MS(1)); /* it stays readable */
 }

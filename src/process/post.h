@@ -39,8 +39,7 @@ enum {
   THRUMI_RING = 256 << 10,      /* bytes of a flow */
   THRUMI_RECORD_MAX = 64 << 10, /* longer ones are parcels */
   THRUMI_RECORD_ALIGN = 16,
-  THRUMI_PARCELS =
-      1024, /* so many may have come whose records have not been read: as many as there is room for in a ring */
+  THRUMI_PARCELS = 257 /* so many may have come whose records have not been read */
 };
 
 enum thrumi_record_state { THRUMI_RECORD_WAITING, THRUMI_RECORD_BEGUN, THRUMI_RECORD_REVOKED };
@@ -74,7 +73,7 @@ struct thrumi_post {
   uint64_t keep;          /* where the oldest record lies that we still look at; UINT64_MAX: none */
   uint32_t current;       /* size of the record that came last */
   thrum_conn *conn;
-  bool broken; /* the other end has written what cannot be */
+  bool broken; /* the other end has written or sent what cannot be */
   bool gone;   /* the connection has ended, or does not work */
   uint32_t parcel_first, parcel_count;
   int parcels[THRUMI_PARCELS]; /* descriptors, in the order of their records */
@@ -117,8 +116,9 @@ bool thrumi_post_sleep(struct thrumi_post *post);
 /* The same until there is room for so many bytes. */
 bool thrumi_post_sleep_for_room(struct thrumi_post *post, size_t size);
 
-/* We do not sleep any more; `rung`: the connection was readable. */
-void thrumi_post_wake(struct thrumi_post *post, bool rung);
+/* We do not sleep any more; `rung`: the connection was readable. There may be so many parcels, THRUMI_PARCELS at most, whose records have not been
+ * read: with one more it is broken. */
+void thrumi_post_wake(struct thrumi_post *post, bool rung, uint32_t parcels);
 
 /* Nothing can be sent any more. What had been written before it was gone can still be read. */
 static inline bool thrumi_post_is_lost(const struct thrumi_post *post) { return post->broken || post->gone; }

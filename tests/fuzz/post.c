@@ -90,7 +90,7 @@ static void write_one(struct decisions *d, struct thrumi_post *post) {
 static void fall_asleep(struct decisions *d, struct thrumi_post *post) {
   thrumi_post_sleep(post);
   thrumi_post_sleep_for_room(post, decide(d) * 256u);
-  thrumi_post_wake(post, false);
+  thrumi_post_wake(post, false, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -312,6 +312,30 @@ static void one_that_writes_nonsense_dies_alone(void) {
   end_pool(other);
 }
 
+/* Bytes of results that never come. */
+THRUM_TASK(sends_strays) {
+  thrum_conn *conn;
+  int fd = dup(thrum_inherited_fd(THRUMI_HAND_CONN));
+  if (fd < 0 || thrum_conn_open(&conn, fd, THRUM_CONN_BOTH) != 0) return -EINVAL;
+  for (int i = number_in(in); i > 0; i--)
+    if (thrum_conn_send_fd(conn, STDIN_FILENO) != 0) return -EPIPE;
+  while (size) pause();
+  return 0;
+}
+
+/* It keeps nobody's descriptors, and what it was killed for is said. */
+static void one_that_sends_strays_dies_alone(int strays) {
+  enum { N = 5 };
+  int before = open_descriptors();
+  thrum_executor *x = processes_of(1);
+  thrum_future *wild = submit_number(x, &sends_strays, strays), *f[N];
+  for (int i = 0; i < N; i++) f[i] = submit_number(x, &twice, i);
+  take_failure(wild, -EOWNERDEAD, "since it wrote or sent what cannot be in the midst of it");
+  for (int i = 0; i < N; i++) CHECK_EQ(take(f[i]), 2 * i);
+  end_pool(x);
+  AWAIT(open_descriptors() <= before);
+}
+
 /* ---- A killer --------------------------------------------------------------------------------------------------- */
 
 enum { LETTERS = TESTS_SANITIZED ? 500 : 2000 };
@@ -416,6 +440,7 @@ int main(int argc, char **argv) {
   an_idle_one_is_replaced();
   one_that_says_stop_dies_alone();
   one_that_writes_nonsense_dies_alone();
+  for (int strays = 10; strays <= 2000; strays *= 200) one_that_sends_strays_dies_alone(strays);
   for (int method = THRUM_FORKSERVER; method <= (TESTS_TSAN ? THRUM_SPAWN : THRUM_FORK); method++)
     a_terminal_harms_nobody(method);
   unless_they_want_it();
