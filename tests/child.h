@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { CHILD_TEXT_MAX = 2 << 20, CHILD_HANG_S = 60 };
+enum { CHILD_TEXT_MAX = 2 << 20, CHILD_HANG_S = 120 };
 
 struct child {
   pid_t pid;

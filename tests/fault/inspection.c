@@ -1,6 +1,7 @@
 /* Whatever the socket needs and does not get: it is not opened, an error says so, nothing is left behind; and later it can be. An answer
  * that there is no memory for says that. */
 #include "../inspected.h"
+#include "../descriptors.h"
 #include "../support.h"
 
 #include <os/os.h>
@@ -15,21 +16,12 @@ static int create(pthread_t *out, void *(*fn)(void *), void *arg, int unblocked)
 
 static void *reserve(size_t bytes) { return LOAD(failing.reserve) ? NULL : thrumi_os_linux.reserve(bytes); }
 
-static int descriptors(void) {
-  int n = 0;
-  for (int fd = 0; fd < 256; fd++) {
-    struct stat s;
-    n += fstat(fd, &s) == 0;
-  }
-  return n;
-}
-
 static void is_not_opened(bool *what, int error) {
-  int before = descriptors();
+  int before = open_descriptors();
   STORE(*what, true);
   CHECK_EQ(thrum_inspect(true), error);
   STORE(*what, false);
-  CHECK_EQ(descriptors(), before);
+  CHECK_EQ(open_descriptors(), before);
   CHECK_EQ(inspected_try_connect(getpid()), -ENOENT);
 }
 

@@ -470,14 +470,19 @@ static void sockets_of(int method, intptr_t counts[MANY]) {
   end_pool(x);
 }
 
-static void a_forked_one_has_no_ends_of_others(void) {
-  intptr_t served[MANY], forked[MANY];
-  if (TESTS_TSAN) return;
+static intptr_t extra_sockets_of_forked(void) {
+  intptr_t served[MANY], forked[MANY], extra = 0;
   sockets_of(THRUM_FORKSERVER, served);
   sockets_of(THRUM_FORK, forked);
-  intptr_t extra = 0;
   for (int i = 0; i < MANY; i++) extra += forked[i] - served[i];
-  CHECK(extra >= 0 && extra <= 1); /* one that was about to be closed when another was forked (flight.h) */
+  CHECK(extra >= 0);
+  return extra;
+}
+
+/* But for one that was about to be closed when another was forked (flight.h); or several, were they forked while who closes it was held up. */
+static void a_forked_one_has_no_ends_of_others(void) {
+  if (TESTS_TSAN) return;
+  for (int i = 0; extra_sockets_of_forked() > 1; i++) CHECK(i < 5);
 }
 
 static void make_names(void) {

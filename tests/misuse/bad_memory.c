@@ -1,21 +1,12 @@
 /* Shared memory that is asked for what cannot be: the documented error, and nothing is lost or left behind. Writing beyond a block
  * aborts by name where it is seen. */
 #include "../child.h"
+#include "../descriptors.h"
 #include "../support.h"
 
-#include <dirent.h>
 #include <sys/mman.h>
 
 enum { PAGE = 4096 };
-
-static int descriptors(void) {
-  int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  CHECK(dir != NULL);
-  while (readdir(dir)) n++;
-  closedir(dir);
-  return n;
-}
 
 static intptr_t bad_sizes(void *unused) {
   (void)unused;
@@ -178,12 +169,12 @@ int main(int argc, char **argv) {
   thrum_shared_memory *first;
   CHECK_EQ(thrum_shared_memory_attach(&first, "thrum-test-nobody-gave-this"),
            -ENOENT); /* the runtime's own are open */
-  int before = descriptors();
+  int before = open_descriptors();
   run_in_each_kind(bad_sizes, NULL);
   run_in_each_kind(bad_names, NULL);
   run_in_each_kind(bad_descriptors, NULL);
   spoiled_header();
   run_in_each_kind(bad_blocks, NULL);
-  CHECK_EQ(descriptors(), before);
+  CHECK_EQ(open_descriptors(), before);
   return 0;
 }

@@ -1,7 +1,7 @@
 /* Queues that cannot be, items of another size, calls too often or too late: the documented error, and nothing is lost.
  * A comparator that is no order loses nothing either; one that uses its queue aborts and says so. */
 #include "../child.h"
-#include "../support.h"
+#include "../promises/queues.h"
 
 static thrum_queue q;
 
@@ -122,13 +122,13 @@ static void waited_for(void) {
   begun = 0;
   CHECK_EQ(thrum_queue_init(&q, sizeof n, THRUM_RENDEZVOUS, NULL), 0);
   thrum_thread getter = must_spawn(get_one, NULL);
-  AWAIT(LOAD(begun) == 1 && thrum_native_id(getter) == 0); /* nobody carries it: it waits */
+  AWAIT(LOAD(begun) == 1 && queue_parked(getter));
   CHECK_EQ(thrum_queue_destroy(&q), -EBUSY);
   CHECK_EQ(thrum_queue_set_capacity(&q, 2), 0); /* nothing was destroyed */
   CHECK_EQ(thrum_queue_put(&q, &n), 0);
   CHECK_EQ(must_join(getter), 44);
   thrum_thread joiner = must_spawn(join_it, NULL);
-  AWAIT(LOAD(begun) == 2 && thrum_native_id(joiner) == 0);
+  AWAIT(LOAD(begun) == 2 && queue_parked(joiner));
   CHECK_EQ(thrum_queue_destroy(&q), -EBUSY);
   CHECK_EQ(thrum_queue_task_done(&q), 0);
   CHECK_EQ(must_join(joiner), 0);
@@ -156,7 +156,7 @@ static void waited_for_by(thrum_fn *fn, void *arg, bool puts, int result) {
   begun = 0;
   CHECK_EQ(thrum_queue_init(&q, sizeof n, THRUM_RENDEZVOUS, NULL), 0);
   thrum_thread waiter = must_spawn(fn, arg);
-  AWAIT(LOAD(begun) == 1 && thrum_native_id(waiter) == 0);
+  AWAIT(LOAD(begun) == 1 && queue_parked(waiter));
   CHECK_EQ(thrum_queue_destroy(&q), -EBUSY);
   CHECK_EQ(puts ? thrum_queue_get(&q, &n) : thrum_queue_put(&q, &n), 0);
   CHECK_EQ(must_join(waiter), result);

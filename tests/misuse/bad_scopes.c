@@ -171,9 +171,14 @@ static int left_open_outside(void) {
   return pthread_join(t, NULL);
 }
 
-/* Who does not hear of its cancellation is named, once, and waited for. */
+/* Who does not hear of its cancellation is named, once, and waited for. The parent says when it has been named. */
+static bool told_to_go_on(void) {
+  struct pollfd told = {.fd = 0, .events = POLLIN};
+  return poll(&told, 1, 0) == 1;
+}
+
 static intptr_t hear_nothing(void *end) {
-  for (int64_t until = *(int64_t *)end; wall_now() < until;) thrum_yield();
+  for (int64_t until = *(int64_t *)end; wall_now() < until || !told_to_go_on();) thrum_yield();
   return 0;
 }
 
@@ -286,7 +291,10 @@ static void ends_badly(const char *name, const char *what) {
 }
 
 static void names_who_runs_on(const char *name) {
-  struct child child = child_run(name);
+  struct child child = child_start(name, NULL);
+  child_await(&child, "the-culprit");
+  child_say(&child, "\n");
+  child_finish(&child);
   CHECK_STATUS(child, 0);
   const char *said = strstr(child.err_text, "the-culprit");
   CHECK(said);

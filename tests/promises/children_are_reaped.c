@@ -1,5 +1,6 @@
 /* thrum_child_wait parks only the thread until the child has ended, and reaps it, once: with and without descriptors of processes
  * (pidfd), which old kernels do not have. */
+#include "../descriptors.h"
 #include "parked.h"
 
 #include <fcntl.h>
@@ -158,12 +159,6 @@ static void selected(void) {
     CHECK_EQ(thrum_select(gone + 1, 1), 0);
     CHECK_EQ(gone[1].status, -EINVAL);
   }
-}
-
-static int open_descriptors(void) {
-  int n = 0;
-  for (int fd = 0; fd < 1000; fd++) n += fcntl(fd, F_GETFD) >= 0;
-  return n;
 }
 
 /* ---- Without pidfd ----------------------------------------------------------------------------------------------------------- */

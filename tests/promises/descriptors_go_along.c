@@ -1,15 +1,10 @@
 /* Descriptors along a connection, between messages, to this process and to another; what is not meant is said, and leaks none. */
+#include "../descriptors.h"
 #include "connections.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-
-static int open_descriptors(void) {
-  int n = 0;
-  for (int fd = 0; fd < 1024; fd++) n += fcntl(fd, F_GETFD) >= 0;
-  return n;
-}
 
 /* A pipe whose reading end has the number, or the next that is free. */
 static void make_pipe(int fd[2], int least) {

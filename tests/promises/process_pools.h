@@ -2,10 +2,10 @@
 #ifndef TESTS_PROCESS_POOLS_H
 #define TESTS_PROCESS_POOLS_H
 
+#include "../descriptors.h"
 #include "../forked.h"
 #include "executors.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -50,15 +50,6 @@ static inline void end_pool(thrum_executor *x) {
 static inline int number_in(const void *in) {
   int n;
   memcpy(&n, in, sizeof n);
-  return n;
-}
-
-static inline int open_descriptors(void) {
-  int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  CHECK(dir);
-  while (readdir(dir)) n++;
-  closedir(dir);
   return n;
 }
 

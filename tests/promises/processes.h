@@ -2,6 +2,7 @@
 #ifndef TESTS_PROCESSES_H
 #define TESTS_PROCESSES_H
 
+#include "../descriptors.h"
 #include "../forked.h"
 
 #include <dirent.h>
@@ -85,12 +86,6 @@ static inline int count_children(pid_t of, bool zombies_only) {
     if (state != ' ' && parent == of) n += !zombies_only || state == 'Z';
   }
   closedir(proc);
-  return n;
-}
-
-static inline int open_descriptors(void) {
-  int n = 0;
-  for (int fd = 0; fd < 1000; fd++) n += fcntl(fd, F_GETFD) >= 0;
   return n;
 }
 
