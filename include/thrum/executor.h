@@ -55,16 +55,16 @@ typedef struct thrum_executor_options {
 THRUM_API int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options);
 
 /* Runs each task within thrum_submit, in the caller: for tests, and for who is asked for an executor and wants none. thrum_exit in such
- * a task ends the caller, and nobody finishes the task's future; in a thread of a pool it ends that task alone. A shutdown waits for
- * nobody here: it returns 0 also while another thread is in the midst of a submit, and in a task of its own. A task that
- * ended its caller keeps the executor's memory for ever. -ENOMEM. */
+ * a task ends the caller, and the task's future fails with -EOWNERDEAD; in a thread of a pool it ends that task alone. A shutdown that waits
+ * does so for the tasks that other threads are in the midst of; in a task of its own, or a callback of that, it is -EDEADLK. -ENOMEM. */
 THRUM_API int thrum_executor_inline(thrum_executor **out);
 
 /* ---- Ending them ------------------------------------------------------------------------------------------ */
 
 /* From now on nothing can be submitted. What is queued will still run, or with `cancel_pending` is cancelled; what runs goes on in
- * either case. With `wait` it returns when all that is done and the threads have ended (switches; not a cancellation point); of an
- * inline executor, at once. Any number of times, by any number of threads. -EDEADLK: `wait` in one of its own threads; it is shut down all the same. */
+ * either case. With `wait` it returns when all that is done and the threads have ended (switches; not a cancellation point). Any number of
+ * times, by any number of threads. -EDEADLK: `wait` in one of its own threads, or in a task of an inline executor; it is shut down all the
+ * same. */
 THRUM_API int thrum_executor_shutdown(thrum_executor *executor, bool wait, bool cancel_pending);
 
 /* The same with a wait of so long at most; a cancellation point. -ETIMEDOUT and -ECANCELED: it is shut down, and not done. */

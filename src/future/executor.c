@@ -1,4 +1,4 @@
-/* What all executors share: tasks and their futures. And the inline executor. */
+/* What all executors share: tasks and their futures. */
 #include <future/executor.h>
 #include <future/pool.h>
 
@@ -144,70 +144,5 @@ int thrum_executor_statistics(thrum_executor *executor, thrum_executor_stats *ou
   if (!out || out->size != sizeof *out) return -EINVAL;
   *out = (thrum_executor_stats){.size = sizeof *out};
   executor->kind->statistics(executor, out);
-  return 0;
-}
-
-/* ---- The inline executor: runs each task in submit --------------------------------------------------------------------- */
-
-struct inline_executor {
-  struct thrum_executor executor;
-  _Atomic uint64_t submitted, finished;
-  _Atomic uint64_t pins; /* the handle, and each submit that is under way. Who takes the last one frees it */
-  _Atomic uint32_t shut;
-};
-
-static struct inline_executor *inline_of(struct thrum_executor *executor) {
-  return (struct inline_executor *)executor;
-}
-
-static void inline_unpin(struct inline_executor *x) {
-  if (thrumi_add(&x->pins, (uint64_t)-1) == 1) thrumi_os.free(x);
-}
-
-/* The caller has the handle, or is a task, whose submit has a pin. */
-static int inline_submit(struct thrum_executor *executor, struct thrumi_work *work) {
-  struct inline_executor *x = inline_of(executor);
-  if (thrumi_load(&x->shut)) return -EPIPE;
-  thrumi_add(&x->pins, (uint64_t)1);
-  thrumi_add(&x->submitted, (uint64_t)1);
-  thrumi_future_begin(&work->future);
-  thrumi_work_run(work, thrumi_me());
-  thrumi_add(&x->finished, (uint64_t)1);
-  if (thrumi_future_finish(&work->future)) thrumi_work_tell(work); /* the task may have handed it to others */
-  inline_unpin(x);                                                 /* the task may have given it back */
-  return 0;
-}
-
-/* Nothing is ever pending. */
-static void inline_cancelled(struct thrum_executor *executor, struct thrumi_work *work) {
-  (void)executor, (void)work;
-}
-
-static void inline_shut(struct thrum_executor *executor, bool cancel_pending) {
-  (void)cancel_pending;
-  thrumi_store(&inline_of(executor)->shut, 1);
-}
-
-static int inline_wait(struct thrum_executor *executor, int64_t deadline, int flags) {
-  return (void)executor, (void)deadline, (void)flags, 0;
-}
-
-static void inline_release(struct thrum_executor *executor) { inline_unpin(inline_of(executor)); }
-
-static void inline_statistics(struct thrum_executor *executor, thrum_executor_stats *out) {
-  out->submitted = thrumi_load(&inline_of(executor)->submitted);
-  out->finished = thrumi_load(&inline_of(executor)->finished);
-}
-
-static const struct thrumi_executor_kind inline_kind = {inline_submit, inline_cancelled, inline_shut,
-                                                        inline_wait,   inline_release,   inline_statistics};
-
-int thrum_executor_inline(thrum_executor **out) {
-  if (!out) return -EINVAL;
-  struct inline_executor *x = thrumi_os.allocate(sizeof *x);
-  if (!x) return -ENOMEM;
-  x->executor.kind = &inline_kind;
-  thrumi_store(&x->pins, (uint64_t)1);
-  *out = &x->executor;
   return 0;
 }
