@@ -106,7 +106,7 @@ static void forget_parent(struct thrumi_pool *p) {
   }
   p->first = p->last = NULL;
   p->idle = NULL;
-  p->queued = p->count = p->coming = p->woken = p->idle_count = p->waiting = 0;
+  p->queued = p->count = p->coming = p->woken = p->idle_count = p->waiting = p->dropping = 0;
   thrumi_store(&p->finishing, 0);
   p->pins = p->held;
 }

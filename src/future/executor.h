@@ -18,6 +18,7 @@ struct thrumi_work {
   struct thrumi_chunk *chunk; /* NULL: it is no map's. In another process its task is called, and not fn */
   void *place;                /* the executor's */
   uint32_t tries;             /* likewise */
+  _Atomic bool passed;        /* likewise: who takes it off a list, or has cancelled it, has been here */
   size_t size;                /* of `in` */
   bool queued;                /* the executor's */
   bool kept;                  /* goes back to the cache */

@@ -35,7 +35,13 @@ static void append(struct thrumi_pool *p, struct thrumi_work *work) {
     p->first = work;
   p->last = work;
   work->queued = true;
+  work->tries = p->round;
   p->queued++;
+}
+
+/* Whether it can be taken out. Not if all of the queue has been since it was queued. */
+static bool is_queued(const struct thrumi_pool *p, const struct thrumi_work *work) {
+  return work->queued && work->tries == p->round;
 }
 
 void thrumi_pool_unqueue(struct thrumi_pool *p, struct thrumi_work *work) {
@@ -110,17 +116,35 @@ static bool uncount(struct thrumi_pool *p) {
   return p->count == 0;
 }
 
-/* Under the lock: takes all out that is queued. Linked: those that the caller has claimed; others have been cancelled, and their
+/* Under the lock, for a few steps, however much is queued: takes all of it out. Linked, in order, for claim_all. */
+static struct thrumi_work *take_queue(struct thrumi_pool *p) {
+  struct thrumi_work *all = p->first;
+  p->first = p->last = NULL;
+  p->queued = 0;
+  p->round++;
+  return all;
+}
+
+/* One that the caller has taken out, or cancelled, while another does the other. The second of them gives the executor's reference back:
+ * the first may still need it, or the link in it. */
+static void pass(struct thrumi_work *work) {
+  if (thrumi_swap(&work->passed, true)) thrum_future_release(&work->future);
+}
+
+/* Outside and with no lock, since there may be very many. Linked: those that the caller has claimed; others have been cancelled, and their
  * cancellers are on their way. */
-static struct thrumi_work *take_queue(struct thrumi_pool *p, bool (*claim)(thrum_future *f)) {
+static struct thrumi_work *claim_all(struct thrumi_work *all, bool (*claim)(thrum_future *f)) {
   struct thrumi_work *mine = NULL, **end = &mine;
-  for (struct thrumi_work *work; (work = p->first);) {
-    thrumi_pool_unqueue(p, work);
-    if (!claim(&work->future)) continue;
-    work->next = NULL;
+  for (struct thrumi_work *work = all, *next; work; work = next) {
+    next = work->next;
+    if (!claim(&work->future)) {
+      pass(work);
+      continue;
+    }
     *end = work;
     end = &work->next;
   }
+  *end = NULL;
   return mine;
 }
 
@@ -162,10 +186,10 @@ void thrumi_pool_forsake(struct thrumi_pool *p, int error) {
   struct thrumi_work *forsaken = NULL;
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  if (p->queued && !thrumi_pool_busy(p)) forsaken = take_queue(p, thrumi_future_begin);
+  if (p->queued && !thrumi_pool_busy(p)) forsaken = take_queue(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
-  forsaken = fail_all(p, forsaken, error, "has no thread for it");
+  forsaken = fail_all(p, claim_all(forsaken, thrumi_future_begin), error, "has no thread for it");
   k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   bool none_left = uncount(p);
@@ -179,9 +203,10 @@ void thrumi_pool_break(struct thrumi_pool *p) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   p->broken = true;
-  struct thrumi_work *forsaken = take_queue(p, thrumi_future_begin);
+  struct thrumi_work *forsaken = take_queue(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
+  forsaken = claim_all(forsaken, thrumi_future_begin);
   tell_all(fail_all(p, forsaken, -EPIPE, "is broken: its initializer failed"));
   thrumi_pool_wake_all(p);
 }
@@ -192,7 +217,7 @@ void thrumi_pool_break(struct thrumi_pool *p) {
 static int withdraw(struct thrumi_pool *p, struct thrumi_work *work, int error) {
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  if (!work->queued) {
+  if (!is_queued(p, work)) {
     error = 0;
   } else {
     thrumi_pool_unqueue(p, work);
@@ -234,21 +259,27 @@ static int pool_submit(struct thrum_executor *executor, struct thrumi_work *work
 
 /* ---- Cancelling ------------------------------------------------------------------------------------------------------------ */
 
-/* The caller is the work's canceller. It may have been taken out of the queue by who found it cancelled. */
+/* The caller is the work's canceller. It may have been taken out of the queue by who found it cancelled; or with all others, by who will find
+ * that. */
 static void pool_cancelled(struct thrum_executor *executor, struct thrumi_work *work) {
   struct thrumi_pool *p = thrumi_pool_of(executor);
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
-  if (work->queued) thrumi_pool_unqueue(p, work);
+  bool queued = is_queued(p, work), taken = work->queued && !queued;
+  if (queued) thrumi_pool_unqueue(p, work);
   p->cancelled++;
   bool last = thrumi_pool_unpin(p);
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   if (last) thrumi_pool_free(p);
+  if (taken) thrum_future_retain(&work->future); /* the one that is given back next */
   thrumi_future_dropped(&work->future);
+  if (taken) pass(work);
 }
 
 /* ---- Shutting down ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_over(const struct thrumi_pool *p) { return !p->count && !p->dropping; }
 
 /* Wakes one who is idle: it looks, and leaves. */
 static bool wake_one(struct thrumi_pool *p) {
@@ -268,20 +299,48 @@ void thrumi_pool_wake_all(struct thrumi_pool *p) {
   }
 }
 
+/* Cancels what has been taken out, for which the pool counts the caller as one who is dropping. All is cancelled before the first callback,
+ * and before others hear of the end. */
+static void drop_all(struct thrumi_pool *p, struct thrumi_work *all) {
+  uint32_t forks = thrumi_forks;
+  uint64_t count = 0;
+  struct thrumi_work *mine = claim_all(all, thrumi_future_drop);
+  for (struct thrumi_work *w = mine; w; w = w->next) count++;
+  struct thrumi_kthread *k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->dropping--;
+  p->cancelled += count;
+  bool ended = is_over(p);
+  thrumi_spin_unlock(&p->lock);
+  if (ended) thrumi_pool_has_ended(p);
+  thrumi_leave(k);
+  for (struct thrumi_work *next; mine; mine = next) {
+    next = mine->next;
+    thrumi_future_dropped(&mine->future);
+  }
+  if (!count || forks != thrumi_forks)
+    return; /* these pins are the parent's; and without any, the pool may be gone */
+  k = thrumi_enter();
+  thrumi_spin_lock(&p->lock);
+  p->pins -= count;
+  bool last = p->pins == 0;
+  thrumi_spin_unlock(&p->lock);
+  thrumi_leave(k);
+  if (last) thrumi_pool_free(p);
+}
+
 /* The caller has a pin, or the executor's handle. */
 static void pool_shut(struct thrum_executor *executor, bool cancel_pending) {
   struct thrumi_pool *p = thrumi_pool_of(executor);
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
   p->shut = true;
-  struct thrumi_work *dropped = cancel_pending ? take_queue(p, thrumi_future_drop) : NULL;
+  struct thrumi_work *all = cancel_pending ? take_queue(p) : NULL;
+  if (all) p->dropping++;
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   thrumi_pool_wake_all(p);
-  for (struct thrumi_work *next; dropped; dropped = next) {
-    next = dropped->next;
-    pool_cancelled(executor, dropped);
-  }
+  if (all) drop_all(p, all);
 }
 
 void thrumi_pool_has_ended(struct thrumi_pool *p) {
@@ -290,11 +349,11 @@ void thrumi_pool_has_ended(struct thrumi_pool *p) {
   thrumi_bucket_unlock(bucket);
 }
 
-/* Waits until somebody says that `count` is 0, as it was at some time: who came meanwhile may be there. Inside. */
+/* Waits until somebody says that it is over, as it was at some time: who came meanwhile may be there. Inside. */
 static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
   struct thrumi_bucket *bucket = thrumi_bucket_lock(&p->count);
   thrumi_spin_lock(&p->lock);
-  bool ended = p->count == 0;
+  bool ended = is_over(p);
   thrumi_spin_unlock(&p->lock);
   if (ended) {
     thrumi_bucket_unlock(bucket);
@@ -308,7 +367,7 @@ static int wait_once(struct thrumi_pool *p, int64_t deadline, int flags) {
 /* Inside. */
 static bool all_have_gone(struct thrumi_pool *p, thrum_thread *last) {
   thrumi_spin_lock(&p->lock);
-  bool gone = p->count == 0;
+  bool gone = is_over(p);
   *last = p->last_gone;
   thrumi_spin_unlock(&p->lock);
   return gone;

@@ -18,7 +18,11 @@
  *   P2  queued > 0 and idle > 0 and busy < limit  =>  woken > 0. (Who comes wakes the next one: one at a time.)
  *   P3  queued > 0 and idle == 0 and busy < limit  =>  queued <= coming + finishing. (For each task somebody comes.)
  *   P4  queued > 0  =>  busy > 0. Where no thread can be had whoever would break it is told so, or what is queued fails.
- *   P5  pins = the handle, if held, + count + works that are queued, or whose canceller has not been here. 0: it is freed. */
+ *   P5  pins = the handle, if held, + count + works that are queued, or whose canceller has not been here. 0: it is freed.
+ *
+ * The whole queue is taken out in one step, where all of it is cancelled or fails: it may be long, and what follows is done without the lock.
+ * A work of it may be cancelled meanwhile. It keeps its link then, and the executor's reference with it, until both have been there, its
+ * canceller and who took it out (`passed`). */
 #ifndef THRUMI_POOL_H
 #define THRUMI_POOL_H
 
@@ -51,6 +55,9 @@ struct thrumi_pool {
   uint64_t submitted, finished, cancelled, started;
   uint64_t number; /* of the next thread, for its name */
   uint64_t pins;
+  uint32_t round; /* how often all was taken out of the queue; a work has the one in which it was queued */
+  uint32_t
+      dropping; /* who shut it down and are about to cancel what they have taken out; the end waits for them */
   bool shut, broken, held;
   thrum_thread last_gone; /* the member that left last; each waits for the one before it */
 
@@ -104,7 +111,7 @@ void thrumi_pool_forsake(struct thrumi_pool *p, int error);
 bool thrumi_pool_unpin(struct thrumi_pool *p);
 void thrumi_pool_free(struct thrumi_pool *p); /* outside */
 
-/* Inside: `count` is 0; wakes who waits for that. The caller has a pin. */
+/* Inside: it may be over; wakes who waits for that, to look. The caller has a pin. */
 void thrumi_pool_has_ended(struct thrumi_pool *p);
 
 /* Takes a work out of the queue. */

@@ -7,11 +7,7 @@
  * A future is a word here that begins, is finished or cancelled in one step, in place of the real one, whose protocol is the model
  * of future.c; whoever waits for it lends its place as that does. A member is an actor that waits until it is spawned. A result is
  * waited for before the shutdown, so that this does not wake whom a submission has forgotten. */
-#include "calling.h"
-#include "waiting.h"
-
-#include <future/place.h>
-#include <future/pool.h>
+#include "pooling.h"
 
 enum { MEMBERS = 2, FIRST_MEMBER = CALLERS - MEMBERS, TASKS = 3, BLOCKS = 16, SEVEN = 7, POISON = 0xa5 };
 
@@ -23,8 +19,7 @@ static uint32_t back_at_once; /* so many tasks may be back from waits at once */
 static bool counts_running, is_freed;
 
 static thrum_executor *executor;
-static struct thrumi_pool *pool;
-static _Atomic uint32_t spawned, running, other_done, second_has_run, is_shared;
+static _Atomic uint32_t spawned, running, other_done, is_shared;
 static _Atomic uint32_t come[CALLERS], ended[CALLERS];
 
 static struct {
@@ -124,85 +119,6 @@ void explore_unlocks(struct thrumi_spin *lock) {
   if (waits && !p->idle && enough) EXPECT(p->queued <= p->coming + atomic_load(&p->finishing)); /* P3 */
   if (enough) EXPECT(!p->queued || busy > 0);                                                   /* P4 */
   EXPECT(p->pins >= p->held + p->count + p->queued);                                            /* P5 */
-}
-
-/* ---- Futures ---------------------------------------------------------------------------------------------------------------- */
-
-enum { IS_FINISHED = 1, IS_CANCELLED = 2 };
-#define OVER UINT64_C(0xffffffff) /* one of these; 0: it is not done */
-#define BEGUN (UINT64_C(1) << 32)
-#define WATCHED (UINT64_C(1) << 33)
-#define ONE (UINT64_C(1) << 48)
-
-static _Atomic uint32_t *over_of(thrum_future *f) { return (_Atomic uint32_t *)&f->word; }
-
-/* One step. Returns the word before; it is changed only if it had none of these bits. */
-static uint64_t step(thrum_future *f, uint64_t unless, uint64_t add) {
-  explore_point(EXPLORE_UPDATE, &f->word);
-  uint64_t before = atomic_load(&f->word);
-  EXPECT(before >= ONE && before < 5 * ONE);
-  if (!(before & unless)) atomic_store(&f->word, before + add);
-  return before;
-}
-
-void thrumi_future_init(thrum_future *f, struct thrum_executor *x, uint32_t references) {
-  f->executor = x;
-  atomic_store(&f->word, references * ONE);
-}
-
-thrum_future *thrum_future_retain(thrum_future *f) {
-  step(f, 0, ONE);
-  return f;
-}
-
-void thrum_future_release(thrum_future *f) {
-  if (f && step(f, 0, -ONE) < 2 * ONE) thrumi_work_give(thrumi_work_of(f));
-}
-
-bool thrumi_future_begin(thrum_future *f) {
-  uint64_t before = step(f, OVER, BEGUN);
-  EXPECT(!(before & BEGUN));
-  return !(before & OVER);
-}
-
-/* A maker keeps its reference where somebody is to be told. */
-bool thrumi_future_finish(thrum_future *f) {
-  explore_point(EXPLORE_UPDATE, &f->word);
-  uint64_t before = atomic_load(&f->word);
-  EXPECT((before & (BEGUN | OVER)) == BEGUN);
-  atomic_store(&f->word, before + IS_FINISHED - (before & WATCHED ? 0 : ONE));
-  if (before < 2 * ONE && !(before & WATCHED)) thrumi_work_give(thrumi_work_of(f));
-  return before & WATCHED;
-}
-
-bool thrumi_future_tell(thrum_future *f) { return f; }
-
-/* The callback waits for the other task. */
-void thrumi_future_call_back(thrum_future *f) {
-  (void)f;
-  explore_await(&second_has_run);
-}
-
-bool thrumi_future_drop(thrum_future *f) { return !(step(f, OVER | BEGUN, IS_CANCELLED) & (OVER | BEGUN)); }
-void thrumi_future_dropped(thrum_future *f) { thrum_future_release(f); }
-
-bool thrum_future_cancel(thrum_future *f) {
-  bool dropped = thrumi_future_drop(f);
-  if (dropped) f->executor->kind->cancelled(f->executor, thrumi_work_of(f));
-  return dropped;
-}
-
-int thrum_future_result(thrum_future *f, intptr_t *result) {
-  struct thrumi_place place;
-  if (!thrumi_load(over_of(f))) {
-    int error = thrumi_place_lend(&place);
-    if (error) return error;
-    explore_await(over_of(f));
-    thrumi_place_take_back(&place);
-  }
-  if (atomic_load(over_of(f)) == IS_CANCELLED) return -ECANCELED;
-  *result = f->result;
-  return 0;
 }
 
 /* ---- What happens at once ----------------------------------------------------------------------------------------------------- */
@@ -404,6 +320,50 @@ static void other_shuts(void *unused) {
   thrumi_store(&other_done, 1u);
 }
 
+/* Waits for the end while another one drops all that is queued: none is left when it says so. */
+static void submit_and_wait(void *unused) {
+  (void)unused;
+  submit(0, task);
+  submit(1, task);
+  thrumi_store(&is_shared, 1u);
+  EXPECT(thrum_executor_shutdown(executor, true, false) == 0);
+  for (int n = 0; n < 2; n++) EXPECT(atomic_load(over_of(tasks[n].future)));
+  end_members();
+  get(0);
+  get(1);
+  explore_await(&other_done);
+  thrum_executor_release(executor);
+}
+
+static void other_drops(void *unused) {
+  (void)unused;
+  explore_await(&is_shared);
+  EXPECT(thrum_executor_shutdown(executor, false, true) == 0);
+  thrumi_store(&other_done, 1u);
+}
+
+/* One of those that are dropped is cancelled meanwhile. */
+static void submit_to_drop(void *unused) {
+  (void)unused;
+  submit(0, task);
+  submit(1, task);
+  thrum_future_retain(tasks[1].future);
+  thrumi_store(&is_shared, 1u);
+  EXPECT(thrum_executor_shutdown(executor, false, true) == 0);
+  get(0);
+  get(1);
+  explore_await(&other_done);
+  end_and_release();
+}
+
+static void other_cancels_second(void *unused) {
+  (void)unused;
+  explore_await(&is_shared);
+  tasks[1].cancelled = thrum_future_cancel(tasks[1].future);
+  thrum_future_release(tasks[1].future);
+  thrumi_store(&other_done, 1u);
+}
+
 /* Comes back from a wait, and ends, while a thread is asked for that cannot be had. */
 static intptr_t lending_task(void *i) {
   struct thrumi_place place;
@@ -584,6 +544,10 @@ static const struct explore_model models[] = {
                CALLER(1, other_submits)),
     LONG_MODEL("a shutdown that cancels and a submission", reset_one, check_tasks, CALLER(0, submit_and_drop),
                CALLER(1, other_submits)),
+    LONG_MODEL("a shutdown that cancels and one that waits", reset_one, check_tasks,
+               CALLER(0, submit_and_wait), CALLER(1, other_drops)),
+    LONG_MODEL("a shutdown that cancels and a cancellation", reset_one, check_tasks,
+               CALLER(0, submit_to_drop), CALLER(1, other_cancels_second)),
     MODEL("a shutdown and no thread", reset_none, check_none, CALLER(0, shut_beside_other),
           CALLER(1, other_submits)),
     LONG_MODEL("a shutdown and a thread that leaves", reset_single, check_forsaken,
