@@ -102,9 +102,11 @@ THRUM_API int thrum_statistics(thrum_stats *out);
 
 /* ---- Hooks ------------------------------------------------------------------------------------------- */
 
-/* Called with a failure that nobody can read any more: in a detached thread that has failed, as it ends; and, with the handle of the
+/* Called with a failure that nobody can read any more: in a detached thread that has failed, as it ends (of a scope: behind the first one that
+ * failed there, which goes to the scope); and, with the handle of the
  * thread in which it is called, which goes on, for a task whose future nobody has, for a callback of a future, for the initializer of
- * an executor of processes, and for a block with a scope and without .status, by its opener. A task that no thread was to be had for is
+ * an executor of processes, and for a block with a scope and without .status, by its opener, and for
+ * thrum_scope_fail where the scope has a failure already. A task that no thread was to be had for is
  * told of by who submitted it, or by another thread that was to start one. A task's thread may be one of the runtime's own, and a
  * callback's is the one that finished or cancelled the future, main too. Nobody hears of a thread
  * that has failed and is neither joined nor detached when the program ends. The default prints one line. Returns the former hook; NULL

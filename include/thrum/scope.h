@@ -10,8 +10,8 @@
  * thread of it runs: closing waits for all, without limit, and never ends early. So no thread outlives what it works on.
  *
  * A thread of the scope that fails (thrum_failed(result)) cancels the scope; the first failure is kept: the code, the thread's name,
- * its sentence. Such failures go to the scope and not to thrum_on_uncaught, whether the threads are detached or not; those behind
- * the first are dropped, but for the result that who has the handle may join for. -ECANCELED
+ * its sentence. It goes to the scope and not to thrum_on_uncaught, whether the thread is detached or not. Those behind the first
+ * are each told to thrum_on_uncaught, but for that of a thread whose handle somebody has, who may join for it. -ECANCELED
  * is a failure only of a thread that was not cancelled.
  *
  * Cancellation reaches the opener, all threads of the scope, and all that is nested below: scopes that these have open, their
@@ -99,7 +99,7 @@ THRUM_API bool thrum_scope_cancelled(const thrum_scope *s);
  * By the opener alone, else -EPERM. 0, -ETIMEDOUT, -ECANCELED. Switches; a cancellation point. */
 THRUM_API THRUM_MUST_CHECK int thrum_scope_wait_for(thrum_scope *s, thrum_duration timeout);
 
-/* A failure of the caller's own, the opener's mostly: counts as if one of the scope's threads had failed with it. The sentence is in
+/* A failure of the caller's own, the opener's mostly: counts as if one of the scope's threads had failed with it, which was detached. The sentence is in
  * the manner of printf. Returns -|code|, as thrum_fail does. */
 THRUM_API int thrum_scope_fail(thrum_scope *s, int code, const char *format, ...) THRUM_PRINTF(3, 4);
 

@@ -2,6 +2,7 @@
 #include <core/fatal.h>
 #include <sched/await.h>
 #include <sched/cycle.h>
+#include <sched/part.h>
 #include <sched/self.h>
 #include <sched/tree.h>
 #include <sched/waits.h>
@@ -307,7 +308,7 @@ void thrumi_scope_resume(struct thrumi_scope *s) {
 
 /* ---- Failures --------------------------------------------------------------------------------------------------------- */
 
-void thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence) {
+bool thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence) {
   struct errand errand = {0};
   struct thrumi_thread *opener = thrumi_load_relaxed(&s->opener);
   thrumi_spin_lock(&opener->tree);
@@ -320,10 +321,7 @@ void thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence) {
   }
   thrumi_spin_unlock(&opener->tree);
   run_errand(&errand);
-  if (first || !sentence) return;
-  thrumi_leave(thrumi_self());
-  thrumi_os.free(sentence);
-  thrumi_enter();
+  return first;
 }
 
 char *thrumi_scope_sentence(int failure, const char *name, const char *sentence) {
@@ -339,8 +337,11 @@ void thrumi_member_failed(struct thrumi_thread *t, intptr_t result) {
   if (thrum_name(thrumi_handle(t), name, sizeof name) < 0) name[0] = 0;
   char *sentence = thrumi_scope_sentence((int)result, name, t->sentence);
   thrumi_enter();
-  thrumi_scope_fail(t->scope, (int)result, sentence);
+  bool first = thrumi_scope_fail(t->scope, (int)result, sentence);
   thrumi_leave(thrumi_self());
+  if (first) return;
+  if (sentence) thrumi_os.free(sentence);
+  if (THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED) thrumi_tell_uncaught(t, result, t->sentence);
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------------------------------- */

@@ -110,15 +110,16 @@ enum thrumi_wait_state thrumi_scope_await(struct thrumi_thread *me, struct thrum
 /* Cancels it. Leaves the runtime in between, and comes back. */
 void thrumi_scope_cancel(struct thrumi_scope *s, enum thrumi_cause why);
 
-/* Notes the failure, if it is the first one, and cancels the scope. The sentence becomes the scope's. Leaves, as above. */
-void thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence);
+/* Notes the failure, if it is the first one, and cancels the scope. The sentence becomes the scope's then. False: it is not, and the sentence
+ * is the caller's still. Leaves, as above. */
+bool thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence);
 
 /* Under the opener's lock: cancels its threads, and not the opener, so that all stop; the lock is free in between. Lets those who have
  * stopped go on, not cancelled any more. */
 void thrumi_scope_stop(struct thrumi_scope *s);
 void thrumi_scope_resume(struct thrumi_scope *s);
 
-/* Tells that t, of a scope, has failed. Outside. */
+/* Tells its scope that t has failed; or the hook, if that has a failure already and nobody will join t. Outside. */
 void thrumi_member_failed(struct thrumi_thread *t, intptr_t result);
 
 /* Its failure, in words, with its name; NULL: no memory. Outside. */

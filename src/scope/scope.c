@@ -242,10 +242,13 @@ int thrum_scope_fail(thrum_scope *scope, int code, const char *format, ...) {
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   if (!thrumi_load(&s->opener)) return failure;
+  struct thrumi_thread *me = thrumi_me();
   char *sentence = thrumi_scope_sentence(failure, thrum_current_name(), text);
   thrumi_enter();
-  thrumi_scope_fail(s, failure, sentence);
+  bool first = thrumi_scope_fail(s, failure, sentence);
   thrumi_leave(thrumi_self());
+  if (!first && sentence) thrumi_os.free(sentence);
+  if (!first) thrumi_tell_uncaught(me, failure, text);
   return failure;
 }
 

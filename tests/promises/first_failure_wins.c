@@ -3,14 +3,20 @@
  * nobody reads. */
 #include "scopes.h"
 
-static int uncaught, uncaught_failure;
-static char uncaught_sentence[512];
+static int uncaught, uncaught_failure, uncaught_sum;
+static char uncaught_sentence[512], uncaught_name[THRUM_NAME_MAX];
+
+static thrum_lock noting;
 
 static void note_uncaught(thrum_thread t, intptr_t failure, const char *sentence) {
   CHECK(thrum_is_alive(t));
+  thrum_lock_acquire(&noting);
   uncaught_failure = (int)failure;
+  CHECK(thrum_name(t, uncaught_name, sizeof uncaught_name) >= 0);
+  ADD(uncaught_sum, (int)failure);
   snprintf(uncaught_sentence, sizeof uncaught_sentence, "%s", sentence);
   ADD(uncaught, 1);
+  thrum_lock_release(&noting);
 }
 
 static intptr_t fail_plainly(void *code) { return -(intptr_t)code; }
@@ -44,26 +50,58 @@ static intptr_t failures(void *arg) {
   return (intptr_t)arg;
 }
 
-/* One of them is first; the others' are not told. */
-static intptr_t one_wins(void *arg) {
-  for (int round = 0; round < 50; round++) {
-    thrum_scope s;
-    open_plainly(&s);
-    for (intptr_t i = 1; i <= 8; i++)
-      CHECK(thrum_scope_spawn(&s, NULL, fail_plainly, (void *)i) == 0 || thrum_scope_cancelled(&s));
-    int failure = thrum_scope_close(&s);
-    CHECK(failure <= -1 && failure >= -8);
-    char text[128];
-    snprintf(text, sizeof text, ": %s", strerror(-failure));
-    CHECK_HAS(thrum_failure(), text);
-  }
-  return (intptr_t)arg;
-}
-
 /* After the cancellation, too: a thread may fail while it cleans up. */
 static intptr_t fail_when_cancelled(void *code) {
   CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
   return -(intptr_t)code;
+}
+
+static intptr_t fail_with_sentence_when_cancelled(void *code) {
+  CHECK_EQ(thrum_sleep(THRUM_FOREVER), -ECANCELED);
+  return fail_with_sentence(code);
+}
+
+/* One of them is first; the others are told to the hook, each once. */
+static intptr_t one_wins(void *arg) {
+  for (int round = 0; round < 50; round++) {
+    thrum_scope s;
+    int begun = 0;
+    STORE(uncaught, 0);
+    STORE(uncaught_sum, 0);
+    open_plainly(&s);
+    for (intptr_t i = 1; i <= 8; i++) {
+      int error = thrum_scope_spawn(&s, NULL, fail_plainly, (void *)i);
+      CHECK(error == 0 || thrum_scope_cancelled(&s));
+      begun += !error;
+    }
+    int failure = thrum_scope_close(&s);
+    CHECK(failure <= -1 && failure >= -8);
+    CHECK_EQ(LOAD(uncaught), begun - 1);
+    CHECK_EQ(LOAD(uncaught_sum) + failure, -begun * (begun + 1) / 2);
+    char text[128];
+    snprintf(text, sizeof text, ": %s", strerror(-failure));
+    CHECK_HAS(thrum_failure(), text);
+  }
+  STORE(uncaught, 0);
+  return (intptr_t)arg;
+}
+
+/* The thread is alive when the hook hears of it; and one that can be joined is not told. */
+static intptr_t all_but_the_first(void *arg) {
+  thrum_scope s;
+  open_plainly(&s);
+  thrum_thread held = spawn_into(&s, fail_when_cancelled, (void *)EPERM);
+  CHECK_EQ(thrum_scope_spawn_named(&s, NULL, fail_with_sentence_when_cancelled, (void *)EIO, "second"), 0);
+  CHECK_EQ(thrum_scope_fail(&s, ENOENT, "first"), -ENOENT);
+  CHECK_EQ(thrum_scope_close(&s), -ENOENT);
+  CHECK_EQ(uncaught, 1);
+  CHECK_EQ(uncaught_failure, -EIO);
+  CHECK_STR(uncaught_name, "second");
+  CHECK_STR(uncaught_sentence, "no such table: t1");
+  CHECK_EQ(must_join(held), -EPERM);
+  CHECK_EQ(uncaught, 1);
+  STORE(uncaught, 0);
+  return (intptr_t)arg;
 }
 
 static intptr_t while_cleaning_up(void *arg) {
@@ -111,6 +149,11 @@ static intptr_t own_failures(void *arg) {
   CHECK_EQ(thrum_scope_spawn_named(&s, NULL, fail_for, &s, "teller"), 0);
   CHECK_EQ(thrum_scope_close(&s), -EPROTO);
   CHECK_STR(thrum_failure(), "teller: bad answer 3");
+  CHECK_EQ(uncaught, 1);
+  CHECK_EQ(uncaught_failure, -EIO);
+  CHECK_STR(uncaught_name, "teller");
+  CHECK_STR(uncaught_sentence, "later");
+  STORE(uncaught, 0);
   open_plainly(&s);
   CHECK_EQ(thrum_scope_fail(&s, 0, "%s", ""), -EINVAL);
   CHECK_EQ(thrum_scope_close(&s), -EINVAL);
@@ -146,8 +189,8 @@ static intptr_t inner_scopes(void *arg) {
 }
 
 int main(void) {
-  thrum_fn *const tests[] = {failures,     one_wins, while_cleaning_up, no_failures, own_failures,
-                             inner_scopes, unread};
+  thrum_fn *const tests[] = {failures,    one_wins,     all_but_the_first, while_cleaning_up,
+                             no_failures, own_failures, inner_scopes,      unread};
   thrum_on_uncaught(note_uncaught);
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) run_in_each_kind(tests[i], NULL);
   return 0;
