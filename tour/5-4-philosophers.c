@@ -23,10 +23,10 @@ static intptr_t dine(void *arg) {
   int i = *(int *)arg, left = i, right = (i + 1) % PHILOSOPHERS;
   thrum_lock *first = &forks[left < right ? left : right];
   thrum_lock *second = &forks[left < right ? right : left];
-  while (thrum_left(closing) > 0) {
+  do {
     THRUM_LOCKED(first) { THRUM_LOCKED(second) eat(i); }
     thrum_sleep(THRUM_US(100)); /* thinks */
-  }
+  } while (thrum_left(closing) > 0);
   return 0;
 }
 

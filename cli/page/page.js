@@ -68,6 +68,7 @@ class Page {
       view.clamp();
       this.invalidate();
       if (part < 1) requestAnimationFrame(step);
+      else this.gliding = null;
     };
     requestAnimationFrame(step);
   }

@@ -99,6 +99,7 @@ class Page(unittest.TestCase):
 
     def settled(self):
         """The view, once it rests."""
+        self.wait(lambda: not self.js("return timeline.gliding"), "end of the glide")
         views = [None, self.view()]
         while views[-1] != views[-2]:
             time.sleep(0.1)

@@ -78,6 +78,21 @@ static void await(int n) {
   while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < n) thrum_sleep(THRUM_MS(1));
 }
 
+/* Of whom it is known only that they are on their way there. */
+static void await_waiting(int n) {
+  for (int waiting = 0; waiting < n;) {
+    static char text[64 * 1024];
+    FILE *file = tmpfile();
+    if (!file || thrum_dump(fileno(file)) != 0) _exit(4);
+    ssize_t size = pread(fileno(file), text, sizeof text - 1, 0);
+    text[size > 0 ? size : 0] = 0;
+    fclose(file);
+    waiting = 0;
+    for (const char *at = text; (at = strstr(at, ", waits for ")); at++) waiting++;
+    if (waiting < n) thrum_sleep(THRUM_MS(1));
+  }
+}
+
 int main(int argc, char **argv) {
   thrum_lock_set_name(&table, "table");
   thrum_queue_set_name(&jobs, "jobs");
@@ -91,6 +106,7 @@ int main(int argc, char **argv) {
   start("getter", get_in_here);
   start("opener", scoped_in_here);
   await(8);
+  await_waiting(8);
   start("hog", compute_in_here);
   for (int i = 0; argc > 1 && strcmp(argv[1], "stuck") == 0 && i < 4; i++) start("hog too", compute_in_here);
   await(9);

@@ -169,7 +169,7 @@ def chapter2(build):
     same_lines(run(build / "2-5-random-sleeps").stdout.splitlines(), HELLOS, "random sleeps")
     check_names(run(build / "2-6-names").stdout.splitlines())
     check_results(run(build / "2-7-results"))
-    check_exercise(run(build / "2-8-hello-and-goodbye").stdout.splitlines())
+    in_one_of(3, lambda: check_exercise(run(build / "2-8-hello-and-goodbye").stdout.splitlines()), "all are there when they are listed")
     same_lines(run(build / "2-9-in-turn").stdout.splitlines(), HELLOS + GOODBYES, "in turn")
 
 
@@ -197,19 +197,15 @@ def check_results(done):
 
 def check_exercise(lines):
     names = ["MainThread"] + [f"hello-{n}" for n in range(5)] + [f"goodbye-{n}" for n in range(5)]
-    same_lines([line.strip() for line in lines[:11]], names, "the list of all")
-    expect(lines[11].strip() == "11 threads", "main and ten more", "\n".join(lines))
-    same_lines(lines[12:], HELLOS + GOODBYES, "the exercise")
+    listed = [line.strip() for line in lines if line.startswith("  ")]
+    same_lines([line for line in lines if not line.startswith("  ")], HELLOS + GOODBYES, "the exercise")
+    return sorted(listed[:-1]) == sorted(names) and listed[-1] == "11 threads" and lines[11].strip() == listed[-1], "\n".join(lines)
 
 
 # ---- Chapter 3 ---------------------------------------------------------------------------------------------
 
 def chapter3(build):
-    lines = run(build / "3-1-sleeping").stdout.splitlines()
-    same_lines(lines[:5], HELLOS, "the long sleep is long enough")
-    expect(lines[5] == "*** DONE! *** with 0 threads left, after 0.70 s", "DONE after the first five", "\n".join(lines))
-    expect(lines[6].startswith("*** DONE! *** with 5 threads left"), "DONE before the second five", "\n".join(lines))
-    same_lines(lines[7:], HELLOS, "they end all the same")
+    in_one_of(3, lambda: check_sleeping(run(build / "3-1-sleeping").stdout.splitlines()), "a long sleep is long enough, and a short one is not")
 
     lines = run(build / "3-2-join-inside-the-loop").stdout.splitlines()
     expect(lines[:5] == HELLOS, "in order, for each is waited for", "\n".join(lines))
@@ -228,6 +224,13 @@ def chapter3(build):
     done_comes_last(lines, 11)
 
 
+def check_sleeping(lines):
+    done = [line for line in lines if line.startswith("*** DONE! ***")]
+    same_lines([line for line in lines if line not in done], 2 * HELLOS, "all end, whoever waits for them")
+    return done == [f"*** DONE! *** with {left} threads left, after {time} s" for left, time in ((0, "0.70"), (5, "0.05"))] and \
+        lines[5] == done[0] and lines[6] == done[1], "\n".join(lines)
+
+
 def done_comes_last(lines, count):
     expect(len(lines) == count and lines[-1].startswith("*** DONE! ***"), "DONE comes last", "\n".join(lines))
 
@@ -235,11 +238,11 @@ def done_comes_last(lines, count):
 # ---- Chapter 4 ---------------------------------------------------------------------------------------------
 
 def chapter4(build):
-    in_one_of(3, lambda: check_slices(run(build / "4-1-slices").stdout), "turns are as long as the interval")
+    in_one_of(3, lambda: check_slices(run(build / "4-1-slices").stdout), "turns are as long as the interval, and more with a shorter one")
     check_waiting(run(build / "4-2-waiting").stdout)
     check_instructions(run(build / "4-3-instructions").stdout)
     check_lost_updates(run(build / "4-4-lost-updates").stdout)
-    check_no_convoy(run(build / "4-5-no-convoy").stdout)
+    in_one_of(3, lambda: check_no_convoy(run(build / "4-5-no-convoy").stdout), "the median beside hogs is below 2 ms")
 
 
 def check_slices(output):
@@ -247,8 +250,7 @@ def check_slices(output):
     expect([name for name, _ in lanes] == ["hog-0", "hog-1", "hog-2"] * 2, "three lanes, twice", output)
     expect(all("#" in lane for _, lane in lanes), "each hog ran", output)
     of_5_ms, of_1_ms = re.findall(r": (\d+) turns, the median (\d+\.\d) ms long$", output, re.MULTILINE)
-    expect(9 < int(of_5_ms[0]) < int(of_1_ms[0]), "with a shorter interval they take turns more often", output)
-    return 4 <= float(of_5_ms[1]) <= 20 and float(of_1_ms[1]) < 4, output
+    return 9 < int(of_5_ms[0]) < int(of_1_ms[0]) and 4 <= float(of_5_ms[1]) <= 20 and float(of_1_ms[1]) < 4, output
 
 
 def check_waiting(output):
@@ -288,7 +290,7 @@ def check_no_convoy(output):
         before += beside
         if before >= 500:
             break
-    expect(limit < 2, "the median beside hogs is below 2 ms", output)
+    return limit < 2, output
 
 
 # ---- Chapter 5 ---------------------------------------------------------------------------------------------
@@ -305,13 +307,17 @@ def chapter5(build):
 
     check_deadlock(run(build / "5-3-deadlock").stdout)
 
-    output = run(build / "5-4-philosophers").stdout
-    shares = [int(n) for n in re.findall(r"meals, +(\d+) %$", output, re.MULTILINE)]
-    expect(len(shares) == 5 and min(shares) >= 8, "nobody starves", output)
+    in_one_of(3, lambda: check_philosophers(run(build / "5-4-philosophers").stdout), "nobody starves")
 
     lines = run(build / "5-5-a-few-at-a-time").stdout.splitlines()
     expect(len([line for line in lines if "has a connection, " in line]) == 10, "each gets one", "\n".join(lines))
     expect(lines[-1] == "10 threads, 3 connections, at most 3 in use at once", "three and no more", "\n".join(lines))
+
+
+def check_philosophers(output):
+    shares = [int(n) for n in re.findall(r"meals, +(\d+) %$", output, re.MULTILINE)]
+    expect(len(shares) == 5, "five eat", output)
+    return min(shares) >= 8, output
 
 
 def check_deadlock(output):
@@ -505,7 +511,7 @@ def chapter7(build):
 
     check_timers(build / "7-2-timers")
     in_one_of(3, lambda: check_ticker(run(build / "7-3-a-ticker").stdout), "a ticker does not drift")
-    in_one_of(3, lambda: check_watchdog(run(build / "7-4-a-watchdog").stdout), "only who hangs is named")
+    in_one_of(3, lambda: check_watchdog(run(build / "7-4-a-watchdog").stdout), "only who hangs is named, and why")
 
 
 def check_timers(program):
@@ -529,9 +535,9 @@ def check_ticker(output):
 
 def check_watchdog(output):
     named = re.findall(r"no sign of life from (\S+) for 300 ms$", output, re.MULTILINE)
-    expect("server-1" in named and output.endswith("\nclosed: server-1 had 10 requests\n"), "who hangs is named", output)
-    expect(re.search(r'^"server-1" .* waits for input on descriptor \d+', output, re.MULTILINE), "and why", output)
-    return named == ["server-1"], output
+    expect(named and re.search(r"\nclosed: server-1 had \d+ requests\n$", output), "whoever is named, it ends", output)
+    why = re.search(r'^"server-1" .* waits for input on descriptor \d+', output, re.MULTILINE)
+    return named == ["server-1"] and why and output.endswith("server-1 had 10 requests\n"), output
 
 
 # ---- tour/run ----------------------------------------------------------------------------------------------

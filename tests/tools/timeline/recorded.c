@@ -4,16 +4,28 @@
 #include <thrum.h>
 #include <unistd.h>
 
+enum { HOGS = 2 };
+#define ENOUGH THRUM_MS(20)
+
 static thrum_lock table;
 static thrum_event go, reading;
-static bool written;
-static int ends[2]; /* of a pipe */
+static bool reads, written;
+static int hogs_through; /* have computed for some time beside the reader */
+static int ends[2];      /* of a pipe */
 
-/* Until the reader has been in its call for long, so there is always somebody who wants its worker. */
+/* Until the reader has been in its call for long, so there is always somebody who wants its worker. Time in which others run does not
+ * count: each look at the clock is soon after the one before. */
 static intptr_t hog(void *arg) {
-  (void)arg;
-  while (!__atomic_load_n(&written, __ATOMIC_RELAXED)) continue;
-  return 0;
+  thrum_duration computed = 0;
+  thrum_time last = thrum_now();
+  while (!__atomic_load_n(&written, __ATOMIC_RELAXED)) {
+    thrum_time now = thrum_now();
+    bool was_through = computed >= ENOUGH;
+    if (now - last < THRUM_MS(1) && __atomic_load_n(&reads, __ATOMIC_RELAXED)) computed += now - last;
+    if (!was_through && computed >= ENOUGH) __atomic_add_fetch(&hogs_through, 1, __ATOMIC_RELAXED);
+    last = now;
+  }
+  return (intptr_t)arg;
 }
 
 static intptr_t use_table(void *arg) {
@@ -33,6 +45,7 @@ static intptr_t read_pipe(void *arg) {
   char byte;
   thrum_span_begin("waiting for a byte");
   thrum_event_set(&reading);
+  __atomic_store_n(&reads, true, __ATOMIC_RELAXED);
   ssize_t n = read(ends[0], &byte, 1);
   thrum_span_end();
   return n == 1 ? 0 : -1;
@@ -42,6 +55,7 @@ static intptr_t write_pipe(void *arg) {
   (void)arg;
   thrum_event_wait(&reading);
   thrum_sleep(THRUM_MS(100));
+  while (__atomic_load_n(&hogs_through, __ATOMIC_RELAXED) < HOGS) thrum_sleep(THRUM_MS(1));
   __atomic_store_n(&written, true, __ATOMIC_RELAXED);
   return write(ends[1], "x", 1) == 1 ? 0 : -1;
 }
@@ -67,7 +81,7 @@ int main(void) {
   pthread_t stranger;
   if (pipe(ends) || pthread_create(&stranger, NULL, foreign, NULL)) return 1;
   for (int i = 0; i < 3; i++) thrum_spawn_named(&t[i], use_table, NULL, "user-%d", i);
-  for (int i = 3; i < 5; i++) thrum_spawn_named(&t[i], hog, NULL, "hog-%d", i - 3);
+  for (int i = 3; i < 3 + HOGS; i++) thrum_spawn_named(&t[i], hog, NULL, "hog-%d", i - 3);
   thrum_spawn_named(&t[5], read_pipe, NULL, "reader");
   thrum_spawn_named(&t[6], write_pipe, NULL, "writer");
   for (int i = 0; i < 7; i++) {
