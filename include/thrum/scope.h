@@ -22,8 +22,8 @@
  * thrum_scope_cancel reach it.
  *
  * Threads of any kind may open scopes. In the child of a fork the scopes that the forking thread has open go on, without
- * threads; their deadlines are off. Scopes that others have opened are gone there: do not spawn into them. No call finds that out: a
- * spawn may say 0, and its thread belongs to a scope that nobody closes.
+ * threads; their deadlines are off. Scopes that others have opened are gone there: a spawn into one is -EINVAL, and cancelling it does
+ * nothing.
  *
  * exit() may be called within a scope. A main that returns with one open aborts the program, as any function of a thread does.
  *
@@ -79,7 +79,7 @@ THRUM_API int thrum_scope_open(thrum_scope *s, const thrum_scope_options *option
 THRUM_API int thrum_scope_close(thrum_scope *s);
 
 /* As thrum_spawn and its kin, into a scope. By the opener, or by any thread while the scope cannot be closed: one of its threads,
- * say. -ECANCELED: the scope is cancelled, and nothing was started. With out == NULL the thread is detached; else its handle must be
+ * say. -ECANCELED: the scope is cancelled, -EINVAL: it is not open; nothing was started then. With out == NULL the thread is detached; else its handle must be
  * given back, by thrum_join or thrum_detach, as ever. thrum_options.scope does the same for thrum_spawn_with. */
 THRUM_API int thrum_scope_spawn(thrum_scope *s, thrum_thread *out, thrum_fn *fn, void *arg);
 THRUM_API int thrum_scope_spawn_named(thrum_scope *s, thrum_thread *out, thrum_fn *fn, void *arg,

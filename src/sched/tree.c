@@ -128,14 +128,24 @@ static void run_errand(struct errand *errand) {
   }
 }
 
+/* Under the opener's lock: whether it has the scope open. A scope of a thread that was not the forking one is gone in the child of a fork, while its
+ * memory may say else, and its opener's record may be another thread's. */
+static bool is_open(const struct thrumi_scope *s, struct thrumi_thread *opener) {
+  const struct thrumi_scope *open = thrumi_load_relaxed(&opener->scopes);
+  while (open && open != s) open = open->outer;
+  return open;
+}
+
 /* ---- Cancelling ------------------------------------------------------------------------------------------------------- */
 
 void thrumi_scope_cancel(struct thrumi_scope *s, enum thrumi_cause why) {
   struct errand errand = {0};
   struct thrumi_thread *opener = thrumi_load_relaxed(&s->opener);
   thrumi_spin_lock(&opener->tree);
-  mark_inward(s, why, &errand);
-  settle(opener);
+  if (is_open(s, opener)) {
+    mark_inward(s, why, &errand);
+    settle(opener);
+  }
   thrumi_spin_unlock(&opener->tree);
   run_errand(&errand);
 }
@@ -240,7 +250,7 @@ int thrumi_scope_add(struct thrumi_scope *s, struct thrumi_thread *t) {
   struct thrumi_thread *opener = thrumi_load(&s->opener);
   if (thrumi_unlikely(!opener)) return -EINVAL;
   thrumi_spin_lock(&opener->tree);
-  int error = join_scope(s, t, opener);
+  int error = is_open(s, opener) ? join_scope(s, t, opener) : -EINVAL;
   thrumi_spin_unlock(&opener->tree);
   return error;
 }
@@ -312,7 +322,7 @@ bool thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence) {
   struct errand errand = {0};
   struct thrumi_thread *opener = thrumi_load_relaxed(&s->opener);
   thrumi_spin_lock(&opener->tree);
-  bool first = !s->failure;
+  bool first = is_open(s, opener) && !s->failure;
   if (first) {
     s->sentence = sentence;
     s->failure = failure;

@@ -107,11 +107,11 @@ uint64_t thrumi_scope_quit(struct thrumi_thread *t, uint64_t flags);
 enum thrumi_wait_state thrumi_scope_await(struct thrumi_thread *me, struct thrumi_scope *s, int64_t deadline,
                                           int flags);
 
-/* Cancels it. Leaves the runtime in between, and comes back. */
+/* Cancels it, if it is open. Leaves the runtime in between, and comes back. */
 void thrumi_scope_cancel(struct thrumi_scope *s, enum thrumi_cause why);
 
-/* Notes the failure, if it is the first one, and cancels the scope. The sentence becomes the scope's then. False: it is not, and the sentence
- * is the caller's still. Leaves, as above. */
+/* Notes the failure, if it is the first one, and cancels the scope. The sentence becomes the scope's then. False: it is not, or the scope is not
+ * open, and the sentence is the caller's still. Leaves, as above. */
 bool thrumi_scope_fail(struct thrumi_scope *s, int failure, char *sentence);
 
 /* Under the opener's lock: cancels its threads, and not the opener, so that all stop; the lock is free in between. Lets those who have

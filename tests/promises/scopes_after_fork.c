@@ -48,6 +48,22 @@ static intptr_t forks(void *shielded) {
   return 0;
 }
 
+/* The scope of one who is not there: nothing is spawned into it, and who has the records of its threads now is not reached. */
+static void try_others(thrum_scope *s) {
+  thrum_event gate = {0};
+  thrum_thread threads[8], t;
+  for (int i = 0; i < 8; i++) threads[i] = must_spawn(wait_for_event, &gate);
+  CHECK_EQ(thrum_scope_spawn(s, NULL, return_it, NULL), -EINVAL);
+  CHECK_EQ(thrum_scope_spawn(s, &t, return_it, NULL), -EINVAL);
+  CHECK_EQ(thrum_scope_spawn_named(s, NULL, return_it, NULL, "late"), -EINVAL);
+  thrum_scope_cancel(s);
+  CHECK(!thrum_scope_cancelled(s));
+  CHECK(!thrum_cancelled());
+  CHECK_EQ(thrum_sleep(THRUM_US(100)), 0);
+  thrum_event_set(&gate);
+  for (int i = 0; i < 8; i++) CHECK_EQ(must_join(threads[i]), 0);
+}
+
 /* A thread of a scope forks: its child belongs to none. */
 static intptr_t fork_and_end(void *arg) {
   int status;
@@ -55,18 +71,19 @@ static intptr_t fork_and_end(void *arg) {
   CHECK(child >= 0);
   if (child == 0) {
     CHECK(!thrum_cancelled());
+    try_others(arg);
     THRUM_SCOPE(s) spawn_away(&s, return_it, NULL);
     _exit(0);
   }
   CHECK_EQ(waitpid(child, &status, 0), child);
   CHECK_EQ(status, 0);
-  return (intptr_t)arg;
+  return 0;
 }
 
 static intptr_t members_fork(void *arg) {
   int error = 1;
   THRUM_SCOPE(s, .status = &error) {
-    for (int i = 0; i < 3; i++) spawn_away(&s, fork_and_end, NULL);
+    for (int i = 0; i < 3; i++) spawn_away(&s, fork_and_end, &s);
   }
   CHECK_EQ(error, 0);
   return (intptr_t)arg;
