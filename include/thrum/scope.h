@@ -75,7 +75,7 @@ THRUM_API int thrum_scope_open(thrum_scope *s, const thrum_scope_options *option
  *     else 0: also if thrum_scope_cancel was called for it, by whomever: who asked knows.
  * -EPERM: the caller did not open it, or it is not open; nothing happens. Aborts if the caller has another scope open within.
  * Switches; not a cancellation point. If the scope is cancelled, and its threads have not ended after a second, up to eight of them are
- * named on standard error, once: cancellation does not reach what computes and never asks. */
+ * named on standard error, once, and how many more there are: cancellation does not reach what computes and never asks. */
 THRUM_API int thrum_scope_close(thrum_scope *s);
 
 /* As thrum_spawn and its kin, into a scope. By the opener, or by any thread while the scope cannot be closed: one of its threads,

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define PATIENCE THRUM_S(1)
+enum { NAMED = 8 };
 
 struct at_exit {
   struct at_exit *next;
@@ -89,15 +90,18 @@ static bool next_awaited(uint32_t *from, thrum_thread *out) {
 
 static void say_whom(const char *what) {
   thrum_thread t;
+  uint32_t more = 0;
   int said = 0;
   for (uint32_t slot = 1; next_awaited(&slot, &t); slot++) {
     char name[THRUM_NAME_MAX];
-    if (said++ == 8) {
-      thrumi_log("%s: and others", what);
-      return;
+    if (said == NAMED) {
+      more++;
+    } else if (thrum_name(t, name, sizeof name) >= 0) {
+      thrumi_log("%s: %s", what, name);
+      said++;
     }
-    if (thrum_name(t, name, sizeof name) >= 0) thrumi_log("%s: %s", what, name);
   }
+  if (more) thrumi_log("%s: and %u more", what, (unsigned)more);
 }
 
 /* Until a pass over the table finds nobody: threads may start others while we wait. Whoever ends the program may have been cancelled,

@@ -94,6 +94,7 @@ void thrum_scope_set_deadline(thrum_scope *scope, thrum_time deadline) {
 
 struct named {
   int count;
+  uint32_t more;
   thrum_thread of[NAMED];
 };
 
@@ -109,6 +110,9 @@ static void say_whom(const struct named *whom) {
     if (thrum_name(whom->of[i], name, sizeof name) >= 0)
       thrumi_log("%s was cancelled a second ago and runs on: %s waits for it", name, thrum_current_name());
   }
+  if (whom->more)
+    thrumi_log("and %u more threads of that scope: %s waits for them", (unsigned)whom->more,
+               thrum_current_name());
 }
 
 /* Under the lock, which is free in between. */
@@ -116,6 +120,7 @@ static void say_once(struct thrumi_thread *me, struct thrumi_scope *s) {
   struct named whom = {0};
   s->told_slow = true;
   gather(s->told, &whom);
+  whom.more = thrumi_load_relaxed(&s->count) - (uint32_t)whom.count;
   thrumi_spin_unlock(&me->tree);
   thrumi_leave(thrumi_self());
   say_whom(&whom);

@@ -66,6 +66,13 @@ static int exit_3_abandons(void) {
   exit(3);
 }
 
+/* More than are named. */
+static int exit_3_abandons_many(void) {
+  for (int i = 0; i < 12; i++)
+    CHECK_EQ(thrum_spawn_named(NULL, sleep_for_ever, NULL, "left-behind-%d", i), 0);
+  exit(3);
+}
+
 static int exit_3_in_a_thread(void) {
   CHECK_EQ(thrum_spawn_named(NULL, sleep_for_ever, NULL, "left-behind"), 0);
   must_join(must_spawn(call_exit, (void *)3));
@@ -247,6 +254,7 @@ static const struct child_case cases[] = {{"return-waits", return_waits},
                                           {"exit-3-abandons", exit_3_abandons},
                                           {"exit-3-in-a-thread", exit_3_in_a_thread},
                                           {"exit-5-waits", exit_5_waits},
+                                          {"exit-3-abandons-many", exit_3_abandons_many},
                                           {"main-exits-by-thrum", main_exits_by_thrum},
                                           {"daemons-do-not-hold", daemons_do_not_hold},
                                           {"daemons-inherit", daemons_inherit},
@@ -272,6 +280,14 @@ static void ends_with(const char *name, int status, const char *out) {
   CHECK_STR(child.out_text, out);
   if (status == 0 && !is_patience(child.err_text)) CHECK_STR(child.err_text, "");
   if (status == 3) CHECK_HAS(child.err_text, "left-behind");
+  child_free(&child);
+}
+
+__attribute__((unused)) static void says_how_many_more(void) {
+  struct child child = child_run("exit-3-abandons-many");
+  CHECK_STATUS(child, 3);
+  CHECK_HAS(child.err_text, "abandoned: left-behind-");
+  CHECK_HAS(child.err_text, "abandoned: and 4 more\n");
   child_free(&child);
 }
 
@@ -350,6 +366,7 @@ int main(int argc, char **argv) {
 #ifdef __GLIBC__
   ends_with("exit-3-abandons", 3, "");
   ends_with("exit-3-in-a-thread", 3, "");
+  says_how_many_more();
 #else
   ends_with("exit-5-waits", 5, "worked;");
 #endif

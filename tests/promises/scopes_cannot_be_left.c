@@ -107,6 +107,18 @@ static int runs_on(void) {
   return 42;
 }
 
+/* More than are named. */
+static int many_run_on(void) {
+  thrum_scope s;
+  must_spawn(open_gate_when_told, NULL);
+  open_plainly(&s);
+  for (int i = 0; i < 11; i++)
+    CHECK_EQ(thrum_scope_spawn_named(&s, NULL, wait_for_event, &gate, "deaf-%d", i), 0);
+  thrum_scope_cancel(&s);
+  CHECK_EQ(thrum_scope_close(&s), 0);
+  return 42;
+}
+
 static intptr_t sleep_long(void *arg) { return thrum_sleep(THRUM_MS(1300)) + (intptr_t)arg; }
 
 /* Nobody was cancelled. */
@@ -115,7 +127,8 @@ static int takes_long(void) {
   return 42;
 }
 
-static const struct child_case cases[] = {{"runs-on", runs_on}, {"takes-long", takes_long}, {0}};
+static const struct child_case cases[] = {
+    {"runs-on", runs_on}, {"many-run-on", many_run_on}, {"takes-long", takes_long}, {0}};
 
 static void names_who_runs_on(void) {
   static const char stubborn[] =
@@ -135,9 +148,22 @@ static void names_who_runs_on(void) {
   child_free(&quiet);
 }
 
+static void says_how_many_more(void) {
+  struct child child = child_start("many-run-on", NULL);
+  child_await(&child, "and 3 more threads of that scope: MainThread waits for them\n");
+  child_say(&child, "!");
+  child_finish(&child);
+  CHECK_STATUS(child, 42);
+  int lines = 0;
+  for (const char *at = child.err_text; (at = strchr(at, '\n')); at++) lines++;
+  CHECK_EQ(lines, 9);
+  child_free(&child);
+}
+
 int main(int argc, char **argv) {
   CHILD_CASES(argc, argv, cases);
   names_who_runs_on();
+  says_how_many_more();
   run_in_each_kind(each_way, NULL);
   run_in_each_kind(a_statement_is_a_block, NULL);
   exits(must_spawn);
