@@ -178,6 +178,9 @@ void *thrumi_attendant_left(const struct thrumi_process_pool *p);
 /* Whether the caller is in such a callback, or attends the executor, or did. */
 bool thrumi_processes_calls_back(const struct thrumi_process_pool *p);
 
+/* In the child of a fork: whoever forked in a callback is neither there. */
+void thrumi_processes_forget_caller(void);
+
 /* Stores what has come from the process, and finishes. False: it is not what can come. */
 bool thrumi_processes_unpack(struct thrumi_process_pool *p, struct thrumi_work *work,
                              const struct thrumi_result *result, const char *data);

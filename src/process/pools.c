@@ -96,6 +96,7 @@ static void forget_parent(struct thrumi_process_pool *p) {
 
 void thrumi_processes_fork(void) {
   pools.lock = (thrum_lock){0};
+  thrumi_processes_forget_caller();
   for (struct thrumi_process_pool *p = thrumi_load(&pools.first); p; p = thrumi_load(&p->next_pool))
     forget_parent(p);
 }

@@ -66,6 +66,11 @@ bool thrumi_processes_calls_back(const struct thrumi_process_pool *p) {
   return me->fn == call_back && me->arg && ((const thrum_future *)me->arg)->executor == &p->executor;
 }
 
+void thrumi_processes_forget_caller(void) {
+  struct thrumi_thread *me = thrumi_me();
+  if (me->fn == thrumi_attendant_main || me->fn == call_back) me->arg = NULL;
+}
+
 /* The future has a pin. False: no thread is to be had. */
 static bool start_callbacks(struct thrumi_process_pool *p, thrum_future *f) {
   char name[THRUM_NAME_MAX];

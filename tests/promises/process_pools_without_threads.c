@@ -247,6 +247,44 @@ static void callbacks_are_called_at_the_end(void) {
   end_pool(crew);
 }
 
+/* ---- A callback that forks ---------------------------------------------------------------------------------------------- */
+
+/* Its child attends nobody, in whosever thread it is: the executor is its own. (An attendant calls it when that was shut down.) */
+static intptr_t use_in_child(thrum_future *f, void *unused) {
+  int status = -1;
+  pid_t child = fork();
+  if (child == 0) {
+    if (LOAD(refused) == NONE) CHECK_EQ(take(submit_number(crew, &twice, 6)), 12);
+    CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0);
+    _exit(0);
+  }
+  CHECK_EQ(thrum_child_wait(child, &status), child);
+  CHECK_EQ(status, 0);
+  CHECK_EQ(thrum_executor_shutdown(crew, true, false), -EDEADLK);
+  ADD(called, 1);
+  return f && !unused ? 0 : -EINVAL;
+}
+
+static void callbacks_may_fork(int without) {
+  char path[] = "/tmp/thrum-pool-XXXXXX";
+  make_temporary(path);
+  thrum_processes_options o = THRUM_PROCESSES_OPTIONS_INIT;
+  o.name = "crew";
+  o.processes = 1;
+  o.method = THRUM_FORK; /* a child of a fork has no fork server */
+  crew = processes_with(o);
+  STORE(called, 0);
+  STORE(refused, without);
+  thrum_future *f = must_submit(crew, &stays, path, sizeof path);
+  CHECK_EQ(thrum_future_add_done_callback(f, use_in_child, NULL), 0);
+  unlink(path);
+  CHECK_EQ(take(f), sizeof path);
+  if (without) CHECK_EQ(thrum_executor_shutdown(crew, true, false), 0); /* which calls it */
+  AWAIT(LOAD(called) == 1);
+  STORE(refused, NONE);
+  end_pool(crew);
+}
+
 /* ---- What is cancelled while an attendant has it ------------------------------------------------------------------- */
 
 THRUM_TASK(opened) {
@@ -387,6 +425,8 @@ int main(int argc, char **argv) {
   callbacks_wait_for_threads();
   callbacks_do_not_wait_for_an_end();
   callbacks_are_called_at_the_end();
+  if (!TESTS_TSAN) callbacks_may_fork(NONE);
+  if (!TESTS_TSAN) callbacks_may_fork(CALLBACKS);
   callbacks_of_what_was_being_sent();
   callbacks_of_what_died();
   destructors_may_shut_behind_callbacks();
