@@ -3,8 +3,14 @@
  * Somebody else may fork meanwhile, and that child would hold what is to be the end of a pipe or a socket elsewhere: whoever waits
  * for its end would wait for that child. So each is in a list from before the kernel makes it (the kernel writes the number before
  * the descriptor is there), and the child of a fork closes all but those of the start that it is itself from.
- * One that is about to be closed is out of the list first: a fork just then keeps it open in the child, where closing it after all might
- * meet another file. */
+ *
+ * One that is closed leaves the list before: a fork behind the close would else close, in its child, what has the number by then. But a fork before the
+ * close keeps it; and the kernel copies the descriptors of a process before it copies the memory, so that the child may have a descriptor of which the list
+ * knows nothing any more. So the last RECENT that were closed (flight.c) are noted with their identity, and the child closes what is that very
+ * one still. For one to be kept that many must be closed while one fork is under way. Descriptors that others have as well, the same open
+ * file, have no identity of their own, and nobody waits for their end.
+ *
+ * What goes into a record is there before it is out of the list: it may be closed twice in the child, which opens nothing in between. */
 #ifndef THRUMI_FLIGHT_H
 #define THRUMI_FLIGHT_H
 
@@ -37,7 +43,11 @@ void thrumi_flight_begin(struct thrumi_flight *f, struct thrum_process *p);
 void thrumi_flight_end(struct thrumi_flight *f); /* closes what is left */
 
 void thrumi_flight_close(struct thrumi_flight *f, int which);
-int thrumi_flight_take(struct thrumi_flight *f, int which); /* it is somebody else's to close */
+int thrumi_flight_take(struct thrumi_flight *f, int which); /* it is somebody else's, who has it already */
+
+int thrumi_flight_give_up(
+    struct thrumi_flight *f,
+    int which); /* the caller is about to close it, in a way of his own. -1: there is none */
 
 /* 0, or an error. */
 int thrumi_flight_pair(struct thrumi_flight *f, int first);    /* of sockets that keep messages whole */

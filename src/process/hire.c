@@ -51,7 +51,7 @@ static void present(struct thrumi_attendant *a, thrum_process *process) {
 }
 
 static void close_own_end(struct thrumi_attendant *a, thrum_conn *own) {
-  if (own) thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST);
+  if (own) thrumi_flight_give_up(&a->flight, THRUMI_FLIGHT_POST);
   thrum_conn_close(own);
 }
 
@@ -134,7 +134,7 @@ void thrumi_attendant_dismiss(struct thrumi_attendant *a) {
   a->process = NULL;
   thrum_lock_release(&p->lock);
   thrum_process_release(process);
-  thrumi_flight_take(&a->flight, THRUMI_FLIGHT_POST);
+  thrumi_flight_give_up(&a->flight, THRUMI_FLIGHT_POST);
   thrumi_post_close(&a->post);
   thrumi_flight_end(&a->flight);
 }

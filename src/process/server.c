@@ -87,9 +87,11 @@ static int start_server(struct thrumi_flight *f) {
     p->pidfd = l.pidfd;
     p->hidden = true;
     thrumi_process_add(p);
-    server.control = thrumi_flight_take(f, THRUMI_FLIGHT_CONTROL);
+    server.control = f->fds[THRUMI_FLIGHT_CONTROL];
     atomic_signal_fence(memory_order_seq_cst);
     server.runs = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    thrumi_flight_take(f, THRUMI_FLIGHT_CONTROL);
   }
   thrumi_flight_close(f, THRUMI_FLIGHT_CONTROL);
   if (p) thrumi_process_unref(p);

@@ -81,8 +81,10 @@ static void born(struct thrumi_flight *f, pid_t pid, int pidfd) {
   struct thrum_process *p = f->p;
   p->pid = pid;
   p->pidfd = pidfd;
-  p->channel = thrumi_flight_take(f, THRUMI_FLIGHT_CHANNEL);
-  p->news = thrumi_flight_take(f, THRUMI_FLIGHT_NEWS);
+  p->channel = f->fds[THRUMI_FLIGHT_CHANNEL];
+  p->news = f->fds[THRUMI_FLIGHT_NEWS];
+  thrumi_flight_take(f, THRUMI_FLIGHT_CHANNEL);
+  thrumi_flight_take(f, THRUMI_FLIGHT_NEWS);
   thrumi_process_add(p);
 }
 
@@ -122,7 +124,7 @@ static int try_in_turn(struct start *s, int (*try)(struct start *)) {
 
 /* An end of a socket that thrum has waited at. */
 static void drop_waited(struct thrumi_flight *f, int which) {
-  int fd = thrumi_flight_take(f, which);
+  int fd = thrumi_flight_give_up(f, which);
   if (fd >= 0) thrum_close(fd);
 }
 
