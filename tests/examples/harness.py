@@ -32,7 +32,7 @@ def expect(condition, what, *seen):
         raise AssertionError(f"{what}: {seen}" if seen else what)
 
 
-def eventually(condition, what, seconds=20):
+def eventually(condition, what, seconds=45):
     """Waits for a state, and fails when it has not come in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -102,7 +102,7 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def expect_quiet(self, seconds=20):
+    def expect_quiet(self, seconds=45):
         """No descriptor and no thread is left of what was."""
         eventually(lambda: self.files() <= self.quiet_files, f"{self.quiet_files} descriptors, and not {self.files()}", seconds)
         eventually(lambda: self.threads() <= self.quiet_threads, f"{self.quiet_threads} threads", seconds)
@@ -110,7 +110,7 @@ class Server:
     def connect(self):
         return socket.create_connection(("localhost", self.port), timeout=30)
 
-    def stop(self, how=signal.SIGTERM, seconds=20, cut=None):
+    def stop(self, how=signal.SIGTERM, seconds=45, cut=None):
         self.process.send_signal(how)
         status = self.process.wait(seconds)
         told = self.told()
@@ -155,7 +155,7 @@ def is_closed(s):
 
 
 def refused(name, *arguments, said):
-    done = subprocess.run([program(name), *arguments], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([program(name), *arguments], capture_output=True, text=True, timeout=45)
     expect(done.returncode == 2 and said in done.stderr, f"{name} {arguments} is refused", done.returncode, done.stderr)
 
 
