@@ -20,7 +20,7 @@ static void compute_for(int64_t ns) {
 static bool nobody_is_signalled(void) {
   uint64_t settled = 0;
   for (int quiet = 0, rounds = 0; quiet < 20; quiet++) {
-    CHECK(++rounds < 400);
+    CHECK(++rounds < 2000);
     if (statistics().signals != settled) quiet = 0;
     settled = statistics().signals;
     compute_for(ALONE_NS / 20);
@@ -42,15 +42,20 @@ static intptr_t one_for_each_worker(void *arg) {
   return (intptr_t)arg;
 }
 
+/* One that the machine holds up may lose its worker without a signal. */
+static bool some_were_preempted_since(const thrum_stats *before) {
+  thrum_stats now = statistics();
+  return now.signals > before->signals &&
+         now.preemptions + now.wakeup_preemptions > before->preemptions + before->wakeup_preemptions;
+}
+
 static void is_counted_otherwise(void) {
   struct hogs hogs;
   thrum_stats before = statistics();
   hogs_start(&hogs, 2 * thrum_workers(), hog_loop);
-  AWAIT(hogs_all_beyond(&hogs, NULL));
+  AWAIT(hogs_all_beyond(&hogs, NULL) && some_were_preempted_since(&before));
   hogs_stop(&hogs);
   thrum_stats after = statistics();
-  CHECK(after.signals > before.signals);
-  CHECK(after.preemptions + after.wakeup_preemptions > before.preemptions + before.wakeup_preemptions);
   CHECK_EQ(after.spawned - before.spawned, hogs.count);
 }
 

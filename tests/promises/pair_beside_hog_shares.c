@@ -2,7 +2,8 @@
  * sides get much the same time. (After Go's TestPingPongHog.) */
 #include "../support.h"
 
-enum { SHARE_NS = 800000000 }; /* of running time that the slower side must reach before the verdict */
+enum { SHARE_NS = 800000000 }; /* of running time, on average, of each side before the verdict */
+enum { ATTEMPTS = 3 };
 
 /* Time that one side really ran: gaps between two looks at the clock above 300 us are somebody else's. */
 struct side {
@@ -40,16 +41,27 @@ static intptr_t ping(void *arg) {
   return 0;
 }
 
+/* How much the pair runs beside one of the hog. */
+static double measure(void) {
+  int64_t pair_before = LOAD(pair.ran), hog_before = LOAD(hog.ran);
+  AWAIT(LOAD(hog.ran) - hog_before + LOAD(pair.ran) - pair_before > 2 * SHARE_NS);
+  return (double)(LOAD(pair.ran) - pair_before) / (double)(LOAD(hog.ran) - hog_before + 1);
+}
+
+static bool is_fair(double ratio) {
+  printf("the pair ran %.2f times the hog's time\n", ratio);
+  fflush(stdout);
+  return ratio >= 0.5 && ratio <= 2;
+}
+
+/* Others on the machine may cut short the turns of one side, but not always of the same. */
 int main(void) {
   if (TESTS_TSAN)
     CHECK_SKIP("under ThreadSanitizer a hog is mostly in the sanitizer, where nobody is preempted");
   CHECK_EQ(thrum_set_workers(1), 0);
   thrum_thread threads[] = {must_spawn(run_hog, NULL), must_spawn(ping, NULL)};
-  AWAIT(LOAD(hog.ran) + LOAD(pair.ran) > 2 * SHARE_NS);
-  double ratio = (double)LOAD(pair.ran) / (double)(LOAD(hog.ran) + 1);
+  for (int i = 0; !is_fair(measure()); i++) CHECK(i < ATTEMPTS);
   STORE(stop, true);
   for (int i = 0; i < 2; i++) CHECK_EQ(must_join(threads[i]), 0);
-  if (ratio < 0.5 || ratio > 2)
-    check_failed(__FILE__, __LINE__, "the pair ran %.2f times the hog's time", ratio);
   return 0;
 }
