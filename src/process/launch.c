@@ -107,15 +107,18 @@ ON_A_BARE_STACK static int place_descriptors(const struct thrumi_launch *l) {
   return 0;
 }
 
+/* The directory comes behind the descriptors, as the exec does: it may take long as well, and others' are not held open meanwhile. It comes before the
+ * exec, so a command by a relative path is one there. */
 ON_A_BARE_STACK static int prepare(const struct thrumi_launch *l) {
   default_actions();
   if (l->dies_with_parent) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return -*thrum_errno();
     if (getppid() != l->parent) return -ECHILD;
   }
-  if (l->directory && chdir(l->directory) != 0) return -*thrum_errno();
   if (l->affinity && sched_setaffinity(0, l->affinity_size, l->affinity) != 0) return -*thrum_errno();
-  return place_descriptors(l);
+  int error = place_descriptors(l);
+  if (error) return error;
+  return l->directory && chdir(l->directory) != 0 ? -*thrum_errno() : 0;
 }
 
 /* Both return why not. */

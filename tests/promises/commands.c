@@ -168,6 +168,16 @@ static void surroundings(void) {
   says(&o, "pwd; echo $GREETING", 0, "/proc\nhello\n");
 }
 
+/* A relative path is one from where it is to run. */
+static void from_there(void) {
+  static const char *const here[] = {"./sh", "-c", "exit 5", NULL};
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  thrum_process *p = NULL;
+  CHECK_EQ(thrum_process_exec(&p, &o, here), -ENOENT);
+  o.directory = "/bin";
+  must_end_with(must_exec(&o, here), 5);
+}
+
 static void through_pipes(void) {
   static const char *const cat[] = {"cat", NULL};
   thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
@@ -237,6 +247,7 @@ static intptr_t all(void *unused) {
   signals();
   descriptors();
   surroundings();
+  from_there();
   through_pipes();
   errors();
   return 0;

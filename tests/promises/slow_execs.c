@@ -1,5 +1,5 @@
 /* An exec that takes long, as of a program that lies on another machine, holds up nobody else: others are started, what they write is
- * kept, and who ends is reaped; and there are no more kernel threads for it than are needed. Here the kernel waits in the midst of it for a page of an argument, which this program gives it when it likes. */
+ * kept, who ends is reaped, and what the starter closes is closed; and there are no more kernel threads for it than are needed. Here the kernel waits in the midst of it for a page of an argument, which this program gives it when it likes. */
 #include "processes.h"
 
 #include <linux/userfaultfd.h>
@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { SLOW = 3, MUCH = 1000000 };
+enum { SLOW = 4, MUCH = 1000000 };
 
 /* -1: not allowed here, or the kernel has none. */
 static int open_faults(void) {
@@ -64,6 +64,24 @@ static intptr_t exec_slowly(void *page) {
   return 0;
 }
 
+/* Its directory's name is what takes long; and it is "" then. */
+static intptr_t change_directory_slowly(void *page) {
+  static const char *const yes[] = {"true", NULL};
+  thrum_process_options o = THRUM_PROCESS_OPTIONS_INIT;
+  thrum_process *p = NULL;
+  o.directory = (const char *)page;
+  CHECK_EQ(thrum_process_exec(&p, &o, yes), -ENOENT);
+  return 0;
+}
+
+/* It was opened before any of them began. */
+static void what_is_closed_has_ended(int pipe[2]) {
+  char byte;
+  CHECK_EQ(thrum_close(pipe[1]), 0);
+  CHECK_EQ(thrum_read_for(pipe[0], &byte, 1, THRUM_S(TESTS_HANG_S)), 0);
+  CHECK_EQ(thrum_close(pipe[0]), 0);
+}
+
 static void say_go(thrum_process *p) {
   int to = thrum_process_pipe(p, 0);
   CHECK_EQ(thrum_write(to, "\n", 1), 1);
@@ -105,8 +123,12 @@ int main(int argc, char **argv) {
   o.output = THRUM_STDIO_CAPTURE;
   thrum_process *writes = must_exec(&o, "read go; head -c 1000000 /dev/zero", NULL);
   CHECK_EQ(count_launchers(), 1); /* one after the other */
-  for (size_t i = 0; i < SLOW; i++) slow[i] = must_spawn(exec_slowly, pages + i * page);
+  int fds[2];
+  CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+  for (size_t i = 0; i < SLOW; i++)
+    slow[i] = must_spawn(i ? exec_slowly : change_directory_slowly, pages + i * page);
   AWAIT(count_faults(faults) == SLOW); /* all in the midst of it */
+  what_is_closed_has_ended(fds);
   output_is_kept(writes);
   who_ends_is_reaped(ends);
   must_end_with(must_exec(NULL, "exit 3", NULL), 3);

@@ -30,7 +30,7 @@
  * what it makes by fork(2). And not for a command with raised privileges (set-user-ID), from which the kernel takes it. When the
  * program ends in order it first joins those that are no daemons; daemons are terminated, and killed a second later.
  *
- * Nobody has to join: a child that has ended is reaped at once, by a kernel thread of thrum's, which also starts them. Nobody
+ * Nobody has to join: a child that has ended is reaped at once, by a kernel thread of thrum's. Nobody
  * else should: a program that waits for any child, waitpid(-1), or ignores SIGCHLD, may take an exit code away, and join says -ECHILD then.
  *
  * All calls may be made by threads of any kind. In the child of a fork the handles of its parent say -ECHILD. */
@@ -109,10 +109,15 @@ typedef struct thrum_process_options {
 THRUM_API int thrum_process_start(thrum_process **out, const thrum_process_options *options,
                                   const thrum_task *task, const void *in, size_t size);
 
-/* Starts a command: argv[0], which is looked for in PATH unless there is a slash in it, with arguments up to a NULL. The rest as above.
+/* Starts a command: argv[0], which is looked for in PATH unless there is a slash in it, with arguments up to a NULL; relative paths, those in PATH too, are
+ * from the `directory` in which it is to run. The rest as above.
  * -ENOENT, -EACCES and others of execve(2): it could not be started. */
 THRUM_API int thrum_process_exec(thrum_process **out, const thrum_process_options *options,
                                  const char *const argv[]);
+
+/* What begins with an exec (commands, THRUM_SPAWN, the fork server) is made by kernel threads of thrum's, each of which is suspended until the exec is through: there
+ * are as many as were needed at once, 8 at most, and they stay. With 8 execs that take long (on a file system that does not answer) the next one waits for
+ * one of them. */
 
 /* Which method is meant by THRUM_METHOD_DEFAULT. -EINVAL: none of the three. */
 THRUM_API int thrum_process_set_start_method(int method);
