@@ -1,7 +1,7 @@
 /* Every cancellation point (the table in docs/guide/rules.md) ends with -ECANCELED when its thread is cancelled: while it waits,
  * and again and again from then on, until the scope ends; whatever it was that was cancelled. What is no cancellation point does not
  * end. */
-#include "scopes.h"
+#include "points.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -34,9 +34,6 @@ static thrum_event let_go;
 static int one = 1;
 
 /* ---- The points ------------------------------------------------------------------------------------------------------- */
-
-#define POINT(name, call) \
-  static int64_t name(void) { return call; }
 
 static char byte;
 static struct iovec piece = {&byte, 1};
@@ -105,6 +102,11 @@ static int64_t choose(void) {
   return thrum_select(cases, 3);
 }
 
+static int64_t choose_for(void) {
+  thrum_case cases[] = {thrum_case_get(&empty, &one), thrum_case_event(&event)};
+  return thrum_select_for(cases, 2, THRUM_S(3600));
+}
+
 static int64_t poll_it(void) {
   struct pollfd fds[] = {{empty_pipe[0], POLLIN, 0}, {full_pipe[1], POLLOUT, 0}};
   return thrum_poll(fds, 2);
@@ -127,6 +129,18 @@ static int64_t read_line(void) {
   char text[64];
   CHECK_EQ(thrum_reader_init(&reader, empty_pipe[0], text, sizeof text), 0);
   return thrum_reader_line(&reader, &line);
+}
+
+static int64_t read_buffered(void) {
+  thrum_reader reader;
+  char text[64];
+  CHECK_EQ(thrum_reader_init(&reader, empty_pipe[0], text, sizeof text), 0);
+  return thrum_reader_read(&reader, &byte, 1);
+}
+
+static int64_t connect_it(void) {
+  struct sockaddr_un nobody = {.sun_family = AF_UNIX};
+  return thrum_connect(pair[1], (struct sockaddr *)&nobody, sizeof nobody);
 }
 
 static int64_t flush(void) {
@@ -222,6 +236,26 @@ static const struct point {
     {"broadcast_get", get_news, true},
     {"watch_wait", await_news, true},
     {"scope_wait_for", await_scope, false},
+    {"select_for", choose_for, true},
+    {"select of a future", choose_future, true},
+    {"reader_read", read_buffered, true},
+    {"connect", connect_it, false},
+    {"schedule_run", run_schedule, true},
+    {"parallel_for", loop, false},
+    {"parallel_each", loop_over_items, false},
+    {"parallel_reduce", reduce, false},
+    {"future_wait_for", await_future, true},
+    {"future_result_for", await_result, true},
+    {"future_bytes_for", await_bytes, true},
+    {"future_wait_many", await_many, true},
+    {"completion_next", await_completion, true},
+    {"executor_shutdown_for", await_executor, true},
+    {"map_next", await_map, true},
+    {"map_next_for", await_map_for, true},
+    {"process_join", join_process, true},
+    {"process_join_for", join_process_for, true},
+    {"process_exec", run_command, false},
+    {"process_start", start_process, false},
 };
 enum { POINTS = sizeof points / sizeof *points };
 
@@ -492,8 +526,10 @@ static void printing_and_closing_go_on(void) {
   CHECK_EQ(must_join(t), 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  thrum_process_main(argc, argv);
   make_child();
+  make_pending();
   make_descriptors();
   take_all();
   for (int i = 0; i < POINTS; i++) {
@@ -507,6 +543,7 @@ int main(void) {
   plain_waits_last();
   CHECK_EQ(must_join(alive), 0);
   CHECK_EQ(must_join(keeper), 0);
+  end_pending();
   CHECK_EQ(kill(child, SIGKILL), 0);
   CHECK_EQ(waitpid(child, NULL, 0), child);
   return 0;
