@@ -1,4 +1,4 @@
-/* Futures: somebody finishes, starts or cancels one, in every order with who waits for its result, runs out of time, adds a
+/* Futures: somebody finishes, starts, takes back or cancels one, in every order with who waits for its result, runs out of time, adds a
  * callback, gives references back, or waits for several; in future/future.c, future/collect.c, sched/await.c, sched/park.c and
  * core/parking.c. It ends once; who waits hears of it, a callback runs once; it is freed once, and not touched afterwards. */
 #include "calling.h"
@@ -125,6 +125,13 @@ static void run(void *unused) {
   thrum_future_release(one);
 }
 
+/* As an executor of processes does it: it is sent ahead to one that does not begin it, taken back, and runs elsewhere. */
+static void send_and_run(void *unused) {
+  if (!thrumi_future_begin(one)) return;
+  thrumi_future_take_back(one);
+  run(unused);
+}
+
 static ssize_t wait_both(enum thrum_wait_mode mode, int i) {
   thrum_future *both[] = {one, other, one};
   ssize_t n = thrum_future_wait_many(both, 3, mode, 1);
@@ -218,6 +225,11 @@ static const struct explore_model models[] = {
      .reset = reset_work,
      .check = check_work,
      .threads = {CALLER(0, wait_and_release), CALLER(1, run), CALLER(2, cancel_and_release)}},
+    {.name = "taken back, then run or cancelled, waited for, and given back",
+     .by_name = true,
+     .reset = reset_work,
+     .check = check_work,
+     .threads = {CALLER(0, wait_and_release), CALLER(1, send_and_run), CALLER(2, cancel_and_release)}},
     {.name = "two set, both waited for with a deadline",
      .reset = reset,
      .check = check_all,
