@@ -88,17 +88,24 @@ enum { CREW = 6, ROUNDS = 4 };
 
 static struct {
   thrum_scope scope;
-  int begun, round, failing, spawned;
+  int begun, failing, rounds; /* so many fail in each of so many rounds */
   thrum_event over;
 } crew;
+static int untold;
 
-/* Each round begins when all have come; one of them fails then, with or without more failures, and the others hear of it. */
+static void count_untold(thrum_thread t, intptr_t failure, const char *sentence) {
+  (void)t, (void)sentence;
+  CHECK_EQ(failure, -EIO);
+  ADD(untold, 1);
+}
+
+/* Each round begins when all have come; some of them fail then, which is one restart, and the others hear of it. */
 static intptr_t work(void *number) {
   CHECK(!thrum_cancelled());
   ADD(crew.begun, 1);
   bool fails = (intptr_t)number < LOAD(crew.failing);
   while (fails && LOAD(crew.begun) % CREW) thrum_yield();
-  if (fails && LOAD(crew.begun) / CREW <= ROUNDS) return -EIO;
+  if (fails && LOAD(crew.begun) / CREW <= crew.rounds) return -EIO;
   int error = thrum_event_wait_for(&crew.over, THRUM_FOREVER);
   ADD(ends, 1);
   if (error) CHECK(thrum_cancelled());
@@ -111,22 +118,34 @@ static intptr_t end_when_begun(void *arg) {
   return (intptr_t)arg;
 }
 
+/* In the last round nobody fails; or, beyond the bound, as many as before. Returns what the close says. */
+static int run_crew(int failing, int rounds) {
+  const thrum_scope_options options = {
+      .size = sizeof options, .restart = THRUM_RESTART_ALL, .restart_max = ROUNDS};
+  memset(&crew, 0, sizeof crew);
+  ends = 0;
+  crew.failing = failing;
+  crew.rounds = rounds;
+  STORE(untold, 0);
+  CHECK_EQ(thrum_scope_open(&crew.scope, &options), 0);
+  thrum_thread ender = must_spawn(end_when_begun, NULL);
+  for (intptr_t i = 0; i < CREW; i++) spawn_away(&crew.scope, work, (void *)i);
+  if (rounds <= ROUNDS) CHECK_EQ(thrum_sleep(THRUM_US(10)), 0); /* the opener is not cancelled */
+  if (rounds <= ROUNDS) CHECK_EQ(thrum_scope_wait_for(&crew.scope, THRUM_FOREVER), 0);
+  int error = thrum_scope_close(&crew.scope);
+  CHECK_EQ(must_join(ender), 0);
+  CHECK_EQ(crew.begun, CREW * (ROUNDS + 1));
+  return error;
+}
+
 static intptr_t all(void *arg) {
-  for (int failing = 1; failing <= 1; failing++) {
-    memset(&crew, 0, sizeof crew);
-    ends = 0;
-    crew.failing = failing;
-    const thrum_scope_options options = {
-        .size = sizeof options, .restart = THRUM_RESTART_ALL, .restart_max = ROUNDS};
-    CHECK_EQ(thrum_scope_open(&crew.scope, &options), 0);
-    thrum_thread ender = must_spawn(end_when_begun, NULL);
-    for (intptr_t i = 0; i < CREW; i++) spawn_away(&crew.scope, work, (void *)i);
-    CHECK_EQ(thrum_sleep(THRUM_US(10)), 0); /* the opener is not cancelled */
-    CHECK_EQ(thrum_scope_wait_for(&crew.scope, THRUM_FOREVER), 0);
-    CHECK_EQ(thrum_scope_close(&crew.scope), 0);
-    CHECK_EQ(must_join(ender), 0);
-    CHECK_EQ(crew.begun, CREW * (ROUNDS + 1));
-    CHECK_EQ(ends, (CREW - 1) * (ROUNDS + 1) + 1);
+  for (int failing = 1; failing <= CREW; failing++) {
+    CHECK_EQ(run_crew(failing, ROUNDS), 0);
+    CHECK_EQ(ends, (CREW - failing) * (ROUNDS + 1) + failing);
+    CHECK_EQ(untold, 0);
+    CHECK_EQ(run_crew(failing, ROUNDS + 1), -EIO);
+    CHECK_EQ(ends, (CREW - failing) * (ROUNDS + 1));
+    CHECK_EQ(untold, failing - 1);
   }
   return (intptr_t)arg;
 }
@@ -169,12 +188,14 @@ static intptr_t not_when_cancelled(void *arg) {
     for (intptr_t fails = 0; fails < 2; fails++) {
       int error = 1;
       calls = 0;
+      STORE(untold, 0);
       THRUM_SCOPE(s, .restart = restart, .status = &error) {
         for (int i = 0; i < 3; i++) spawn_away(&s, fail_when_cancelled, (void *)fails);
         AWAIT(LOAD(calls) == 3);
         thrum_scope_cancel(&s);
       }
       CHECK_EQ(error, fails ? -EIO : 0);
+      CHECK_EQ(untold, fails ? 2 : 0);
       CHECK_EQ(calls, 3);
     }
   }
@@ -270,6 +291,7 @@ int main(void) {
                              cancelled_at_any_moment,
                              spawned_meanwhile,
                              cancelled_for_life};
+  thrum_on_uncaught(count_untold);
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) run_in_each_kind(tests[i], NULL);
   return 0;
 }
