@@ -76,8 +76,11 @@ int main(void) {
   CHECK(signal(SIGRTMIN, count) != SIG_ERR);
   if (sigqueue(getpid(), SIGRTMIN, (union sigval){0}) == 0)
     CHECK_SKIP("this kernel does not limit pending signals");
-  run_in_each_kind(spin_here, NULL);
-  CHECK(statistics().preemptions + statistics().wakeup_preemptions > 0);
+  int tries = 0;
+  do { /* one that the machine holds up may lose its worker without a signal */
+    CHECK(++tries < 20);
+    run_in_each_kind(spin_here, NULL);
+  } while (statistics().preemptions + statistics().wakeup_preemptions == 0);
   dumps_them();
   calls_the_program_s_handler();
   CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &former), 0);
