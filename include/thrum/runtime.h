@@ -103,13 +103,14 @@ THRUM_API int thrum_statistics(thrum_stats *out);
 /* ---- Hooks ------------------------------------------------------------------------------------------- */
 
 /* Called with a failure that nobody can read any more: in a detached thread that has failed, as it ends (of a scope: behind the first one that
- * failed there, which goes to the scope); and, with the handle of the
- * thread in which it is called, which goes on, for a task whose future nobody has, for a callback of a future, for the initializer of
+ * failed there, which goes to the scope); for one that had failed before, by who detaches it, and, if it is neither joined nor detached,
+ * when the program ends, by who ends it (behind the functions of thrum_at_exit and the end of the threads that are waited for; with a status
+ * that is not 0 as well); and, with the handle of the thread in which it is called, which goes on, for a task whose future nobody has, for a callback of a future, for the initializer of
  * an executor of processes, and for a block with a scope and without .status, by its opener, and for
  * thrum_scope_fail where the scope has a failure already. A task that no thread was to be had for is
  * told of by who submitted it, or by another thread that was to start one. A task's thread may be one of the runtime's own, and a
- * callback's is the one that finished or cancelled the future, main too. Nobody hears of a thread
- * that has failed and is neither joined nor detached when the program ends. The default prints one line. Returns the former hook; NULL
+ * callback's is the one that finished or cancelled the future, main too. The handle of a thread
+ * that had ended before is good for its name within the call, and stale afterwards. The default prints one line. Returns the former hook; NULL
  * restores the default. */
 typedef void thrum_uncaught_fn(thrum_thread t, intptr_t failure, const char *sentence);
 THRUM_API thrum_uncaught_fn *thrum_on_uncaught(thrum_uncaught_fn *hook);

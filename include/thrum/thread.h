@@ -102,8 +102,9 @@ THRUM_API THRUM_MUST_CHECK int thrum_wait_for(thrum_thread t, thrum_duration tim
 /* True from thrum_spawn on until the thread has ended; false for a stale handle. */
 THRUM_API bool thrum_is_alive(thrum_thread t);
 
-/* Gives the handle back unwaited: the thread cleans up after itself. Its failure, if it fails later, goes to the uncaught hook; nobody
- * hears of the failure of a thread that has ended by then, or is about to. -ESRCH: stale. -EINVAL: the main thread or a foreign one. */
+/* Gives the handle back unwaited: the thread cleans up after itself. Its failure, if it fails, goes to the uncaught hook: in the thread
+ * itself, if that fails later, and else in this call, which then waits for the end of a thread that is just ending. Switches in that case
+ * alone. -ESRCH: stale. -EINVAL: the main thread or a foreign one. */
 THRUM_API int thrum_detach(thrum_thread t);
 
 /* Ends the calling thread as if its function had returned `result`. C++ destructors and cleanup attributes of

@@ -2,7 +2,7 @@
  *
  * Returning from main, or exit(0) anywhere, runs the functions of thrum_at_exit (last first) and then waits for all
  * threads that are not daemons, those started meanwhile too. After a second it says on standard error whom it waits for.
- * A status other than 0 does not wait: it names who is abandoned. libc calls us through on_exit, registered
+ * A status other than 0 does not wait: it names who is abandoned. Of threads that have failed unread the hook is told then. libc calls us through on_exit, registered
  * when the runtime starts: functions that the program registers with atexit later run before ours, so they still have
  * threads; earlier ones run after.
  */
@@ -116,6 +116,17 @@ static void wait_for_all(void) {
   }
 }
 
+/* Threads that have failed and ended, and whose handles nobody has given back: now nobody will, so giving them back tells the hook. One of
+ * a daemon's that is about to end is left alone. */
+static void tell_failures(void) {
+  const uint64_t unread = THRUMI_FINISHED | THRUMI_UNREAD;
+  for (uint32_t slot = 1; slot < thrumi_record_count(); slot++) {
+    uint64_t life = thrumi_load(&thrumi_record(slot)->life);
+    if ((THRUMI_FLAGS(life) & (unread | THRUMI_RELEASED | THRUMI_FREE)) != unread) continue;
+    thrum_detach((thrum_thread){THRUMI_GENERATION(life) << THRUMI_LIFE_BITS | slot});
+  }
+}
+
 /* Main has ended; nor is anybody waited for for long, or named, who only waits for tasks. */
 static void main_ends(intptr_t result, bool waits) {
   thrumi_main_ends(result);
@@ -139,6 +150,7 @@ static void end_in_order(int status) {
     wait_for_all();
   else
     say_whom("exit status is not 0; abandoned");
+  tell_failures();
   void (*end_processes)(bool) = thrumi_load(&thrumi_hooks.process_end);
   if (end_processes) end_processes(status == 0);
   if (thrumi_sched.profile_at_exit && thrumi_hooks.watch_end) thrumi_hooks.watch_end();

@@ -35,6 +35,7 @@ static void end_others(struct thrumi_thread *survivor) {
     if (t != survivor) thrumi_tree_forget(t);
     if (t == survivor || THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_FREE) continue;
     thrumi_or(&t->life, (uint64_t)THRUMI_FINISHED);
+    thrumi_and(&t->life, ~(uint64_t)THRUMI_UNREAD); /* the parent's affair: here its result is 0 */
     t->kthread = NULL;
     t->result = 0;
     thrumi_wait_abandon(&t->wait); /* its record is used again */
@@ -103,8 +104,8 @@ static void make_main(struct thrumi_thread *t) {
   thrumi_store(&w->kthread, k);
   thrumi_sched.held = 1;
   thrumi_sched.main = t;
-  thrumi_and(&t->life,
-             ~(uint64_t)THRUMI_RELEASED); /* a foreign or detached thread's was; main's handle is good */
+  /* A foreign or detached thread's was given back; main's handle is good. In the hook it had failed, too. */
+  thrumi_and(&t->life, ~(uint64_t)(THRUMI_RELEASED | THRUMI_UNREAD));
 }
 
 static void after_in_child(void) {

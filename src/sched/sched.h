@@ -51,6 +51,8 @@ enum thrumi_state { THRUMI_NEW, THRUMI_READY, THRUMI_RUNNING, THRUMI_WAITING, TH
  *   FINISHED  the thread's end                         its result is there, nothing of it runs any more
  *   RELEASED  spawn, detach, join (the one who wins)   nobody holds the handle; FINISHED and RELEASED: free it
  *   WAITED    a joiner, under its parking bucket       somebody must be woken at the end
+ *   UNREAD    the thread, before FINISHED              it has failed, and no scope has taken the failure: RELEASED before, and it
+ *                                                      tells of that itself; FINISHED before, and who sets RELEASED is told, or tells
  *   CANCELLED thrum_cancel, unless FINISHED            it is cancelled for the rest of its life. The same two hold \
  *   TOLD      whoever cancels the scope it belongs to  so is the scope (cleared when that is restarted)  > the lock `tree`
  *
@@ -62,6 +64,7 @@ enum thrumi_life {
   THRUMI_WAITED = 8,
   THRUMI_LIFE_CANCELLED = 16,
   THRUMI_LIFE_TOLD = 32,
+  THRUMI_UNREAD = 64,
 };
 enum { THRUMI_LIFE_BITS = 24, THRUMI_SENTENCE_MAX = 256 };
 #define THRUMI_GENERATION(life) ((life) >> THRUMI_LIFE_BITS)

@@ -97,10 +97,11 @@ static void wake_joiners(struct thrumi_thread *t) {
 /* The user's code that runs at a thread's end: destructors, the uncaught hook. Outside. */
 static void last_rites(struct thrumi_thread *t, intptr_t result) {
   thrumi_locals_destroy(t);
-  if (thrum_failed(result) && t->scoped & THRUMI_MEMBER)
+  if (!thrum_failed(result)) return;
+  if (t->scoped & THRUMI_MEMBER)
     thrumi_member_failed(t, result);
-  else if (thrum_failed(result) && THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED)
-    thrumi_load (&thrumi_uncaught)(thrumi_handle(t), result, t->sentence ? t->sentence : "");
+  else if (thrumi_or(&t->life, (uint64_t)THRUMI_UNREAD) & THRUMI_RELEASED)
+    thrumi_tell_uncaught(t, result, t->sentence);
 }
 
 /* Marks the end with `flags`, leaving its scope, and wakes who waits for it. Returns the flags before. */
@@ -392,19 +393,40 @@ int thrum_wait_for(thrum_thread t, thrum_duration timeout) {
   return wait_until(t, thrum_after(timeout), THRUMI_CANCELLABLE);
 }
 
+/* Gives the handle back. A thread that has failed, found its handle still given out and not ended yet has left its failure to whoever takes
+ * it: that one waits for the end, which is a few instructions away and runs no code of the user's, before he takes it. 0, and
+ * in *life what it was, or -ESRCH: somebody else did first. */
+static int release(struct thrumi_thread *t, uint64_t generation, uint64_t *life) {
+  for (;;) {
+    if (THRUMI_GENERATION(*life) != generation || THRUMI_FLAGS(*life) & THRUMI_RELEASED) return -ESRCH;
+    if ((THRUMI_FLAGS(*life) & (THRUMI_UNREAD | THRUMI_FINISHED)) == THRUMI_UNREAD) {
+      await_end(t, generation, INT64_MAX, 0);
+      *life = thrumi_load(&t->life);
+    } else if (thrumi_cas(&t->life, life, *life | THRUMI_RELEASED)) {
+      return 0;
+    }
+  }
+}
+
+/* The record of a thread that has ended, whose handle the caller has given back. Inside; leaves in between. */
+static void clear_away(struct thrumi_thread *t, uint64_t life) {
+  thrumi_rely_on(&t->life);
+  if (THRUMI_FLAGS(life) & THRUMI_UNREAD) {
+    thrumi_leave(thrumi_self());
+    thrumi_tell_uncaught(t, t->result, t->sentence);
+    thrumi_enter();
+  }
+  bury(t);
+}
+
 int thrum_detach(thrum_thread handle) {
   thrumi_enter();
   uint64_t life;
   struct thrumi_thread *t = thrumi_lookup(handle, &life);
   int error = t ? 0 : -ESRCH;
   if (t && (t->kind == THRUMI_MAIN || t->kind == THRUMI_FOREIGN)) error = -EINVAL;
-  while (!error) {
-    if (THRUMI_GENERATION(life) != THRUMI_GENERATION(handle.value) || THRUMI_FLAGS(life) & THRUMI_RELEASED)
-      error = -ESRCH;
-    else if (thrumi_cas(&t->life, &life, life | THRUMI_RELEASED))
-      break;
-  }
-  if (!error && THRUMI_FLAGS(life) & THRUMI_FINISHED) bury(t);
+  if (!error) error = release(t, THRUMI_GENERATION(handle.value), &life);
+  if (!error && THRUMI_FLAGS(life) & THRUMI_FINISHED) clear_away(t, life);
   thrumi_leave(thrumi_self());
   return error;
 }

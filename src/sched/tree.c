@@ -351,7 +351,8 @@ void thrumi_member_failed(struct thrumi_thread *t, intptr_t result) {
   thrumi_leave(thrumi_self());
   if (first) return;
   if (sentence) thrumi_os.free(sentence);
-  if (THRUMI_FLAGS(thrumi_load(&t->life)) & THRUMI_RELEASED) thrumi_tell_uncaught(t, result, t->sentence);
+  if (thrumi_or(&t->life, (uint64_t)THRUMI_UNREAD) & THRUMI_RELEASED)
+    thrumi_tell_uncaught(t, result, t->sentence);
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------------------------------- */

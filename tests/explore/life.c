@@ -1,6 +1,7 @@
 /* The life word: a thread ends while others join it, wait for it and give its handle back, in the functions of
  * sched/thread.c, sched/park.c and core/parking.c. Its record is freed exactly once, after its result was read; who
- * waits is woken; one join at most succeeds, and none after a detach. */
+ * waits is woken; one join at most succeeds, and none after a detach. If it has failed, either a join returns that or the hook is told,
+ * once. */
 #include "explore.h"
 
 #include <core/parking.h>
@@ -9,15 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT = 1, RESULT = 4711, POISON = 999, NOT_RUN = -9999, CALLERS = 3 };
+enum { SLOT = 1, RESULT = 4711, FAILURE = -5, POISON = 999, NOT_RUN = -9999, CALLERS = 3 };
 
 /* The record that ends is records[0]; the others are the callers', who stand on kernel threads of their own. */
 static struct thrumi_thread records[CALLERS];
 static struct thrumi_kthread kthreads[CALLERS];
 static _Atomic uint32_t ready[CALLERS];
 static int errors[CALLERS];
+static bool detached;
 static intptr_t results[CALLERS];
 static uint64_t frees;
+static uint64_t told; /* how often the hook was */
+static intptr_t outcome;
 
 static thrum_thread handle_at_start(void) { return (thrum_thread){(uint64_t)1 << THRUMI_LIFE_BITS | SLOT}; }
 
@@ -57,14 +61,25 @@ void thrumi_suspend(struct thrumi_kthread *k, struct thrumi_thread *t, thrumi_ti
 
 int64_t thrumi_clock(void) { return 1; }
 
+void thrumi_locals_destroy(struct thrumi_thread *t) { EXPECT(t == &records[0]); }
+
+/* Nobody has the handle any more, and the record is still its own. */
+void thrumi_tell_uncaught(struct thrumi_thread *t, intptr_t failure, const char *sentence) {
+  uint64_t life;
+  EXPECT(t == &records[0] && failure == FAILURE && !sentence);
+  EXPECT(thrumi_lookup(handle_at_start(), &life) && THRUMI_FLAGS(life) & THRUMI_RELEASED);
+  told++;
+}
+
 /* ---- What happens at once ------------------------------------------------------------------------------ */
 
 static int slots[CALLERS] = {0, 1, 2};
+static intptr_t success = RESULT, failure = FAILURE;
 
-static void finish(void *unused) {
-  (void)unused;
+static void finish(void *result) {
+  outcome = *(intptr_t *)result;
   thrumi_enter();
-  thrumi_thread_finish(&records[0], RESULT);
+  thrumi_thread_finish(&records[0], outcome);
   thrumi_leave(thrumi_self());
 }
 
@@ -73,7 +88,11 @@ static void join(void *slot) {
   errors[i] = thrum_join(handle_at_start(), &results[i]);
 }
 
-static void detach(void *slot) { errors[*(int *)slot] = thrum_detach(handle_at_start()); }
+static void detach(void *slot) {
+  int i = *(int *)slot;
+  errors[i] = thrum_detach(handle_at_start());
+  detached = detached || errors[i] == 0;
+}
 
 static void wait_only(void *unused) {
   (void)unused;
@@ -92,7 +111,8 @@ static void reset(void) {
     errors[i] = NOT_RUN;
     results[i] = 0;
   }
-  frees = 0;
+  frees = told = 0;
+  detached = false;
   thrumi_parking_fork(); /* a schedule that was cut short leaves waiters behind */
 }
 
@@ -101,17 +121,18 @@ static void check(void) {
   int successes = 0;
   for (int i = 1; i < CALLERS; i++) {
     EXPECT(errors[i] == 0 || errors[i] == -ESRCH || errors[i] == NOT_RUN);
-    EXPECT(results[i] == 0 || (results[i] == RESULT && errors[i] == 0));
+    EXPECT(results[i] == 0 || (results[i] == outcome && errors[i] == 0));
     successes += errors[i] == 0;
   }
   EXPECT(successes == 1);
   EXPECT(frees == 1);
+  EXPECT(told == (outcome == FAILURE && detached));
 }
 
-#define MODEL(text, ...) \
+#define MODEL(text, result, ...) \
   { \
     .name = "life, " text, .reset = reset, .check = check, .threads = { \
-      {.name = "ending", .run = finish, .self = &kthreads[0]}, \
+      {.name = "ending", .run = finish, .arg = &(result), .self = &kthreads[0]}, \
       __VA_ARGS__ \
     } \
   }
@@ -119,10 +140,13 @@ static void check(void) {
   { .name = #fn, .run = fn, .arg = &slots[i], .self = &kthreads[i] }
 
 static const struct explore_model models[] = {
-    MODEL("join and join", CALLER(1, join), CALLER(2, join)),
-    MODEL("join and detach", CALLER(1, join), CALLER(2, detach)),
-    MODEL("detach and detach", CALLER(1, detach), CALLER(2, detach)),
-    MODEL("join and wait", CALLER(1, join), CALLER(2, wait_only)),
+    MODEL("join and join", success, CALLER(1, join), CALLER(2, join)),
+    MODEL("join and detach", success, CALLER(1, join), CALLER(2, detach)),
+    MODEL("detach and detach", success, CALLER(1, detach), CALLER(2, detach)),
+    MODEL("join and wait", success, CALLER(1, join), CALLER(2, wait_only)),
+    MODEL("failing, detach", failure, CALLER(1, detach)),
+    MODEL("failing, join and detach", failure, CALLER(1, join), CALLER(2, detach)),
+    MODEL("failing, detach and detach", failure, CALLER(1, detach), CALLER(2, detach)),
     {0},
 };
 

@@ -9,7 +9,7 @@ static char uncaught_sentence[512], uncaught_name[THRUM_NAME_MAX];
 static thrum_lock noting;
 
 static void note_uncaught(thrum_thread t, intptr_t failure, const char *sentence) {
-  CHECK(thrum_is_alive(t));
+  CHECK_EQ(thrum_is_alive(t), failure != -ENOSPC); /* who was given up with that has ended */
   thrum_lock_acquire(&noting);
   uncaught_failure = (int)failure;
   CHECK(thrum_name(t, uncaught_name, sizeof uncaught_name) >= 0);
@@ -86,11 +86,12 @@ static intptr_t one_wins(void *arg) {
   return (intptr_t)arg;
 }
 
-/* The thread is alive when the hook hears of it; and one that can be joined is not told. */
+/* The hook hears of one that can be joined only if it is given up. */
 static intptr_t all_but_the_first(void *arg) {
   thrum_scope s;
   open_plainly(&s);
   thrum_thread held = spawn_into(&s, fail_when_cancelled, (void *)EPERM);
+  thrum_thread given_up = spawn_into(&s, fail_when_cancelled, (void *)ENOSPC);
   CHECK_EQ(thrum_scope_spawn_named(&s, NULL, fail_with_sentence_when_cancelled, (void *)EIO, "second"), 0);
   CHECK_EQ(thrum_scope_fail(&s, ENOENT, "first"), -ENOENT);
   CHECK_EQ(thrum_scope_close(&s), -ENOENT);
@@ -100,6 +101,9 @@ static intptr_t all_but_the_first(void *arg) {
   CHECK_STR(uncaught_sentence, "no such table: t1");
   CHECK_EQ(must_join(held), -EPERM);
   CHECK_EQ(uncaught, 1);
+  CHECK_EQ(thrum_detach(given_up), 0);
+  CHECK_EQ(uncaught, 2);
+  CHECK_EQ(uncaught_failure, -ENOSPC);
   STORE(uncaught, 0);
   return (intptr_t)arg;
 }
