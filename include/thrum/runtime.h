@@ -49,8 +49,7 @@ THRUM_API int thrum_set_stack_size(size_t bytes);
  *
  * kernel_threads: where it is below the number of workers plus 4 (main, the monitor, the breeder, a spare), there are fewer workers, one at
  * least, and a line on standard error says so; also where it is the default, half of what the limits allow but 16 at least. Where the OS
- * refuses some of those that must be there, the first call of thrum aborts. measure_stacks: stacks of bound threads and of threads with
- * a stack_size are not cleaned, nor is a joiner's, on which the thread that it joins may run. */
+ * refuses some of those that must be there, the first call of thrum aborts. */
 typedef struct thrum_config {
   size_t size;             /* sizeof(thrum_config) */
   int workers;             /* 0: by affinity and quota */
@@ -63,7 +62,7 @@ typedef struct thrum_config {
   int fault_handler; /* names the thread that overflows its stack, or has another fault that nobody handles (SIGSEGV);
                               THRUM_INHERIT as above */
   bool ignore_environment; /* read no variable */
-  bool measure_stacks;     /* clean each stack before its next use: exact thrum_stack_used, slower spawn */
+  bool measure_stacks;     /* clean each stack before use, none runs on another's: exact thrum_stack_used */
   void (*log)(const char *message, size_t length); /* NULL: write to standard error */
 } thrum_config;
 

@@ -154,8 +154,8 @@ THRUM_API size_t thrum_enumerate(thrum_thread *out, size_t max);
 THRUM_API size_t thrum_active_count(void);
 
 /* The most bytes of stack that this thread has used so far, to the byte for a light thread on a fresh stack;
- * pooled stacks remember earlier users, unless thrum_config.measure_stacks is set and it is a light thread without a stack_size of
- * its own. A thread that runs within a join, on the joiner's stack, counts what has been used of that. A light thread that has no stack (not
+ * pooled stacks remember earlier users, and a thread that runs within a join, on the joiner's stack, counts what has been used of that,
+ * unless thrum_config.measure_stacks is set. A light thread that has no stack (not
  * yet, or because it has ended) has used 0; one with a stack_size, and a bound one, has a stack from its start on, before it runs.
  * -ESRCH: stale. -ENOTSUP: it has no stack of thrum's, or is bound and has ended. */
 THRUM_API ssize_t thrum_stack_used(thrum_thread t);

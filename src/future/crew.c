@@ -90,7 +90,7 @@ static bool reserve(struct thrumi_crew *crew, uint32_t limit) {
 static struct thrumi_thread *make_helper(struct thrumi_kthread *k, struct thrumi_crew *crew) {
   struct thrumi_stack_cache *cache = k->worker ? &k->worker->stacks : NULL;
   struct thrumi_stack stack;
-  if (thrumi_stack_take(cache, 0, &stack) != 0) return NULL;
+  if (thrumi_take_stack(k->worker, 0, &stack) != 0) return NULL;
   struct thrumi_thread *t = thrumi_spawn_called(parallel_helper, crew), *me = k->current;
   if (!t) {
     thrumi_stack_give(cache, &stack);

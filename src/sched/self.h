@@ -96,6 +96,14 @@ static inline int thrumi_poll_error(const struct thrumi_thread *me) {
   return thrumi_is_cancelled(me) ? -ECANCELED : -ETIMEDOUT;
 }
 
+/* A stack of 2^n bytes or of a size that was asked for (0: the default), for a thread of w's holder (NULL: of who has no worker); clean, if
+ * stacks are measured. 0 or -ENOMEM. */
+static inline int thrumi_take_stack(struct thrumi_worker *w, size_t size, struct thrumi_stack *out) {
+  int error = thrumi_stack_take(w ? &w->stacks : NULL, size, out);
+  if (thrumi_unlikely(!error && thrumi_sched.clean_stacks)) thrumi_stack_clean(out);
+  return error;
+}
+
 static inline void thrumi_set_state(struct thrumi_thread *t, enum thrumi_state state) {
   thrumi_store_relaxed(&t->state, (uint8_t)state);
 }

@@ -113,8 +113,7 @@ static void abort_birth(struct birth *birth) {
 /* Inside: gives the record what it was born with. False: no memory for its stack. */
 static bool endow(struct thrumi_kthread *k, struct thrumi_thread *t, const struct birth *birth) {
   if (birth->stack_size || birth->kthread) {
-    if (thrumi_stack_take(k->worker ? &k->worker->stacks : NULL, birth->stack_size, &t->stack) != 0)
-      return false;
+    if (thrumi_take_stack(k->worker, birth->stack_size, &t->stack) != 0) return false;
     t->stack_bits = 0;
   }
   if (birth->name || birth->copy) thrumi_store_relaxed(&t->extras, true);

@@ -378,6 +378,13 @@ int64_t thrumi_stack_trim(int64_t now) {
 
 /* ---- How much of it was used --------------------------------------------------------------------------- */
 
+/* Pages that are locked (mlockall) cannot be given back; they are there, then. What the last user left poisoned may be written. */
+__attribute__((no_sanitize_address)) void thrumi_stack_clean(const struct thrumi_stack *stack) {
+  if (thrumi_os.discard(stack->low, stack->size) == 0) return;
+  volatile uint64_t *words = (volatile uint64_t *)(void *)stack->low;
+  for (size_t i = 0; i < stack->size / sizeof *words; i++) words[i] = 0;
+}
+
 /* It may be the stack of a thread that runs; what that writes meanwhile is counted or not. */
 __attribute__((no_sanitize_address, no_sanitize_thread)) static const char *first_set(const char *from,
                                                                                       size_t size) {

@@ -83,6 +83,9 @@ static inline size_t thrumi_stack_default(void) {
  * warm. Returns when to come again: INT64_MAX if it has nothing to wait for. By one caller at a time. */
 int64_t thrumi_stack_trim(int64_t now);
 
+/* Makes it read as zero. Nobody uses it. */
+void thrumi_stack_clean(const struct thrumi_stack *stack);
+
 /* How many stacks there are, in use or not, and how they are guarded: mapped = marked + protected +
  * unguarded. */
 struct thrumi_stack_counts {

@@ -136,10 +136,7 @@ static void switch_context(struct thrumi_kthread *k, struct thrumi_thread *from,
 
 /* Gives a thread that never ran its stack. False: no memory. */
 static bool bind_stack(struct thrumi_worker *w, struct thrumi_thread *t) {
-  if (!t->stack.low) {
-    if (thrumi_stack_take(&w->stacks, (size_t)1 << t->stack_bits, &t->stack) != 0) return false;
-    if (thrumi_unlikely(thrumi_sched.clean_stacks)) thrumi_os.discard(t->stack.low, t->stack.size);
-  }
+  if (!t->stack.low && thrumi_take_stack(w, (size_t)1 << t->stack_bits, &t->stack) != 0) return false;
 #if THRUMI_TSAN
   if (!make_fiber(thrumi_self(), t)) return false;
 #endif

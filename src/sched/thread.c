@@ -261,12 +261,12 @@ static inline void take_sentence(struct thrumi_thread *me, struct thrumi_thread 
   thrumi_store_relaxed(&t->extras, true);
 }
 
-/* Whether the caller may run t as a guest on its own stack. Not where who runs next is chosen by others. */
+/* Whether the caller may run t as a guest on its own stack. Not where who runs next is chosen by others, nor where stacks are measured. */
 static inline bool can_host(struct thrumi_kthread *k, struct thrumi_thread *me, struct thrumi_thread *t) {
   struct thrumi_worker *w = k->worker;
   if (THRUMI_TSAN || !w || me->kind != THRUMI_LIGHT || me->pins || t->kthread) return false;
   if (thrumi_load_relaxed(&t->queue) != &w->queues.of[THRUMI_CLASS_NEW]) return false;
-  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE))) return false;
+  if (thrumi_unlikely(thrumi_has_mode(THRUMI_MODE_EXPLORE) || thrumi_sched.clean_stacks)) return false;
   const struct thrumi_stack *stack = &me->stack;
   size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
   bool fits = stack->size == (size_t)1 << t->stack_bits; /* never, if t has one already */

@@ -168,18 +168,42 @@ static intptr_t use_little(void *arg) {
   return *(uintptr_t *)arg == (uintptr_t)__builtin_frame_address(0);
 }
 
+static intptr_t run_with(const thrum_options *options, thrum_fn *fn, void *arg) {
+  thrum_thread t;
+  CHECK_EQ(thrum_spawn_with(&t, options, fn, arg), 0);
+  return must_join(t);
+}
+
 /* What the thread that had the stack before used of it does not count. */
+static void reuse_with(const thrum_options *options) {
+  uintptr_t frame;
+  intptr_t reused = 0;
+  for (int i = 0; i < REUSES || (!reused && i < 100 * REUSES); i++) { /* another worker may have the stack */
+    CHECK_EQ(run_with(options, use_much, &frame), 0);
+    reused += run_with(options, use_little, &frame);
+  }
+  CHECK(reused > 0 || TESTS_ASAN);
+}
+
+/* Nor does what its joiner has used. */
+static intptr_t join_having_used_much(void *arg) {
+  uintptr_t frame;
+  CHECK_EQ(use_much(&frame), 0);
+  CHECK_EQ(must_join(must_spawn(use_little, &frame)), 0);
+  return (intptr_t)arg;
+}
+
 static int stacks_measured(void) {
   thrum_config config = THRUM_CONFIG_INIT;
   config.measure_stacks = true;
   CHECK_EQ(thrum_configure(&config), 0);
-  uintptr_t frame;
-  intptr_t reused = 0;
-  for (int i = 0; i < REUSES || (!reused && i < 100 * REUSES); i++) { /* another worker may have the stack */
-    CHECK_EQ(must_join(must_spawn(use_much, &frame)), 0);
-    reused += must_join(must_spawn(use_little, &frame));
-  }
-  CHECK(reused > 0 || TESTS_ASAN);
+  thrum_options usual = THRUM_OPTIONS_INIT, sized = usual, bound = usual;
+  sized.stack_size = 512 * 1024;
+  bound.bound = true;
+  reuse_with(&usual);
+  reuse_with(&sized);
+  reuse_with(&bound);
+  for (int i = 0; i < REUSES; i++) CHECK_EQ(thrum_run(join_having_used_much, NULL), 0);
   return 0;
 }
 
