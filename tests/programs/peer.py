@@ -3,11 +3,13 @@
     peer.py version                     ends with the minor version of Python 3
     peer.py echo IN OUT                 connections over these descriptors: sends back what it receives
     peer.py handles FD                  receives a descriptor and writes to it, then sends the reading end of a pipe
+    peer.py long FD SIZE                begins to send so many bytes, and minds not that nobody takes them
     peer.py client ADDRESS KEY          dials, echoes
     peer.py listener ADDRESS KEY COUNT  listens, prints where, and echoes with COUNT that dial, one after the other
 
 ADDRESS is unix:PATH, unix:@NAME or tcp:HOST:PORT. Prints "ok" for each connection that came about, else the exception's name.
 """
+import mmap
 import os
 import sys
 from multiprocessing import reduction
@@ -52,6 +54,16 @@ def handles(fd):
     os.write(w, b"through a pipe of python's")
 
 
+def send_long(fd, size):
+    """Of memory that no page is behind before it is sent."""
+    no_reserve = 0x4000  # it is not in the module before 3.12
+    nothing = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve)
+    try:
+        Connection(fd).send_bytes(nothing)
+    except (BrokenPipeError, ConnectionResetError):
+        print("ok", flush=True)
+
+
 def listen(address, key, count):
     with Listener(address_of(address), authkey=key) as listener:
         where = listener.address
@@ -69,6 +81,8 @@ def main(mode, *args):
         echo(a, a if source == sink else Connection(sink, readable=False))
     elif mode == "handles":
         handles(int(args[0]))
+    elif mode == "long":
+        send_long(*map(int, args))
     elif mode == "client":
         attempt(lambda: Client(address_of(args[0]), authkey=args[1].encode()))
     else:

@@ -123,6 +123,26 @@ static void inherited_pairs(bool long_heads) {
   CHECK_EQ(finish(&c), 0);
 }
 
+/* The head that Python sends of its own when a message needs it. Of the message nothing is taken but that. */
+static void heads_of_python(void) {
+  static const size_t sizes[] = {(size_t)INT32_MAX + 1, ((size_t)5 << 30) + 5};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    char room[8], fd[16], size[32];
+    thrum_conn *end[2];
+    CHECK_EQ(thrum_conn_pair(end), 0);
+    int theirs = thrum_conn_fd(end[1]);
+    snprintf(fd, sizeof fd, "%d", theirs);
+    snprintf(size, sizeof size, "%zu", sizes[i]);
+    struct child c = start((const char *[]){"long", fd, size, NULL}, (int[]){theirs, theirs});
+    thrum_conn_close(end[1]);
+    CHECK_EQ(thrum_conn_recv(end[0], room, sizeof room), -EMSGSIZE);
+    CHECK_EQ(thrum_conn_next_size(end[0]), sizes[i]);
+    thrum_conn_close(end[0]);
+    check_says(&c, "ok");
+    CHECK_EQ(finish(&c), 0);
+  }
+}
+
 static void inherited_pipes(void) {
   thrum_conn *to[2], *from[2];
   CHECK_EQ(thrum_conn_pipe(&to[0], &to[1]), 0);
@@ -229,6 +249,7 @@ int main(int argc, char **argv) {
     CHECK_SKIP("no Python, or one that cannot close a listener of the abstract space");
   old = minor < 12;
   inherited_pairs(minor >= 8);
+  if (minor >= 8 && sizeof(size_t) > 4) heads_of_python();
   inherited_pipes();
   descriptors();
   by_each_address();
