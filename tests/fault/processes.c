@@ -300,7 +300,7 @@ static ssize_t let_it_begin_first(int fd, struct msghdr *message, int flags) {
   if (atomic_exchange(&looks, false)) {
     struct pollfd word = {.fd = fd, .events = POLLIN};
     touch(may_begin);
-    CHECK_EQ(poll(&word, 1, 60000), 1);
+    while (poll(&word, 1, 60000) != 1) CHECK_EQ(errno, EINTR); /* a signal that came late */
   }
   return thrumi_os_linux.recvmsg(fd, message, flags);
 }
