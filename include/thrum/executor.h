@@ -63,8 +63,8 @@ THRUM_API int thrum_executor_inline(thrum_executor **out);
 
 /* From now on nothing can be submitted. What is queued will still run, or with `cancel_pending` is cancelled; what runs goes on in
  * either case. With `wait` it returns when all that is done and the threads have ended (switches; not a cancellation point). Any number of
- * times, by any number of threads. -EDEADLK: `wait` in one of its own threads, or in a task of an inline executor; it is shut down all the
- * same. */
+ * times, by any number of threads. -EDEADLK: `wait` in one of its own threads (destructors of its thread-local values, too), or in a task of an inline
+ * executor; it is shut down all the same. */
 THRUM_API int thrum_executor_shutdown(thrum_executor *executor, bool wait, bool cancel_pending);
 
 /* The same with a wait of so long at most; a cancellation point. -ETIMEDOUT and -ECANCELED: it is shut down, and not done. */

@@ -9,12 +9,21 @@
 
 #include <future/pool.h>
 
-/* A member's thread is known by its function, and has the member as its argument from the beginning on. */
-struct thrumi_member *thrumi_member_current(void) {
+/* A member's thread is known by its function, and has the member as its argument from the beginning on. From when it has left the
+ * argument is an odd number in place of that: the mark of its pool, whose memory may be another's by then. */
+static uintptr_t mark_of(const struct thrumi_pool *p) { return (uintptr_t)p->id << 1 | 1; }
+
+static void *argument(void) {
   const struct thrumi_thread *t = thrumi_me();
-  struct thrumi_member *me = t->fn == thrumi_member_main ? t->arg : NULL;
-  return me && me->forks == thrumi_forks ? me : NULL;
+  return t->fn == thrumi_member_main ? t->arg : NULL;
 }
+
+struct thrumi_member *thrumi_member_current(void) {
+  struct thrumi_member *me = argument();
+  return me && !((uintptr_t)me & 1) && me->forks == thrumi_forks ? me : NULL;
+}
+
+bool thrumi_member_was_of(const struct thrumi_pool *p) { return (uintptr_t)argument() == mark_of(p); }
 
 /* ---- Coming and leaving ------------------------------------------------------------------------------------------------ */
 
@@ -47,6 +56,7 @@ static intptr_t forget_member(struct thrumi_member *me, intptr_t result) {
  * behind that, destructors of its locals, finds no member: this one's memory goes with the frame. */
 static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrum_thread self = thrum_current();
+  uintptr_t mark = mark_of(p);
   thrumi_announce(p); /* what its tasks did is seen by who waits for the end */
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&p->lock);
@@ -70,7 +80,7 @@ static void leave_pool(struct thrumi_pool *p, struct thrumi_member *me) {
   thrumi_spin_unlock(&p->lock);
   thrumi_leave(k);
   if (last) thrumi_pool_free(p);
-  me->thread->arg = NULL;
+  me->thread->arg = (void *)mark; /* NOLINT(performance-no-int-to-ptr): a number that is never followed */
   thrum_wait(former);
 }
 

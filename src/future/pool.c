@@ -382,7 +382,8 @@ static int await_end(thrum_thread t, int64_t deadline, int flags) {
 static int pool_wait(struct thrum_executor *executor, int64_t deadline, int flags) {
   struct thrumi_pool *p = thrumi_pool_of(executor);
   struct thrumi_member *me = thrumi_member_current();
-  if (me && me->pool == p) return -EDEADLK;
+  if ((me && me->pool == p) || thrumi_member_was_of(p))
+    return -EDEADLK; /* those behind it wait for its end */
   thrum_thread last_gone;
   int error = 0;
   thrumi_enter();
@@ -490,12 +491,14 @@ static uint32_t default_limit(void) {
 
 int thrum_executor_threads(thrum_executor **out, const thrum_executor_options *options) {
   static _Atomic uint32_t number;
+  static _Atomic uint64_t ids;
   static const thrum_executor_options defaults = THRUM_EXECUTOR_OPTIONS_INIT;
   const thrum_executor_options *o = options ? options : &defaults;
   if (!out || !good_options(o)) return -EINVAL;
   struct thrumi_pool *p = thrumi_os.allocate(sizeof *p);
   if (!p) return -ENOMEM;
   p->executor.kind = &pool_kind;
+  p->id = thrumi_add(&ids, (uint64_t)1) + 1;
   p->limit = o->threads ? (uint32_t)o->threads : default_limit();
   p->stack_size = o->stack_size;
   p->bound = o->bound;

@@ -64,6 +64,7 @@ struct thrumi_pool {
   /* Do not change. */
   _Atomic(struct thrumi_pool *)
       next_pool; /* of all; under their lock, and whole at any moment for the child of a fork */
+  uint64_t id;   /* no other pool ever has the same */
   thrum_fn *initializer;
   void *initializer_arg;
   size_t stack_size;
@@ -120,6 +121,8 @@ void thrumi_pool_unqueue(struct thrumi_pool *p, struct thrumi_work *work);
 /* member.c */
 intptr_t thrumi_member_main(void *pool);
 struct thrumi_member *thrumi_member_current(void); /* NULL: the caller is none */
+bool thrumi_member_was_of(
+    const struct thrumi_pool *p); /* the caller has left it, and runs its last destructors */
 
 /* Under the lock: claims the wait of one who is idle; there is one. For the caller to make ready, unless NULL. */
 struct thrumi_thread *thrumi_pool_claim_idle(struct thrumi_pool *p);

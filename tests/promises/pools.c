@@ -389,6 +389,29 @@ static void what_is_queued_is_done(void) {
 
 static intptr_t shut_my_own(void *x) { return thrum_executor_shutdown(x, true, false); }
 
+/* Nor do destructors of its threads, which have left by then: those who left behind them wait for their end. */
+static int refused;
+
+static void shut_at_the_end(void *x) { ADD(refused, thrum_executor_shutdown(x, true, false) == -EDEADLK); }
+static thrum_local shutter = THRUM_LOCAL_INIT(shut_at_the_end);
+
+static intptr_t set_shutter(void *x) {
+  ADD(begun, 1);
+  thrum_event_wait(&gate);
+  return thrum_local_set(&shutter, x);
+}
+
+static void destructors_that_shut_their_own(void) {
+  thrum_executor *x = pool_of(3);
+  STORE(refused, 0);
+  close_gate();
+  for (int i = 0; i < 3; i++) CHECK_EQ(thrum_submit(x, NULL, set_shutter, x), 0);
+  AWAIT(LOAD(begun) == 3);
+  thrum_event_set(&gate);
+  shut_and_release(x);
+  CHECK_EQ(refused, 3);
+}
+
 static void one_that_shuts_its_own(void) {
   thrum_executor *x = pool_of(1);
   thrum_future *f = must_submit(x, shut_my_own, x);
@@ -520,6 +543,7 @@ static intptr_t all_rules(void *unused) {
   shut_and_cancel();
   what_is_queued_is_done();
   one_that_shuts_its_own();
+  destructors_that_shut_their_own();
   futures_stay();
   callbacks_run_in_the_thread();
   with_bytes();
