@@ -42,11 +42,15 @@ static int fold_nothing(size_t begin, size_t end, void *accumulator, void *arg) 
 static void combine_nothing(void *left, void *right, void *arg) { (void)left, (void)right, (void)arg; }
 
 static const thrum_reduction nothing = {sizeof(int), NULL, fold_nothing, combine_nothing};
-static int items[100], reduced;
+static int items[100];
 
 POINT(loop, thrum_parallel_for(0, 100, do_nothing, NULL))
 POINT(loop_over_items, thrum_parallel_each(items, 100, sizeof *items, do_item, NULL))
-POINT(reduce, thrum_parallel_reduce(0, 100, &nothing, NULL, &reduced))
+
+static int64_t reduce(void) {
+  int reduced;
+  return thrum_parallel_reduce(0, 100, &nothing, NULL, &reduced);
+}
 
 /* ---- Futures ------------------------------------------------------------------------------------------------------- */
 
@@ -106,13 +110,20 @@ POINT(await_map_for, await_map_by(true))
 /* ---- Processes ----------------------------------------------------------------------------------------------------- */
 
 static const char *const true_argv[] = {"true", NULL};
-static thrum_process *never;
 
 THRUM_TASK(task_of_none) { return 0; }
 
 POINT(join_process, thrum_process_join(running, NULL))
 POINT(join_process_for, thrum_process_join_for(running, NULL, THRUM_S(3600)))
-POINT(run_command, thrum_process_exec(&never, NULL, true_argv))
-POINT(start_process, thrum_process_start(&never, NULL, &task_of_none, NULL, 0))
+
+static int64_t run_command(void) {
+  thrum_process *never;
+  return thrum_process_exec(&never, NULL, true_argv);
+}
+
+static int64_t start_process(void) {
+  thrum_process *never;
+  return thrum_process_start(&never, NULL, &task_of_none, NULL, 0);
+}
 
 #endif
