@@ -231,7 +231,7 @@ static volatile sig_atomic_t signals, cut;
 /* The signal's sender looks at `cut`: volatile is enough between a handler and who waits for it. */
 __attribute__((no_sanitize_thread)) static void note_cut(int signo, siginfo_t *info, void *context) {
   (void)signo, (void)info;
-  cut = thrumi_context_cut_call(context);
+  if (thrumi_context_cut_call(context)) cut = 1; /* and so it stays: another signal may come behind the one that did it */
   signals = 1;
 }
 
