@@ -13,6 +13,7 @@ struct thrumi_thread;
 NEVER(thrum_close)
 NEVER(thrum_current_name)
 NEVER(thrum_name)
+NEVER(thrum_sleep)
 NEVER(thrumi_attend)
 NEVER(thrumi_breed)
 NEVER(thrumi_broadcast_enlist)
