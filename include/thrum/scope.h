@@ -107,6 +107,11 @@ THRUM_API int thrum_scope_fail(thrum_scope *s, int code, const char *format, ...
  * stays. By any thread while the scope cannot be closed. */
 THRUM_API void thrum_scope_set_deadline(thrum_scope *s, thrum_time deadline);
 
+/* When it is cancelled at the latest: the earliest of its deadline and of those from which a cancellation would reach it, of scopes around
+ * it, and so on up to a shield. THRUM_FOREVER: there is none. NULL: of the scope that the caller is in, the innermost that it has open, else the
+ * one that it is a thread of. By any thread while the scope cannot be closed. Does not switch. */
+THRUM_API thrum_time thrum_scope_deadline(const thrum_scope *s);
+
 /* How many threads of it have not ended, at this moment. */
 THRUM_API size_t thrum_scope_count(const thrum_scope *s);
 

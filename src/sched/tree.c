@@ -393,6 +393,7 @@ void thrumi_tree_survive(struct thrumi_thread *t) {
     s->visitors = s->stopped = 0;
     s->awaits = false;
     thrumi_store(&s->count, 0);
+    thrumi_store(&s->deadline, INT64_MAX);
     thrumi_and(&s->cancelled, (uint8_t)~THRUMI_CAUSE_RESTART);
   }
   carry_inward(t);

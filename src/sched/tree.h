@@ -61,8 +61,9 @@ struct thrumi_scope {
   int failure;               /* the first one; 0: none */
   char *sentence;            /* "NAME: what"; NULL: there was no memory for it */
   int *status;
-  bool timed;     /* the timer was started */
-  bool told_slow; /* it has been said whom the close waits for; the closer's */
+  _Atomic int64_t deadline; /* its own; INT64_MAX: none. Whoever sets it; it says nothing of the timer */
+  bool timed;               /* the timer was started */
+  bool told_slow;           /* it has been said whom the close waits for; the closer's */
   thrum_timer timer;
 
   /* Restarts (scope/restart.c). */

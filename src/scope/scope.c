@@ -55,6 +55,7 @@ static void fill(struct thrumi_scope *s, const thrum_scope_options *o, thrum_tim
   s->restart_max = o->restart_max ? o->restart_max : RESTARTS;
   s->restart_period = o->restart_period ? o->restart_period : RESTART_PERIOD;
   s->timed = deadline != THRUM_FOREVER && deadline;
+  thrumi_store_relaxed(&s->deadline, deadline);
   if (!deadline) thrumi_store_relaxed(&s->cancelled, (uint8_t)THRUMI_CAUSE_DEADLINE);
 }
 
@@ -82,12 +83,29 @@ void thrum_scope_set_deadline(thrum_scope *scope, thrum_time deadline) {
   thrumi_enter();
   thrumi_spin_lock(&opener->tree);
   s->timed = true;
+  thrumi_store(&s->deadline, deadline);
   thrumi_spin_unlock(&opener->tree);
   thrumi_leave(thrumi_self());
   if (deadline == THRUM_FOREVER)
     thrum_timer_cancel(&s->timer);
   else
     thrum_timer_start_at(&s->timer, deadline, scope_deadline, s);
+}
+
+/* From within outwards, without a lock: while a scope cannot be closed its opener lives, and neither that one's scopes around it can be, nor
+ * the one that it belongs to, which was settled before it ran. */
+thrum_time thrum_scope_deadline(const thrum_scope *scope) {
+  struct thrumi_thread *t = scope ? NULL : thrumi_me();
+  const struct thrumi_scope *s = (const struct thrumi_scope *)scope;
+  if (t && !(s = thrumi_load_relaxed(&t->scopes))) s = t->scope;
+  int64_t earliest = INT64_MAX;
+  while (s && (t = thrumi_load(&s->opener))) {
+    int64_t deadline = thrumi_load(&s->deadline);
+    if (deadline < earliest) earliest = deadline;
+    if (s->shield) break;
+    s = s->outer ? s->outer : t->scope;
+  }
+  return earliest;
 }
 
 /* ---- Closing ---------------------------------------------------------------------------------------------------------- */

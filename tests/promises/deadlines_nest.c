@@ -142,8 +142,43 @@ static intptr_t as_it_closes(void *arg) {
   return late >= 0 ? (intptr_t)arg : -1;
 }
 
+/* Who asks for the deadline gets the earliest from which a cancellation would reach it. */
+static intptr_t ask(void *expected) { return thrum_scope_deadline(NULL) == *(thrum_time *)expected; }
+
+static intptr_t ask_within(void *expected) {
+  thrum_time mine = thrum_after(THRUM_S(100)), outer = *(thrum_time *)expected;
+  bool right = false;
+  THRUM_SCOPE(s, .deadline = mine) right = thrum_scope_deadline(NULL) == mine;
+  THRUM_SCOPE(s, .timeout = THRUM_S(7200)) right &= thrum_scope_deadline(&s) == outer;
+  THRUM_SHIELD(0) right &= thrum_scope_deadline(NULL) == THRUM_FOREVER;
+  return right && ask(expected);
+}
+
+static intptr_t asked(void *arg) {
+  thrum_scope s, inner;
+  thrum_time at = thrum_after(THRUM_S(3600)), earlier_one = at - 1;
+  CHECK_EQ(thrum_scope_deadline(NULL), THRUM_FOREVER);
+  open_plainly(&s);
+  CHECK_EQ(thrum_scope_deadline(&s), THRUM_FOREVER);
+  thrum_scope_set_deadline(&s, at);
+  CHECK_EQ(thrum_scope_deadline(&s), at);
+  open_plainly(&inner);
+  CHECK_EQ(thrum_scope_deadline(&inner), at);
+  CHECK_EQ(must_join(spawn_into(&inner, ask_within, &at)), 1);
+  thrum_scope_set_deadline(&inner, earlier_one);
+  CHECK_EQ(must_join(spawn_into(&inner, ask, &earlier_one)), 1);
+  CHECK_EQ(must_join(spawn_into(&s, ask, &at)), 1);
+  CHECK_EQ(thrum_scope_close(&inner), 0);
+  CHECK_EQ(thrum_scope_deadline(NULL), at);
+  thrum_scope_set_deadline(&s, THRUM_FOREVER);
+  CHECK_EQ(thrum_scope_deadline(NULL), THRUM_FOREVER);
+  CHECK_EQ(thrum_scope_close(&s), 0);
+  THRUM_SCOPE(late, .timeout = -1) CHECK(thrum_scope_deadline(NULL) <= thrum_now());
+  return (intptr_t)arg;
+}
+
 int main(void) {
-  thrum_fn *const tests[] = {own_and_outer, earlier, passed, never, moved, taken_back, first_cause};
+  thrum_fn *const tests[] = {asked, own_and_outer, earlier, passed, never, moved, taken_back, first_cause};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) run_in_each_kind(tests[i], NULL);
   run_in_each_kind(as_it_closes, NULL);
   return 0;

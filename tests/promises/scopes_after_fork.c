@@ -9,6 +9,7 @@ static intptr_t fail_with(void *code) { return -(intptr_t)code; }
 static int go_on(thrum_scope *outer, thrum_scope *inner, bool shielded) {
   CHECK_EQ(thrum_scope_count(outer), 0);
   CHECK_EQ(thrum_scope_count(inner), 0);
+  CHECK_EQ(thrum_scope_deadline(NULL), THRUM_FOREVER);
   CHECK_EQ(thrum_scope_wait_for(inner, THRUM_FOREVER), 0);
   spawn_away(inner, until_cancelled, NULL);
   spawn_away(outer, until_cancelled, NULL);
