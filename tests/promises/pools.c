@@ -409,7 +409,7 @@ static void destructors_that_shut_their_own(void) {
   AWAIT(LOAD(begun) == 3);
   thrum_event_set(&gate);
   shut_and_release(x);
-  CHECK_EQ(refused, 3);
+  CHECK_EQ(LOAD(refused), 3);
 }
 
 static void one_that_shuts_its_own(void) {
