@@ -49,7 +49,8 @@ THRUM_API int thrum_set_stack_size(size_t bytes);
  *
  * kernel_threads: where it is below the number of workers plus 4 (main, the monitor, the breeder, a spare), there are fewer workers, one at
  * least, and a line on standard error says so; also where it is the default, half of what the limits allow but 16 at least. Where the OS
- * refuses some of those that must be there, the first call of thrum aborts. */
+ * refuses some of these there are fewer workers, too, and a line says so; thrum_set_workers tries again. The first call of thrum aborts only if
+ * the OS does not give what one worker needs: four beside main's. */
 typedef struct thrum_config {
   size_t size;             /* sizeof(thrum_config) */
   int workers;             /* 0: by affinity and quota */

@@ -386,6 +386,7 @@ void *thrumi_breeder_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-breeder");
   thrumi_kthread_adopt(k);
+  thrumi_await_up(k);
   thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   int64_t trim_at = INT64_MAX; /* kept while it is woken for other things */
   for (;;) {

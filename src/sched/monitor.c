@@ -468,6 +468,7 @@ void *thrumi_monitor_main(void *arg) {
   struct thrumi_kthread *k = arg;
   thrumi_os_name_thread("thrum-monitor");
   thrumi_kthread_adopt(k);
+  thrumi_await_up(k);
   thrumi_os_short_slice(THRUMI_SHORT_SLICE);
   for (;;) {
     struct look look = {.now = thrumi_os.now(), .next = INT64_MAX};

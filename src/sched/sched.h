@@ -261,7 +261,8 @@ struct thrumi_kthread {
   uintptr_t *cxa;
   thrumi_futex given; /* 1: a worker was handed over */
   thrumi_futex go;    /* enum thrumi_sleep */
-  thrumi_futex up;    /* of a bound thread: 1 once it runs */
+  thrumi_futex
+      up; /* of a bound thread: 1 once it runs; of breeder and monitor: 1, by who starts them, once they may begin */
   pid_t tid;
   pthread_t pthread;
   uint8_t role;

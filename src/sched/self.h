@@ -96,6 +96,10 @@ static inline int thrumi_poll_error(const struct thrumi_thread *me) {
   return thrumi_is_cancelled(me) ? -ECANCELED : -ETIMEDOUT;
 }
 
+static inline void thrumi_await_up(struct thrumi_kthread *k) {
+  while (!thrumi_load(&k->up)) thrumi_os.futex_wait(&k->up, 0, INT64_MAX);
+}
+
 /* A stack of 2^n bytes or of a size that was asked for (0: the default), for a thread of w's holder (NULL: of who has no worker); clean, if
  * stacks are measured. 0 or -ENOMEM. */
 static inline int thrumi_take_stack(struct thrumi_worker *w, size_t size, struct thrumi_stack *out) {

@@ -141,14 +141,6 @@ static void *bound_main(void *arg) {
   return NULL;
 }
 
-/* A kernel thread that has not come up yet may have to wait for a lock of libc's, or of a sanitizer's, whose holder has been
- * preempted. It must not be given a worker before: it would take the one that the holder waits for, and the monitor does not take
- * a worker from who is inside. (It could queue itself when it is up, as main does, and nobody would wait for it. But then it would
- * begin behind threads that were spawned after it.) */
-static void await_up(struct thrumi_kthread *k) {
-  while (!thrumi_load(&k->up)) thrumi_os.futex_wait(&k->up, 0, INT64_MAX);
-}
-
 /* Inside: a record for a thread that is not born after all. */
 static void unmake(struct thrumi_kthread *k, struct thrumi_thread *t) {
   t->name = NULL;
@@ -172,10 +164,13 @@ static int make(struct thrumi_kthread *k, const struct birth *birth, bool detach
   return error;
 }
 
-/* Outside: brings up the kernel thread of a bound one. */
+/* Outside: brings up the kernel thread of a bound one, and awaits that. One that has not come up yet may have to wait for a lock of libc's,
+ * or of a sanitizer's, whose holder has been preempted. It must not be given a worker before: it would take the one that the holder
+ * waits for, and the monitor does not take a worker from who is inside. (It could queue itself when it is up, as main does, and
+ * nobody would wait for it. But then it would begin behind threads that were spawned after it.) */
 static int start_kthread(struct thrumi_thread *t, struct thrumi_kthread *own) {
   if (thrumi_kthread_start(own, bound_main) == 0) {
-    await_up(own);
+    thrumi_await_up(own);
     return 0;
   }
   struct thrumi_kthread *k = thrumi_enter();

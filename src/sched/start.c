@@ -295,14 +295,35 @@ static void apply_settings(const struct thrumi_settings *s) {
   __atomic_fetch_or(&thrumi_mode, mode, __ATOMIC_RELAXED);
 }
 
-/* The kernel threads that must be there: without them nothing could run. */
+/* The OS refuses kernel threads for all workers: there are as many of these as it leaves with a spare. */
+static int step_down(int error) {
+  uint32_t wanted = thrumi_load(&thrumi_sched.workers), have = thrumi_load_relaxed(&thrumi_sched.schedulers);
+  if (have < 2) return error;
+  thrumi_store(&thrumi_sched.workers, have - 1);
+  thrumi_log(
+      "the OS refuses kernel threads: using workers: %u, not %u; RLIMIT_NPROC (ulimit -u) and pids.max are the "
+      "bounds, thrum_set_workers tries again",
+      have - 1, wanted);
+  return 0;
+}
+
+static void let_begin(struct thrumi_kthread *k) {
+  thrumi_store(&k->up, 1);
+  thrumi_os.futex_wake(&k->up, 1);
+}
+
+/* The kernel threads that must be there. Breeder and monitor come first, since nothing can do without them, and begin last: the breeder
+ * would make spares at once, and take what the OS leaves for workers. */
 static int start_kthreads(void) {
-  int error = thrumi_schedulers_ensure(thrumi_load(&thrumi_sched.workers) + 1);
-  if (!error && !thrumi_sched.breeder)
-    error = start_kthread(&thrumi_sched.breeder, THRUMI_ROLE_MONITOR, thrumi_breeder_main);
-  if (!error && !thrumi_sched.monitor)
-    error = start_kthread(&thrumi_sched.monitor, THRUMI_ROLE_MONITOR, thrumi_monitor_main);
-  return error;
+  int error = start_kthread(&thrumi_sched.breeder, THRUMI_ROLE_MONITOR, thrumi_breeder_main);
+  if (!error) error = start_kthread(&thrumi_sched.monitor, THRUMI_ROLE_MONITOR, thrumi_monitor_main);
+  if (error) return error;
+  error = thrumi_schedulers_ensure(thrumi_load(&thrumi_sched.workers) + 1);
+  if (error) error = step_down(error);
+  if (error) return error;
+  let_begin(thrumi_sched.breeder);
+  let_begin(thrumi_sched.monitor);
+  return 0;
 }
 
 /* Outside. The forker holds worker 0; the others go to spares. */
@@ -334,9 +355,10 @@ static void start_runtime(void) {
   if (thrumi_preempt_start() != 0)
     thrumi_fatal("signal %d cannot be handled; set thrum_config.preempt_signal", thrumi_sched.preempt_signal);
   if (start_kthreads() != 0)
-    thrumi_fatal("no kernel threads to be had: thrum needs %d for workers: %d; raise RLIMIT_NPROC "
-                 "(ulimit -u) or pids.max, or set THRUM_WORKERS to less",
-                 settings.workers + KTHREADS_BESIDE, settings.workers);
+    thrumi_fatal(
+        "no kernel threads to be had: thrum needs %d for one worker; raise RLIMIT_NPROC (ulimit -u) or "
+        "pids.max",
+        KTHREADS_BESIDE + 1);
   if (is_main()) thrumi_fault_start(&start.config);
   thrumi_exit_start();
   thrumi_fork_start();
