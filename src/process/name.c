@@ -176,6 +176,7 @@ static int start_listener(struct post *post) {
 int thrumi_name_give(struct thrumi_segment *segment, const char *name) {
   struct post post = {.segment = segment, .address = address_of(name)};
   strcpy(segment->header->name, without_slash(name));
+  thrumi_announce(segment); /* to who attaches it by that name */
   thrum_lock_acquire(&starting.lock);
   int error = start_listener(&post);
   thrum_lock_release(&starting.lock);

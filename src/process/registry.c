@@ -132,20 +132,24 @@ static int add_locked(struct thrumi_segment *segment, struct thrumi_segment **th
 int thrumi_registry_add(struct thrumi_segment *segment, struct thrumi_segment **there) {
   int error = (int)thrum_once_call(&once, prepare, NULL);
   if (error) return error;
+  thrumi_announce(segment);
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&registry.lock);
   error = add_locked(segment, there);
   thrumi_spin_unlock(&registry.lock);
   thrumi_leave(k);
+  if (*there) thrumi_rely_on(*there);
   return error;
 }
 
 bool thrumi_registry_drop(struct thrumi_segment *segment) {
+  thrumi_announce(segment);
   struct thrumi_kthread *k = thrumi_enter();
   thrumi_spin_lock(&registry.lock);
   bool last = --segment->users == 0;
   if (last) change_locked(segment, NULL);
   thrumi_spin_unlock(&registry.lock);
   thrumi_leave(k);
+  if (last) thrumi_rely_on(segment);
   return last;
 }
