@@ -6,6 +6,7 @@
 
 #include <core/parking.h>
 #include <errno.h>
+#include <sched/part.h>
 #include <sched/self.h>
 #include <stdlib.h>
 #include <string.h>
