@@ -10,6 +10,7 @@ const struct call_group call_groups[] = {
     {CALL_PARKS, "sleeps", NULL, "thrum_sleep thrum_sleep_until"},
     {CALL_PARKS, "waits for another thread to end", NULL,
      "thrum_join thrum_join_for thrum_wait thrum_wait_for thrum_run"},
+    {CALL_PARKS, "waits for a thread that has failed and is just ending", NULL, "thrum_detach"},
     {CALL_PARKS, "gives its worker up while the function runs", NULL, "thrum_blocking"},
     {CALL_PARKS, "writes to standard output, and waits its turn", NULL, "thrum_print"},
     {CALL_PARKS, "waits if the lock is held: the fast path before it was in vain", NULL,
@@ -130,7 +131,7 @@ const struct call_group call_groups[] = {
      "thrum_cancelled thrum_check_locks thrum_cleanup_push thrum_completion_end thrum_completion_left "
      "thrum_cond_destroy thrum_cond_notify thrum_cond_notify_all thrum_configure thrum_conn_fd "
      "thrum_conn_next_size thrum_conn_open thrum_conn_pair thrum_conn_pipe thrum_current "
-     "thrum_current_name thrum_current_process_name thrum_detach thrum_enumerate thrum_errno "
+     "thrum_current_name thrum_current_process_name thrum_enumerate thrum_errno "
      "thrum_event_destroy thrum_event_fd thrum_executor_inline thrum_executor_pids "
      "thrum_executor_processes thrum_executor_signal thrum_executor_statistics thrum_executor_threads "
      "thrum_fail thrum_failure thrum_future_cancelled thrum_future_done thrum_future_failure "
