@@ -7,8 +7,8 @@
  * One that is closed leaves the list before: a fork behind the close would else close, in its child, what has the number by then. But a fork before the
  * close keeps it; and the kernel copies the descriptors of a process before it copies the memory, so that the child may have a descriptor of which the list
  * knows nothing any more. So the last RECENT that were closed (flight.c) are noted with their identity, and the child closes what is that very
- * one still. For one to be kept that many must be closed while one fork is under way. Descriptors that others have as well, the same open
- * file, have no identity of their own, and nobody waits for their end.
+ * one still. For one to be kept that many must be closed while one fork is under way. What is the same open file by another number has no
+ * identity of its own, and is closed without a note: the line's end, and in a forked one what its standard descriptors were made of.
  *
  * What goes into a record is there before it is out of the list: it may be closed twice in the child, which opens nothing in between. */
 #ifndef THRUMI_FLIGHT_H

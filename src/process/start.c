@@ -228,6 +228,15 @@ static int start_by_spawn(struct start *s) {
 /* Out of the way of the standard descriptors. A negative errno. */
 static int move_beyond(int fd) { return (int)QUIETLY(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)); }
 
+/* Its ends of pipes have other numbers now, and are to have more. So it leaves no note of these: a child that it forks by itself would
+ * take a copy at the same number, made by its task, for what was closed. */
+static void close_former(struct thrumi_flight *f) {
+  for (int i = 0; i < 3; i++) {
+    int fd = thrumi_flight_take(f, THRUMI_FLIGHT_STANDARD + i);
+    if (fd >= 0) close(fd);
+  }
+}
+
 /* What was handed over has the numbers that it had, but for those that the child's own standard ones are to have. */
 static _Noreturn void be_forked(struct start *s) {
   int error = 0, channel = thrumi_flight_take(&s->flight, THRUMI_FLIGHT_CHANNEL + 1);
@@ -240,6 +249,7 @@ static _Noreturn void be_forked(struct start *s) {
     bool stays = i >= THRUMI_PLAN_FDS && s->plan.fds[i] > STDERR_FILENO;
     if (!stays && (s->plan.fds[i] = move_beyond(s->plan.fds[i])) < 0) error = s->plan.fds[i];
   }
+  close_former(&s->flight);
   thrumi_flight_end(&s->flight);
   if (!error) error = thrumi_child_become(&s->plan);
   thrumi_child_ready(channel, error);

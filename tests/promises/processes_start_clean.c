@@ -267,6 +267,26 @@ static void printed_once(int method) {
   fclose(file);
 }
 
+/* What it makes of its standard descriptors is its own, also in a child that it forks by itself. */
+THRUM_TASK(copies_its_output) {
+  int copies[16], status = -1, count = (int)(sizeof copies / sizeof *copies);
+  for (int i = 0; i < count; i++) CHECK((copies[i] = dup(2)) >= 0);
+  pid_t pid = fork();
+  for (int i = 0; pid == 0 && i < count; i++)
+    if (fcntl(copies[i], F_GETFD) < 0) _exit(1);
+  if (pid == 0) _exit(0);
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_EQ(status, 0);
+  return 0;
+}
+
+static void copies_stay(int method) {
+  thrum_process_options o = with_method(method);
+  o.output = THRUM_STDIO_PIPE;
+  o.error = THRUM_STDIO_OUTPUT;
+  must_end_with(must_start_with(&o, &copies_its_output, NULL, 0), 0);
+}
+
 THRUM_TASK(writes_on) {
   while (write(1, "more", 4) == 4) continue;
   return -errno;
@@ -304,6 +324,7 @@ static intptr_t all(void *unused) {
     surroundings(m);
     standard(m);
     printed_once(m);
+    copies_stay(m);
     nobody_reads(m);
   }
   return 0;
