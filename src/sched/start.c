@@ -183,6 +183,8 @@ static struct thrumi_thread *make_record(enum thrumi_kind kind, struct thrumi_kt
   struct thrumi_thread *t = thrumi_record_take(NULL);
   if (!t) thrumi_fatal("no memory for the record of a thread");
   thrumi_record_reset(t);
+  t->fn = NULL; /* nor has it the argument of who had the record before, by which pools know their own */
+  t->arg = NULL;
   t->kind = (uint8_t)kind;
   t->kthread = k;
   t->daemon = kind == THRUMI_FOREIGN;

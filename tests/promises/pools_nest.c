@@ -123,6 +123,44 @@ static void places_are_kept(void) {
   thrum_executor_release(one);
 }
 
+/* A thread from outside is none of the pool's, also if it was given the record of one that was: its shutdown waits. */
+static thrum_event gate, late;
+static int waiting;
+
+static intptr_t wait_for(void *event) {
+  ADD(waiting, 1);
+  thrum_event_wait(event);
+  return 0;
+}
+
+static void *shut_from_outside(void *x) {
+  int error = thrum_executor_shutdown(x, true, false);
+  return (void *)(intptr_t)error;
+}
+
+static void strangers_wait(void) {
+  enum { MANY = 300 }; /* the records of so many do not all stay with the workers */
+  thrum_executor *x = pool_of(MANY + 1);
+  thrum_executor_stats s = {.size = sizeof s};
+  pthread_t strangers[MANY];
+  void *error;
+  STORE(waiting, 0);
+  thrum_event_clear(&gate);
+  thrum_event_clear(&late);
+  for (int i = 0; i <= MANY; i++) CHECK_EQ(thrum_submit(x, NULL, wait_for, i == 0 ? &late : &gate), 0);
+  AWAIT(LOAD(waiting) == MANY + 1);
+  thrum_event_set(&gate);
+  CHECK_EQ(thrum_executor_shutdown(x, false, false), 0);
+  AWAIT(thrum_executor_statistics(x, &s) == 0 && s.threads == 1);
+  for (int i = 0; i < MANY; i++) CHECK_EQ(pthread_create(&strangers[i], NULL, shut_from_outside, x), 0);
+  thrum_event_set(&late);
+  for (int i = 0; i < MANY; i++) {
+    CHECK_EQ(pthread_join(strangers[i], &error), 0);
+    CHECK_EQ((intptr_t)error, 0);
+  }
+  thrum_executor_release(x);
+}
+
 static void nest(int threads, bool bound, intptr_t depth) {
   one = must_make(threads, bound);
   other = must_make(threads, bound);
@@ -147,6 +185,7 @@ static intptr_t all(void *unused) {
   all_wait_for_the_last(1);
   all_wait_for_the_last(7);
   places_are_kept();
+  strangers_wait();
   return 0;
 }
 
