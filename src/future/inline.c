@@ -39,6 +39,7 @@ struct run {
   struct inline_executor *executor;
   struct thrumi_work *work;
   uint32_t forks;
+  bool ended; /* what is left of it are callbacks */
   thrum_cleanup handler;
 };
 
@@ -97,14 +98,7 @@ static void end_run(struct run *run) {
   unpin(x);
 }
 
-/* The task has called thrum_exit in a thread of the user's, which ends: nobody comes back to its submit. */
-static void abandon(void *arg) {
-  struct run *run = arg;
-  thrumi_add(&run->executor->finished, (uint64_t)1);
-  if (thrumi_work_fail(run->work, -EOWNERDEAD, "the thread that ran it has ended"))
-    thrumi_work_tell(run->work);
-  end_run(run);
-}
+static void abandon(void *run);
 
 /* As thrum_cleanup_push; and back. */
 static void push_handler(struct thrumi_thread *me, struct run *run) {
@@ -114,6 +108,22 @@ static void push_handler(struct thrumi_thread *me, struct run *run) {
   me->cleanups = &run->handler;
   me->scoped |= THRUMI_OPENER;
   thrumi_scope_hook_exit();
+}
+
+/* The task has called thrum_exit in a thread of the user's, which ends: nobody comes back to its submit. Or a callback has, in main. The
+ * callbacks that are left are called within the run, too; if one of them calls thrum_exit, those behind it are, here again. */
+static void abandon(void *arg) {
+  struct run *run = arg;
+  push_handler(thrumi_me(), run);
+  bool is_heard = run->ended;
+  if (!run->ended) {
+    run->ended = true;
+    thrumi_add(&run->executor->finished, (uint64_t)1);
+    is_heard = thrumi_work_fail(run->work, -EOWNERDEAD, "the thread that ran it has ended");
+  }
+  if (is_heard) thrumi_work_tell(run->work);
+  thrum_cleanup_pop(&run->handler, false);
+  end_run(run);
 }
 
 /* The caller has the handle, or is a task, whose submit has a pin. The task may hand its future to others: who has that may want it called
@@ -128,6 +138,7 @@ static int inline_submit(struct thrum_executor *executor, struct thrumi_work *wo
   thrumi_future_begin(&work->future);
   push_handler(me, &run);
   thrumi_work_run(work, me);
+  run.ended = true;
   thrumi_add(&x->finished, (uint64_t)1);
   if (thrumi_future_finish(&work->future)) thrumi_work_tell(work);
   thrum_cleanup_pop(&run.handler, false);

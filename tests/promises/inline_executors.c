@@ -154,11 +154,14 @@ static void shut_within(void) {
   thrum_executor_release(other);
 }
 
-/* A task that ends its caller is over, and its future has failed. */
-static intptr_t leave(void *unused) { return (void)unused, thrum_exit(3), 0; }
+/* A task that ends its caller is over, and its future has failed. Its callbacks are called all the same, and are still its. */
+static intptr_t leave(void *x) {
+  CHECK_EQ(thrum_future_add_done_callback(own, shut_in_callback, x), 0);
+  thrum_exit(3);
+}
 
 static intptr_t submit_leave(void *x) {
-  thrum_submit(x, &own, leave, NULL);
+  thrum_submit(x, &own, leave, x);
   CHECK(false); /* it has ended this thread */
   return 0;
 }
@@ -166,7 +169,9 @@ static intptr_t submit_leave(void *x) {
 static void a_task_ends_its_caller(void) {
   thrum_executor *x;
   CHECK_EQ(thrum_executor_inline(&x), 0);
+  calls = 0;
   CHECK_EQ(must_join(must_spawn(submit_leave, x)), 3);
+  CHECK_EQ(calls, 1);
   CHECK_HAS(thrum_future_failure(own), "has ended");
   CHECK_EQ(take(own), -EOWNERDEAD);
   CHECK_EQ(stats_of(x).finished, 1);
