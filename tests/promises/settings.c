@@ -249,20 +249,22 @@ static void log_refusal(const char *message, size_t length) {
   ADD(refusals, 1);
 }
 
-/* At the bound hogs keep their workers, and all come to their end. It is counted, and said once. */
+/* At the bound hogs keep their workers, and all come to their end. It is counted, and said once: on a machine that does much else few are
+ * preempted, so hogs come until that was refused again behind what was said. */
 static int hogs_at_the_bound(void) {
   thrum_config config = THRUM_CONFIG_INIT;
   config.kernel_threads = 10;
   config.log = log_refusal;
   CHECK_EQ(thrum_configure(&config), 0);
-  for (int round = 0; round < 2; round++) {
+  uint64_t when_said = 0;
+  for (int round = 0; when_said == 0 || statistics().preempts_refused == when_said; round++) {
     thrum_thread hogs[BOUND_HOGS];
+    CHECK(round < 500);
     for (intptr_t i = 0; i < BOUND_HOGS; i++) hogs[i] = must_spawn(compute_on, (void *)i);
     for (intptr_t i = 0; i < BOUND_HOGS; i++) CHECK_EQ(must_join(hogs[i]), i);
-    AWAIT(LOAD(refusals));
+    if (when_said == 0 && LOAD(refusals)) when_said = statistics().preempts_refused;
   }
   thrum_stats stats = statistics();
-  CHECK(stats.preempts_refused > 0);
   CHECK(stats.kernel_threads_peak <= stats.kernel_threads_max);
   CHECK_EQ(LOAD(refusals), 1);
   return 0;
