@@ -7,7 +7,7 @@
  * time no more lines pass than BURST plus what the rate allows. The lines of one file stay in order.
  *
  * The bucket is a bounded semaphore, which refuses a token too many; a ticker fills it. Ticks that the filler comes too late for
- * are not lost: it is told how many there were. */
+ * are not lost: it is told how many there were, and so a line may pass for a tick from before. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
