@@ -19,7 +19,7 @@
 
 #include <sched/part.h>
 #include <sched/self.h>
-#include <scope/scope.h>
+#include <thrum/scope.h>
 
 #define SHUT UINT64_C(1)
 #define WAITED UINT64_C(2)
@@ -98,23 +98,11 @@ static void end_run(struct run *run) {
   unpin(x);
 }
 
-static void abandon(void *run);
-
-/* As thrum_cleanup_push; and back. */
-static void push_handler(struct thrumi_thread *me, struct run *run) {
-  const struct thrumi_scope *innermost = thrumi_load_relaxed(&me->scopes);
-  run->handler = (thrum_cleanup){.next = me->cleanups, .fn = abandon, .arg = run};
-  run->handler.thrumi[0] = (void *)(uintptr_t)(innermost ? innermost->depth : 0);
-  me->cleanups = &run->handler;
-  me->scoped |= THRUMI_OPENER;
-  thrumi_scope_hook_exit();
-}
-
 /* The task has called thrum_exit in a thread of the user's, which ends: nobody comes back to its submit. Or a callback has, in main. The
  * callbacks that are left are called within the run, too; if one of them calls thrum_exit, those behind it are, here again. */
 static void abandon(void *arg) {
   struct run *run = arg;
-  push_handler(thrumi_me(), run);
+  thrum_cleanup_push(&run->handler, abandon, run);
   bool is_heard = run->ended;
   if (!run->ended) {
     run->ended = true;
@@ -131,13 +119,12 @@ static void abandon(void *arg) {
 static int inline_submit(struct thrum_executor *executor, struct thrumi_work *work) {
   struct inline_executor *x = inline_of(executor);
   if (!count_one(x)) return -EPIPE;
-  struct thrumi_thread *me = thrumi_me();
   struct run run = {.executor = x, .work = work, .forks = thrumi_forks};
   thrumi_add(&x->pins, (uint64_t)1);
   thrumi_add(&x->submitted, (uint64_t)1);
   thrumi_future_begin(&work->future);
-  push_handler(me, &run);
-  thrumi_work_run(work, me);
+  thrum_cleanup_push(&run.handler, abandon, &run);
+  thrumi_work_run(work, thrumi_me());
   run.ended = true;
   thrumi_add(&x->finished, (uint64_t)1);
   if (thrumi_future_finish(&work->future)) thrumi_work_tell(work);

@@ -38,14 +38,6 @@ static int no_task_fails_for_a_moment_without_descriptors(void) {
   return 0;
 }
 
-static void in_a_process_of_its_own(int (*test)(void)) {
-  int status = -1;
-  pid_t child = fork();
-  if (child == 0) exit(test());
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK_EQ(status, 0);
-}
-
 static _Atomic int cut_off;
 
 static ssize_t count_cut_off(int fd, struct msghdr *message, int flags) {

@@ -229,14 +229,6 @@ static int many_starts_share_the_limit(void) {
   return 0;
 }
 
-static void in_a_process_of_its_own(int (*test)(void)) {
-  int status = -1;
-  pid_t child = fork();
-  if (child == 0) exit(test());
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK_EQ(status, 0);
-}
-
 enum { VARIABLES = 500 };
 
 static void set_variables(int (*set)(const char *name)) {
